@@ -1,0 +1,60 @@
+"""dashscribe: the recorded-file speech recognition service of DashScope, on your own machines.
+
+The library's few public names::
+
+    import dashscribe
+    print(dashscribe.transcribe("talk.mp3").text)
+
+Importing this package loads no engine, codec or database library; native code runs in child processes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dashscribe.errors import DashscribeError, SourceError
+from dashscribe.types import Options, Sentence, Span, Transcript, Word
+
+if TYPE_CHECKING:
+    from dashscribe.config import Settings
+    from dashscribe.pipeline import Progress
+
+__all__ = ["DashscribeError", "Options", "Sentence", "SourceError", "Transcript", "Word", "transcribe"]
+
+
+def transcribe(
+    source: str | Path,
+    *,
+    model: str = "fun-asr",
+    language: str | Sequence[str] | None = None,
+    channels: Sequence[int] = (0,),
+    begin_ms: int | None = None,
+    duration_ms: int | None = None,
+    settings: Settings | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_sentence: Callable[[int, Sentence], None] | None = None,
+) -> Transcript:
+    """Transcribe a file or an http(s) URL and wait for the result.
+
+    ``language`` is a code or several hints; None means unknown. ``begin_ms`` and ``duration_ms`` limit the work to a
+    stretch of the file, times stay on the file's clock. ``on_sentence(channel, sentence)`` receives each sentence as it
+    is settled. A source without speech gives a transcript with empty tracks.
+
+    Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits.
+    """
+    from dashscribe import config
+    from dashscribe.hosts import Hosts
+    from dashscribe.pipeline import transcribe as run
+
+    settings = settings or config.load()
+    stretch = None
+    if begin_ms is not None or duration_ms is not None:
+        start_ms = begin_ms or 0
+        length_ms = settings.max_duration_s * 1000 if duration_ms is None else duration_ms
+        stretch = Span(start_ms, start_ms + length_ms)
+    languages = (language,) if isinstance(language, str) else tuple(language or ())
+    options = Options(model=model, languages=languages, channels=tuple(channels), stretch=stretch)
+    with Hosts(settings, slots=settings.workers) as hosts:
+        return run(source, options, settings=settings, hosts=hosts, on_progress=on_progress, on_sentence=on_sentence)

@@ -1,0 +1,103 @@
+"""Settings: command-line flags, then ``DASHSCRIBE_*`` variables, then a TOML file, then the defaults below.
+
+``load()`` is the one door; nothing reads the environment elsewhere, and settings are passed on, never fetched from a
+global. ``dashscribe config`` prints each value with its origin.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from dashscribe.errors import ConfigError
+
+
+def default_home() -> Path:
+    """The platform's data folder for this program."""
+    return Path(platformdirs.user_data_dir("dashscribe", appauthor=False))
+
+
+def config_file() -> Path:
+    """``DASHSCRIBE_CONFIG``, else ``config.toml`` in the home folder."""
+    home = Path(os.environ.get("DASHSCRIBE_HOME") or default_home())
+    return Path(os.environ.get("DASHSCRIBE_CONFIG") or home / "config.toml")
+
+
+class Settings(BaseSettings):
+    """Every setting with its unit and default; the environment variable is the name in upper case after DASHSCRIBE_."""
+
+    model_config = SettingsConfigDict(env_prefix="DASHSCRIBE_", extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=default_home, description="Folder for the database, stored files and locks.")
+    api_key: SecretStr | None = Field(
+        None, description="A key accepted besides those in the database; owner 'default'."
+    )
+    database_url: str = Field("", description="sqlite:///PATH; default: dashscribe.db in the home folder.")
+    store_url: str = Field("", description="file:///PATH for audio and results; default: store/ in the home folder.")
+    public_url: str = Field("", description="Base of the URLs that the server mints; default: the request's Host.")
+    fetch_allow: str = Field(
+        "", description="Comma list of host names and CIDRs exempt from the guard against private addresses."
+    )
+    models_dir: Path | None = Field(None, description="Folder of model weights; default: models/ in the home folder.")
+    engine: str = Field("", description="Force one engine for every model.")
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Parallel recognition slots."
+    )
+    retention: float = Field(24.0, gt=0, description="Hours that a finished task's files are kept.")
+    time_zone: str = Field("Asia/Shanghai", description="Zone of the times on the wire, which carry none themselves.")
+    max_file_bytes: int = Field(2 * 1024**3, gt=0, description="Largest source, in bytes.")
+    max_duration_s: int = Field(12 * 3600, gt=0, description="Longest source, in seconds.")
+    fetch_timeout_s: float = Field(3600.0, gt=0, description="Longest download in all, in seconds.")
+    task_timeout_s: float = Field(
+        0.0, ge=0, description="Longest task in seconds; 0 means no limit (the cloud: 10800)."
+    )
+    disk_reserve_bytes: int = Field(1024**3, ge=0, description="Preparing pauses while less disk than this is free.")
+    waiting_audio_s: int = Field(7200, gt=0, description="Preparing pauses while more decoded audio than this waits.")
+    host_idle_s: float = Field(600.0, gt=0, description="An idle engine process is ended after this many seconds.")
+    log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, TOML file: the first that names a setting wins."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @property
+    def resolved_database_url(self) -> str:
+        """``database_url``, or the SQLite file in the home folder."""
+        return self.database_url or f"sqlite:///{self.home / 'dashscribe.db'}"
+
+    @property
+    def resolved_store_url(self) -> str:
+        """``store_url``, or the folder in the home folder."""
+        return self.store_url or f"file://{self.home / 'store'}"
+
+    @property
+    def resolved_models_dir(self) -> Path:
+        """``models_dir``, or the folder in the home folder."""
+        return self.models_dir or self.home / "models"
+
+
+def load(**flags: Any) -> Settings:
+    """Settings from all sources; ``flags`` that are None count as not given.
+
+    Raises ConfigError naming each unusable value.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors(include_url=False)
+        )
+        raise ConfigError(f"unusable settings: {problems}") from error

@@ -1,0 +1,354 @@
+"""Every way to fail, one class each: the service's code, the HTTP status, whether trying again can help.
+
+``text`` is the service's own fixed message, which clients match on; a message starts with it and goes on with the
+detail: what was given, the limit, the remedy. The tables are sections 1.5, 4.2 and 4.3 of the service's asynchronous
+interface; where a model family spells a file's error differently, the class carries both codes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DashscribeError(Exception):
+    """Base of all errors of this package: ``DashscribeError(detail)``; survives pickling."""
+
+    code: ClassVar[str] = "InternalError"
+    status: ClassVar[int] = 500
+    text: ClassVar[str] = "An internal error has occured, please try again later or contact service support."
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    @property
+    def message(self) -> str:
+        """The fixed text followed by the detail."""
+        return f"{self.text} {self.detail}".strip()
+
+    def __str__(self) -> str:
+        return self.detail or self.text
+
+
+# --- a request that is refused -------------------------------------------------------------------------------------
+
+
+class InvalidParameterError(DashscribeError):
+    """A parameter of the wrong type or out of range."""
+
+    code = "InvalidParameter"
+    status = 400
+    text = "Required parameter(X) missing or invalid, please check the request parameters."
+
+    def __init__(self, detail: str = "", parameter: str = "") -> None:
+        super().__init__(detail)
+        self.args = (detail, parameter)
+        self.parameter = parameter
+
+    @property
+    def message(self) -> str:
+        """The fixed text with the parameter's name in place of the X."""
+        return f"{self.text.replace('(X)', f'({self.parameter})' if self.parameter else '')} {self.detail}".strip()
+
+
+class MissingFileUrlsError(DashscribeError):
+    """``input.file_urls`` is missing, empty or no array."""
+
+    code = "InvalidParameter"
+    status = 400
+    text = "input must contain file_urls"
+
+
+class UrlError(DashscribeError):
+    """``input.file_url`` is no URL, or the model does not belong to this interface."""
+
+    code = "InvalidParameter"
+    status = 400
+    text = "url error, please check url！"
+
+
+class InvalidBodyError(DashscribeError):
+    """The body is unusable as a whole: nested too deep, not an object, not UTF-8."""
+
+    code = "InvalidParameter"
+    status = 400
+    text = "Required body invalid, please check the request body format."
+
+
+class MethodNotSupportedError(DashscribeError):
+    """The path exists, the HTTP method does not."""
+
+    code = "InvalidParameter"
+    status = 400
+    text = "Request method is not supported."
+
+    @property
+    def message(self) -> str:
+        """The service's sentence with the method in it; ``detail`` is the method's name."""
+        return f"Request method '{self.detail}' is not supported." if self.detail else self.text
+
+
+class EmptyModelError(DashscribeError):
+    """No ``model``."""
+
+    code = "BadRequest.EmptyModel"
+    status = 400
+    text = 'Required parameter "model" missing from request.'
+
+
+class EmptyInputError(DashscribeError):
+    """No ``input``."""
+
+    code = "BadRequest.EmptyInput"
+    status = 400
+    text = "Required input parameter missing from request."
+
+
+class IllegalInputError(DashscribeError):
+    """``input`` is no object, or the body is no JSON."""
+
+    code = "BadRequest.IllegalInput"
+    status = 400
+    text = "The input parameter requires json format."
+
+
+class TooLargeError(DashscribeError):
+    """The body is larger than the reader takes."""
+
+    code = "BadRequest.TooLarge"
+    status = 400
+    text = "Payload Too Large."
+
+
+class UnsupportedOperationError(DashscribeError):
+    """Cancel of a task that is not waiting."""
+
+    code = "UnsupportedOperation"
+    status = 400
+    text = "Failed to cancel the task, please confirm if the task is in PENDING status."
+
+
+class InvalidApiKeyError(DashscribeError):
+    """No key, or one that is unknown or revoked."""
+
+    code = "InvalidApiKey"
+    status = 401
+    text = "Invalid API-key provided."
+
+
+class MissingApiKeyError(InvalidApiKeyError):
+    """No ``Authorization: Bearer`` header at all."""
+
+    text = "No API-key provided."
+
+
+class SynchronousCallError(DashscribeError):
+    """A task was submitted without ``X-DashScope-Async: enable``."""
+
+    code = "AccessDenied"
+    status = 403
+    text = "current user api does not support synchronous calls."
+
+
+class AsynchronousCallError(DashscribeError):
+    """``X-DashScope-Async: enable`` on a synchronous path."""
+
+    code = "AccessDenied"
+    status = 403
+    text = "current user api does not support asynchronous calls."
+
+
+class ModelNotFoundError(DashscribeError):
+    """An unknown model, or one for which no installed engine can stand."""
+
+    code = "ModelNotFound"
+    status = 404
+    text = "Model can not be found."
+
+
+class NotFoundError(DashscribeError):
+    """No such path, or a hotword list that does not exist."""
+
+    code = "NotFound"
+    status = 404
+    text = "Not found!"
+
+
+class ConflictError(DashscribeError):
+    """An ``Idempotency-Key`` that was used for another body."""
+
+    code = "Conflict"
+    status = 409
+    text = "The request conflicts with an earlier one."
+
+
+class RateLimitError(DashscribeError):
+    """Too many requests; ``retry_after_s`` goes into the ``Retry-After`` header."""
+
+    code = "Throttling.RateQuota"
+    status = 429
+    text = "Requests rate limit exceeded, please try again later."
+    retryable = True
+
+    def __init__(self, detail: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.args = (detail, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+# --- a source that cannot be had or read ---------------------------------------------------------------------------
+
+
+class SourceError(DashscribeError):
+    """Something is wrong with one source; other files of the task go on.
+
+    ``code`` is what the ``file_urls`` families say; ``filetrans_code`` and ``sensevoice_code`` replace it where those
+    families differ (api-async section 4.3).
+    """
+
+    status = 400
+    filetrans_code: ClassVar[str] = ""
+    sensevoice_code: ClassVar[str] = ""
+
+    def code_for(self, shape: str) -> str:
+        """The code in the vocabulary of a result shape: ``file_urls``, ``file_url`` or ``sensevoice``."""
+        special = {"file_url": self.filetrans_code, "sensevoice": self.sensevoice_code}.get(shape, "")
+        return special or self.code
+
+    def message_for(self, shape: str) -> str:
+        """The fixed text, which is the code itself for the upper-case codes, followed by the detail."""
+        code = self.code_for(shape)
+        text = code if code.isupper() else self.text
+        return f"{text} {self.detail}".strip()
+
+
+class DownloadFailedError(SourceError):
+    """The source could not be fetched: network failure, refused connection, too slow."""
+
+    code = "InvalidFile.DownloadFailed"
+    filetrans_code = "FILE_DOWNLOAD_FAILED"
+    text = "The audio file cannot be downloaded."
+
+
+class SourceForbiddenError(DownloadFailedError):
+    """The origin answered 401 or 403."""
+
+    filetrans_code = "FILE_403_FORBIDDEN"
+
+
+class SourceNotFoundError(DownloadFailedError):
+    """The origin answered 404 or 410, or the local file does not exist."""
+
+    filetrans_code = "FILE_404_NOT_FOUND"
+
+
+class SourceServerError(DownloadFailedError):
+    """The origin answered 5xx to every attempt."""
+
+    filetrans_code = "FILE_SERVER_ERROR"
+
+
+class SourceUrlError(DownloadFailedError):
+    """A scheme that is not fetched, a local path in a request, a URL that cannot be read."""
+
+    filetrans_code = "REQUEST_INVALID_FILE_URL_VALUE"
+
+
+class SourceAddressError(DownloadFailedError):
+    """The URL leads to an address that the guard refuses; ``DASHSCRIBE_FETCH_ALLOW`` exempts hosts."""
+
+    filetrans_code = "FILE_403_FORBIDDEN"
+
+
+class ContentLengthError(DownloadFailedError):
+    """The download's length differs from what its server announced."""
+
+    filetrans_code = "CONTENT_LENGTH_CHECK_FAILED"
+
+
+class FileTooLargeError(SourceError):
+    """More bytes than the limit (2 GB by default)."""
+
+    code = "FILE_TOO_LARGE"
+
+
+class DurationTooLongError(SourceError):
+    """More sound than the limit (12 h by default)."""
+
+    code = "AUDIO_DURATION_TOO_LONG"
+
+
+class DecodeError(SourceError):
+    """The bytes are no audio that can be decoded."""
+
+    code = "DECODE_ERROR"
+    sensevoice_code = "InvalidFile.DecodeFailed"
+    text = "The audio file cannot be decoded."
+
+
+class NoAudioError(SourceError):
+    """A readable container without sound: no audio stream, or no samples in it."""
+
+    code = "NO_VALID_AUDIO_ERROR"
+
+
+class NoSuchChannelError(NoAudioError):
+    """None of the requested channels exists in the file."""
+
+
+class NoSpeechError(SourceError):
+    """Nothing but non-speech in the requested channels."""
+
+    code = "SUCCESS_WITH_NO_VALID_FRAGMENT"
+
+
+class NoWordsError(SourceError):
+    """Speech was there, but the final text is empty."""
+
+    code = "ASR_RESPONSE_HAVE_NO_WORDS"
+
+
+class RecognitionError(SourceError):
+    """Every span of the source failed; the detail names the first reason."""
+
+    code = "InternalError.Algo"
+    status = 500
+    text = "inference internal error."
+
+
+class TaskTimeoutError(SourceError):
+    """The task did not finish within its limit (off by default)."""
+
+    code = "InternalError.Timeout"
+    status = 500
+    text = "The task did not finish in time."
+
+
+# --- inside ---------------------------------------------------------------------------------------------------------
+
+
+class HostError(DashscribeError):
+    """A child process failed at a piece of work: it died, hung or reported an exception."""
+
+    retryable = True
+
+
+class HostDiedError(HostError):
+    """A child process ended while it was working; the detail names the exit status or signal."""
+
+
+class HostTimeoutError(HostError):
+    """A child process gave no sign for longer than its limit and was killed."""
+
+
+class InvariantError(DashscribeError):
+    """A result breaks a promise: times out of bounds or order, words that spell another text, a ledger with holes."""
+
+
+class EngineUnavailableError(DashscribeError):
+    """An engine's package or weights are not installed; the detail names the command that installs them."""
+
+
+class ConfigError(DashscribeError):
+    """A setting that cannot be used; the detail names the setting, its value and its origin."""

@@ -1,0 +1,64 @@
+"""Stand-ins that ship with the package: an engine whose words are a function of the samples alone.
+
+It needs no weights and no native code, so tests of everything around recognition (durability, queues, the wire) run
+quickly, and any lost, repeated or shifted sample changes the words. ``DASHSCRIBE_ENGINE=standin`` selects it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections.abc import Sequence
+
+from dashscribe.config import Settings
+from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Waveform, Word
+
+#: Length of the sound behind one made-up word, in milliseconds.
+WORD_MS = 500
+#: Mean absolute amplitude (int16) below which a word's stretch counts as silence.
+QUIET = 20
+VOCABULARY = (
+    *("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "islet", "jetty", "knoll", "larch"),
+    *("maple", "north", "otter", "pearl", "quill", "river", "stone", "thyme", "umber", "vivid", "willow", "yarrow"),
+)
+
+
+class StandInEngine:
+    """Says one word per half second of sound, chosen by the checksum of its samples.
+
+    ``DASHSCRIBE_STANDIN_DELAY_MS`` makes each second of sound take that many milliseconds: time to interrupt it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        del settings
+        self._delay_ms = float(os.environ.get("DASHSCRIBE_STANDIN_DELAY_MS", "0"))
+
+    def recognize(self, pieces: Sequence[Waveform], options: Options) -> list[Outcome]:
+        """One outcome per piece: words for sound, non-speech for silence."""
+        return [self._piece(piece) for piece in pieces]
+
+    def _piece(self, piece: Waveform) -> Outcome:
+        time.sleep(self._delay_ms * piece.span.duration_ms / 1_000_000)
+        words: list[Word] = []
+        for begin_ms in range(0, piece.span.duration_ms - WORD_MS + 1, WORD_MS):
+            stretch = piece.samples[begin_ms * SAMPLES_PER_MS : (begin_ms + WORD_MS) * SAMPLES_PER_MS]
+            if abs(stretch.astype("int32")).mean() < QUIET:
+                continue
+            text = VOCABULARY[zlib.crc32(stretch.tobytes()) % len(VOCABULARY)]
+            at_ms = piece.begin_ms + begin_ms
+            words.append(Word(at_ms, at_ms + WORD_MS, text, confidence=1.0))
+        if not words:
+            return Outcome(piece.span, Fate.NON_SPEECH)
+        spaced = tuple(
+            Word(w.begin_ms, w.end_ms, w.text + (" " if i < len(words) - 1 else ""), "", w.confidence)
+            for i, w in enumerate(words)
+        )
+        sentence = Sentence(
+            begin_ms=spaced[0].begin_ms,
+            end_ms=spaced[-1].end_ms,
+            text="".join(w.text for w in spaced),
+            words=spaced,
+            language="en",
+        )
+        return Outcome(piece.span, Fate.TRANSCRIBED, (sentence,))

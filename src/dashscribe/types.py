@@ -1,0 +1,281 @@
+"""The nouns that every room shares: what was asked for, what was heard, what became of each millisecond.
+
+Owns no behavior beyond arithmetic on itself; imports numpy and the standard library only. Every time is an integer
+number of milliseconds on the clock of the source file, every stretch is half-open: ``begin_ms <= t < end_ms``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: Sample rate of audio at every door inside the program, in Hz. Engines that want another rate resample for themselves.
+RATE_HZ = 16_000
+#: Samples in one millisecond at ``RATE_HZ``: every whole-millisecond time falls on a sample.
+SAMPLES_PER_MS = RATE_HZ // 1000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open stretch of time on the file's clock, in milliseconds."""
+
+    begin_ms: int
+    end_ms: int
+
+    @property
+    def duration_ms(self) -> int:
+        """Length in milliseconds, never negative for a valid span."""
+        return self.end_ms - self.begin_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Hotword:
+    """One term to listen for: ``weight`` 1..5 favors it, -6..-1 disfavors it; ``language`` empty means any."""
+
+    text: str
+    weight: int = 4
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Censor:
+    """Sensitive words: ``masked`` become asterisks, ``removed`` vanish, ``system`` adds the operator's own list."""
+
+    masked: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    system: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What one transcription was asked to do, defaults already applied.
+
+    ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0.
+    ``stretch`` limits work to a part of the file; times in the result stay on the file's clock.
+    """
+
+    model: str = "fun-asr"
+    languages: tuple[str, ...] = ()
+    channels: tuple[int, ...] = (0,)
+    stretch: Span | None = None
+    # what the text should look like
+    words: bool = True
+    itn: bool = False
+    drop_fillers: bool = False
+    refine_times: bool = False
+    censor: Censor | None = None
+    # who speaks
+    diarize: bool = False
+    speaker_count: int | None = None
+    # what to expect
+    hotwords: tuple[Hotword, ...] = ()
+    context: str = ""
+    speech_noise_threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """What a source turned out to be. The path travels beside it: it differs from one worker to the next.
+
+    ``rate_hz`` and ``channel_count`` are the source's own. ``duration_ms`` counts decoded samples once decoding has
+    ended; before that it is the container's claim, 0 when it makes none.
+    """
+
+    url: str
+    container: str
+    codec: str
+    rate_hz: int
+    channel_count: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """One channel of sound: ``samples`` int16, shape (n,), at 16 kHz; ``samples[0]`` lies at ``begin_ms``."""
+
+    samples: NDArray[np.int16]
+    begin_ms: int
+
+    @property
+    def span(self) -> Span:
+        """Where these samples lie in the file; a last part of a millisecond is rounded down."""
+        return Span(self.begin_ms, self.begin_ms + len(self.samples) // SAMPLES_PER_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A recognized word. ``text + punctuation`` of all words, joined, is the sentence text.
+
+    Latin-script words carry their own trailing space in ``text``, or in ``punctuation`` when a mark follows.
+    ``confidence`` is 0..1, None where the engine gives none.
+    """
+
+    begin_ms: int
+    end_ms: int
+    text: str
+    punctuation: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A sentence with its words. ``language`` and ``emotion`` are empty where nothing measured them."""
+
+    begin_ms: int
+    end_ms: int
+    text: str
+    words: tuple[Word, ...] = ()
+    speaker: int | None = None
+    language: str = ""
+    emotion: str = ""
+    events: tuple[str, ...] = ()
+
+
+class Fate(StrEnum):
+    """What became of a stretch of sound."""
+
+    TRANSCRIBED = "transcribed"
+    NON_SPEECH = "non_speech"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an engine made of one span: sentences, nothing heard, or a failure with its reason."""
+
+    span: Span
+    fate: Fate
+    sentences: tuple[Sentence, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger: the fate of a stretch of one channel, with the reason where it failed."""
+
+    begin_ms: int
+    end_ms: int
+    fate: Fate
+    reason: str = ""
+
+
+def joint(left: str, right: str) -> str:
+    """What goes between two texts that follow each other: nothing after Chinese or Japanese, else a space."""
+    if not left or not right or left[-1].isspace() or right[0].isspace():
+        return ""
+    # Chinese shares these marks with Latin text: what stands before them tells.
+    return "" if is_unspaced(left.rstrip("”’…—")[-1:]) else " "
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether a character belongs to writing without spaces between words: Han, kana, full-width marks (not Hangul)."""
+    return (
+        "\u2e80" <= character <= "\u312f"
+        or "\u31a0" <= character <= "\u9fff"
+        or "\uf900" <= character <= "\ufaff"
+        or "\uff00" <= character <= "\uffef"
+        or "\U00020000" <= character <= "\U0003ffff"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One channel's transcript and its ledger, which tiles the whole stretch that was asked for."""
+
+    channel: int
+    sentences: tuple[Sentence, ...]
+    ledger: tuple[Entry, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole text: the sentences one after another, with a space between them where the writing has spaces."""
+        text = [""]
+        for sentence in self.sentences:
+            text += joint(text[-1], sentence.text), sentence.text
+        return "".join(text)
+
+    @property
+    def speech_ms(self) -> int:
+        """Milliseconds booked as transcribed."""
+        return sum(e.end_ms - e.begin_ms for e in self.ledger if e.fate is Fate.TRANSCRIBED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """The result for one source: a track per requested channel, who recognized it, and notes on what had no effect."""
+
+    media: Media
+    tracks: tuple[Track, ...]
+    model: str
+    engine: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text of all tracks, a line each."""
+        return "\n".join(track.text.strip() for track in self.tracks if track.text.strip())
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The sentences of all tracks in order of their begin."""
+        return tuple(sorted((s for t in self.tracks for s in t.sentences), key=lambda s: (s.begin_ms, s.end_ms)))
+
+    def to(self, format_name: str) -> str:
+        """Render as ``txt``, ``json`` (the service's result JSON), ``srt``, ``vtt`` or ``tsv``."""
+        from dashscribe.render import FORMATS
+
+        return FORMATS[format_name](self)
+
+    def to_srt(self) -> str:
+        """Render as SubRip captions."""
+        return self.to("srt")
+
+    def to_vtt(self) -> str:
+        """Render as WebVTT captions."""
+        return self.to("vtt")
+
+    def to_json(self) -> str:
+        """Render as the service's result JSON."""
+        return self.to("json")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A handful of speech spans of one channel, the unit that is queued, recognized and, after a crash, repeated.
+
+    ``audio`` is FLAC, mono, 16 kHz, 16 bit: the samples of ``spans`` one after another, nothing between them, so that
+    span i begins at the sum of the lengths before it.
+    """
+
+    channel: int
+    index: int
+    spans: tuple[Span, ...]
+    audio: bytes
+
+    @property
+    def speech_ms(self) -> int:
+        """Sum of the lengths of the spans."""
+        return sum(span.duration_ms for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How an engine wants its sound cut: no span longer than ``max_piece_ms``, none shorter than ``min_piece_ms``."""
+
+    max_piece_ms: int = 30_000
+    min_piece_ms: int = 2_000
+
+
+Shape = Literal["file_urls", "file_url", "sensevoice"]
+"""The three forms of a task's answer and result file (api-async sections 2.2 and 3)."""
+
+
+def total_ms(spans: Iterable[Span]) -> int:
+    """Total length of the spans in milliseconds."""
+    return sum(span.duration_ms for span in spans)
