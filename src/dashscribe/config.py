@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     )
     disk_reserve_bytes: int = Field(1024**3, ge=0, description="Preparing pauses while less disk than this is free.")
     waiting_audio_s: int = Field(7200, gt=0, description="Preparing pauses while more decoded audio than this waits.")
+    host_memory_mb: int = Field(
+        4096, gt=0, description="An engine or media process that is larger than this after a call is replaced, in MiB."
+    )
     host_idle_s: float = Field(600.0, gt=0, description="An idle engine process is ended after this many seconds.")
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 

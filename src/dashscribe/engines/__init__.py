@@ -6,18 +6,14 @@ window. ``ENGINES`` names the ones of this package; others come from the entry p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from dashscribe.errors import EngineUnavailableError
 from dashscribe.types import Limits, Options, Outcome, Waveform
-
-if TYPE_CHECKING:
-    from dashscribe.config import Settings
 
 
 class Engine(Protocol):
@@ -35,8 +31,8 @@ class Engine(Protocol):
 class EngineInfo:
     """What can be known of an engine without loading it.
 
-    ``target`` is ``module:callable``, called with the settings inside the child. ``languages`` empty means any.
-    ``version`` is part of a result's identity: it changes when the same sound may give other words.
+    ``target`` is ``module:callable``, imported by a host child and called with the settings. ``languages`` empty means
+    any. ``version`` is part of a result's identity: it changes when the same sound may give other words.
     """
 
     name: str
@@ -87,10 +83,3 @@ def find_engine(name: str) -> EngineInfo:
 def is_installed(info: EngineInfo) -> bool:
     """Whether the engine's package is there; nothing is imported."""
     return find_spec(info.package) is not None
-
-
-def open_engine(name: str, settings: Settings) -> Engine:
-    """Load an engine. Call this in a host child only: the native library is imported here."""
-    module_name, _, attribute = find_engine(name).target.partition(":")
-    factory = cast("Callable[[Settings], Engine]", getattr(import_module(module_name), attribute))
-    return factory(settings)

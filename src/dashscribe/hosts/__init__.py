@@ -1,0 +1,208 @@
+"""Native code in child processes only: decoding and engines may crash, hang or leak without taking the program along.
+
+``Hosts`` is all that the rest of the program sees. It owns who may work at once; children are in ``pool``, one child
+in ``parent``, the far side in ``child``, ``media`` and ``asr``. Importing this package imports no native library.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from dashscribe.engines import find_engine, is_installed
+from dashscribe.errors import EngineUnavailableError, HostError
+from dashscribe.hosts.parent import Host, Kind
+from dashscribe.hosts.pool import Pool
+from dashscribe.hosts.protocol import (
+    Cut,
+    CutEnd,
+    Describe,
+    Isolation,
+    Load,
+    MediaReply,
+    OutcomeReply,
+    Position,
+    Probe,
+    Recognize,
+    Reply,
+    Request,
+    WindowReply,
+    sendable,
+)
+from dashscribe.types import Limits, Media, Options, Outcome, Window
+
+if TYPE_CHECKING:
+    from dashscribe.config import Settings
+
+#: Niceness of children: the server runs at 0, so that it answers while every core recognizes.
+BATCH_NICE = 10
+EXPRESS_NICE = 5
+MEDIA = Kind(role="media", nice=EXPRESS_NICE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long a child may give no sign, in seconds, and how old it may get.
+
+    A recognition may take ``speech_s`` plus ``per_speech_s`` for each second of the longest span: a slow engine on a
+    crowded machine stays below ten times real time. Seeking decodes what it skips, hence ``per_skipped_s``.
+    """
+
+    load_s: float = 300.0
+    media_s: float = 120.0
+    per_skipped_s: float = 0.05
+    speech_s: float = 60.0
+    per_speech_s: float = 20.0
+    age_s: float = 6 * 3600.0
+
+
+class Hosts:
+    """All child processes of this process: a context manager, usable from any thread.
+
+    ``slots`` recognitions run at once, whatever their engines, and ``express_slots`` more that only express calls may
+    take. Media children are as many as there are callers.
+    """
+
+    def __init__(self, settings: Settings, *, slots: int, express_slots: int = 0, bounds: Bounds | None = None) -> None:
+        self.slots = slots
+        self._settings = settings
+        self._bounds = bounds or Bounds()
+        self._permits = _Permits(slots, express_slots)
+        self._pool = Pool(
+            self._load,
+            idle_s=settings.host_idle_s,
+            age_s=self._bounds.age_s,
+            memory_bytes=settings.host_memory_mb * 1024**2,
+        )
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children at once; calls that are waiting or running get a HostError."""
+        atexit.unregister(self.close)
+        self._permits.close()
+        self._pool.close()
+
+    def probe(self, path: Path, url: str) -> Media:
+        """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
+        reply = self._ask(Probe(os.fsencode(path.absolute()), sendable(url)))
+        if not isinstance(reply, MediaReply):
+            raise _unexpected(reply)
+        return reply.media
+
+    def cut(
+        self, path: Path, *, url: str, options: Options, limits: Limits
+    ) -> Generator[Media | Position | Window | CutEnd]:
+        """Decode the file and find its speech: first a Media, then Windows and Positions as found, last a CutEnd.
+
+        The child waits while the caller does not ask for more; closing the iterator early ends its work. Raises
+        SourceError for a source that cannot be read or is longer than the settings allow.
+        """
+        request = Cut(
+            os.fsencode(path.absolute()), sendable(url), options, limits, self._settings.max_duration_s * 1000
+        )
+        skipped_s = options.stretch.begin_ms / 1000 if options.stretch else 0.0
+        limit_s = self._bounds.media_s + self._bounds.per_skipped_s * skipped_s
+        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s)) as replies:
+            for reply in replies:
+                match reply:
+                    case MediaReply(media):
+                        yield media
+                    case WindowReply(window):
+                        yield window
+                    case Position() | CutEnd():
+                        yield reply
+                    case _:
+                        raise _unexpected(reply)
+
+    def recognize(self, engine: str, window: Window, options: Options, *, express: bool = False) -> Generator[Outcome]:
+        """One outcome per span of the window, in order, each as it becomes ready; waits for a free slot first.
+
+        Raises EngineUnavailableError when the engine cannot be opened, InvariantError when the window's audio does not
+        fit its spans, HostDiedError and HostTimeoutError when the child does not survive it.
+        """
+        info = find_engine(engine)
+        if not is_installed(info):
+            raise EngineUnavailableError(
+                f"the engine {engine!r} needs the package {info.package!r}: pip install {info.package}"
+            )
+        longest_s = max((span.duration_ms for span in window.spans), default=0) / 1000
+        limit_s = self._bounds.speech_s + self._bounds.per_speech_s * longest_s
+        with self._permits.held(express=express) as nice:
+            kind = Kind(role="asr", engine=info.name, target=info.target, nice=nice)
+            request = Recognize(window, options)
+            with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s)) as replies:
+                for reply in replies:
+                    if not isinstance(reply, OutcomeReply):
+                        raise _unexpected(reply)
+                    yield reply.outcome
+
+    def isolation(self) -> dict[str, str]:
+        """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""
+        reply = self._ask(Describe())
+        if not isinstance(reply, Isolation):
+            raise _unexpected(reply)
+        return reply.measures
+
+    def _ask(self, request: Request) -> Reply | None:
+        """The one reply of a media child to a short request."""
+        kind, limit_s = MEDIA, self._bounds.media_s
+        with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s)) as replies:
+            return next(replies, None)
+
+    def _load(self, host: Host) -> None:
+        """Make a new child ready: engine children open their engine."""
+        if host.kind.role == "asr":
+            settings = self._settings.model_dump_json(exclude={"api_key"}).encode()
+            for reply in host.call(Load(settings), self._bounds.load_s):
+                raise _unexpected(reply)
+
+
+class _Permits:
+    """The free slots, by the niceness of the children that work in them. Thread-safe."""
+
+    def __init__(self, batch: int, express: int) -> None:
+        self._free = {BATCH_NICE: batch, EXPRESS_NICE: express}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @contextmanager
+    def held(self, *, express: bool) -> Generator[int]:
+        """Wait for a slot and hold it; yields its niceness. Express calls take an express slot if one is free."""
+        wanted = (EXPRESS_NICE, BATCH_NICE) if express else (BATCH_NICE,)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or any(self._free[nice] for nice in wanted))
+            if self._closed:
+                raise HostError("no slot is given any more because the program is closing")
+            nice = next(nice for nice in wanted if self._free[nice])
+            self._free[nice] -= 1
+        try:
+            yield nice
+        finally:
+            with self._changed:
+                self._free[nice] += 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wake up all who wait, to an error."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _unexpected(reply: Reply | None) -> HostError:
+    return HostError(f"a child process answered with {type(reply).__name__}, which does not belong there")

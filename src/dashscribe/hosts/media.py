@@ -1,0 +1,105 @@
+"""What a media child does: probe a source, or cut it into windows of speech while it is being decoded.
+
+Runs in a child process only. One pass over the source, block by block: memory does not grow with its length, and the
+first window leaves before the rest is decoded. A source without speech is no error here; it gives no windows.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashscribe import decode
+from dashscribe.errors import DecodeError, DurationTooLongError, HostError
+from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
+from dashscribe.hosts.protocol import Cut, CutEnd, MediaReply, Position, Probe, Reply, Request, WindowReply
+from dashscribe.segment import Packer, Segmenter
+from dashscribe.types import SAMPLES_PER_MS, Limits, Window
+
+#: Longest time of work without a Position, in seconds: it moves progress bars and tells the parent that work goes on.
+POSITION_EVERY_S = 0.5
+
+
+def answer(request: Request) -> Iterator[Reply]:
+    """The replies to Probe and Cut."""
+    try:
+        match request:
+            case Probe(path, url):
+                yield MediaReply(decode.probe(Path(os.fsdecode(path)), url))
+            case Cut():
+                yield from _cut(request)
+            case _:
+                raise HostError(f"a media child cannot answer {type(request).__name__}")
+    except MemoryError as error:
+        raise DecodeError(f"Decoding needs more than {MEDIA_MEMORY_BYTES // 1024**2} MiB of memory.") from error
+
+
+class _Lane:
+    """One channel on its way from samples to windows."""
+
+    def __init__(self, channel: int, limits: Limits, begin_ms: int, noise_threshold: float | None) -> None:
+        self._segmenter = Segmenter(limits, begin_ms=begin_ms, noise_threshold=noise_threshold)
+        self._packer = Packer(channel)
+
+    def feed(self, samples: NDArray[np.int16]) -> Iterator[Window]:
+        """The windows that are full with these samples, shape (n,)."""
+        for piece in self._segmenter.feed(samples):
+            if window := self._packer.add(piece):
+                yield window
+
+    def finish(self) -> Iterator[Window]:
+        """The windows that are left at the end of the sound."""
+        for piece in self._segmenter.finish():
+            if window := self._packer.add(piece):
+                yield window
+        if window := self._packer.finish():
+            yield window
+
+
+def _cut(request: Cut) -> Iterator[Reply]:
+    options = request.options
+    decoder = decode.Decoder(
+        Path(os.fsdecode(request.path)), url=request.url, channels=options.channels, stretch=options.stretch
+    )
+    _check_duration(decoder.media.duration_ms, request.max_duration_ms)
+    yield MediaReply(decoder.media)
+    lanes = [
+        _Lane(channel, request.limits, decoder.begin_ms, options.speech_noise_threshold) for channel in decoder.channels
+    ]
+    samples = 0
+    reported_s = time.monotonic()
+    for block in decoder:
+        samples += block.shape[1]
+        position_ms = decoder.begin_ms + samples // SAMPLES_PER_MS
+        _check_duration(position_ms, request.max_duration_ms)
+        for lane, channel_samples in zip(lanes, block, strict=True):
+            for window in lane.feed(channel_samples):
+                yield WindowReply(window)
+        if time.monotonic() - reported_s >= POSITION_EVERY_S:
+            yield Position(position_ms)
+            reported_s = time.monotonic()
+    for lane in lanes:
+        for window in lane.finish():
+            yield WindowReply(window)
+    yield CutEnd(
+        media=decoder.media,
+        channels=tuple(decoder.channels),
+        begin_ms=decoder.begin_ms,
+        end_ms=decoder.end_ms,
+        lost=tuple(decoder.lost),
+        notes=tuple(decoder.notes),
+    )
+
+
+def _check_duration(duration_ms: int, most_ms: int) -> None:
+    """Refuse a source that claims, or turns out, to be longer than the limit."""
+    if duration_ms > most_ms:
+        raise DurationTooLongError(
+            f"The source is longer than the limit of {most_ms // 1000} s: {duration_ms // 1000} s or more; "
+            "split it, or raise DASHSCRIBE_MAX_DURATION_S."
+        )

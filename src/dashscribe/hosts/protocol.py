@@ -1,0 +1,162 @@
+"""The messages between the parent and its child processes, and how they become bytes.
+
+Owns the vocabulary only; who speaks when is in ``parent`` and ``child``. Messages are typed msgpack, never pickle: a
+media child reads hostile files, so the parent takes nothing from it that is not one of these shapes.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, msgpack
+
+from dashscribe import errors
+from dashscribe.errors import DashscribeError, HostError
+from dashscribe.types import Limits, Media, Options, Outcome, Span, Window
+
+#: Largest message that either side accepts. The largest real one is a window of 60 s of sound, below 2 MB.
+MAX_MESSAGE_BYTES = 64 * 1024**2
+#: Longest detail of a Failure, in characters; it ends up in messages that people read.
+MAX_DETAIL = 2000
+
+
+# --- requests, parent to child --------------------------------------------------------------------------------------
+
+
+class Describe(Struct, frozen=True, tag=True):
+    """To any child: answer with Isolation."""
+
+
+class Load(Struct, frozen=True, tag=True):
+    """To an engine child, once: open the engine. ``settings`` is the parent's Settings as JSON, without secrets."""
+
+    settings: bytes
+
+
+class Probe(Struct, frozen=True, tag=True):
+    """To a media child: answer with MediaReply. ``path`` is in the bytes of the file system."""
+
+    path: bytes
+    url: str
+
+
+class Cut(Struct, frozen=True, tag=True):
+    """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd."""
+
+    path: bytes
+    url: str
+    options: Options
+    limits: Limits
+    max_duration_ms: int
+
+
+class Recognize(Struct, frozen=True, tag=True):
+    """To an engine child: answer with one OutcomeReply per span of the window, in order, each when it is ready."""
+
+    window: Window
+    options: Options
+
+
+Request = Describe | Load | Probe | Cut | Recognize
+
+
+# --- replies, child to parent ---------------------------------------------------------------------------------------
+
+
+class Isolation(Struct, frozen=True, tag=True):
+    """What the child has given up, by name; the value says how far or why it could not."""
+
+    measures: dict[str, str]
+
+
+class MediaReply(Struct, frozen=True, tag=True):
+    """What the source is, by its container's claim."""
+
+    media: Media
+
+
+class Position(Struct, frozen=True, tag=True):
+    """Sign of life while cutting: the source is decoded up to here, on the file's clock."""
+
+    position_ms: int
+
+
+class WindowReply(Struct, frozen=True, tag=True):
+    """A window that is full, or the last of its channel."""
+
+    window: Window
+
+
+class CutEnd(Struct, frozen=True, tag=True):
+    """The last message of a cut: what was really decoded.
+
+    ``media.duration_ms`` counts samples, ``channels`` are those that exist of the requested ones, ``lost`` are the
+    stretches that could not be decoded, ``notes`` say what was odd about the source.
+    """
+
+    media: Media
+    channels: tuple[int, ...]
+    begin_ms: int
+    end_ms: int
+    lost: tuple[Span, ...]
+    notes: tuple[str, ...]
+
+
+class OutcomeReply(Struct, frozen=True, tag=True):
+    """What became of the next span of the window."""
+
+    outcome: Outcome
+
+
+class Failure(Struct, frozen=True, tag=True):
+    """The request ended with an error: the name of a class in ``dashscribe.errors`` and its detail."""
+
+    error: str
+    detail: str
+
+
+class End(Struct, frozen=True, tag=True):
+    """The request is answered; the child waits for the next one."""
+
+
+Reply = Isolation | MediaReply | Position | WindowReply | CutEnd | OutcomeReply | Failure | End
+
+
+_encoder = msgpack.Encoder()
+_requests = msgpack.Decoder(Request)
+_replies = msgpack.Decoder(Reply)
+
+
+def encode(message: Request | Reply) -> bytes:
+    """A message as msgpack."""
+    return _encoder.encode(message)
+
+
+def decode_request(data: bytes) -> Request:
+    """The request in ``data``. Raises ``msgspec.DecodeError`` for anything else."""
+    return _requests.decode(data)
+
+
+def decode_reply(data: bytes) -> Reply:
+    """The reply in ``data``. Raises ``msgspec.DecodeError`` for anything else."""
+    return _replies.decode(data)
+
+
+def sendable(text: str) -> str:
+    """``text`` with question marks for what UTF-8 cannot hold: half characters, such as odd file names bring along."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def failure_of(error: Exception) -> Failure:
+    """An exception as a message: the nearest class in ``dashscribe.errors``, HostError for any other exception."""
+    if isinstance(error, DashscribeError):
+        name = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        return Failure(name, sendable(error.detail[:MAX_DETAIL]))
+    return Failure(HostError.__name__, sendable(f"{type(error).__name__}: {error}"[:MAX_DETAIL]))
+
+
+def error_from(failure: Failure) -> DashscribeError:
+    """The exception that a Failure stands for; a name that is no error class of ours becomes a HostError."""
+    kind = vars(errors).get(failure.error)
+    detail = failure.detail[:MAX_DETAIL]
+    if isinstance(kind, type) and issubclass(kind, DashscribeError):
+        return kind(detail)
+    return HostError(f"{failure.error[:100]}: {detail}")
