@@ -1,0 +1,271 @@
+"""One row per public model name: which interface it belongs to, what it takes, what can recognize for it.
+
+Differences between models are rows here, never ``if model ==`` elsewhere. Names that the cloud retired stay for ever,
+since old scripts are the point; an alias is resolved for nobody but the reader: answers echo the name that was asked
+for. The facts are the vendor's model pages as of November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+from dashscribe.engines import ENGINES, EngineInfo, find_engine, is_installed
+from dashscribe.errors import ModelNotFoundError
+from dashscribe.types import Shape
+
+if TYPE_CHECKING:
+    from dashscribe.config import Settings
+
+InputKey = Literal["file_urls", "file_url", "messages"]
+
+HOUR_MS = 3_600_000
+MEBIBYTE = 1024**2
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ZH_EN = _codes("zh en")
+FUN_ASR = _codes("zh en ja ko vi th id ms tl hi ar fr de es pt ru it nl sv da fi no el pl cs hu ro bg hr sk")
+FUN_ASR_MTL = _codes("zh yue en ja ko vi id th ms tl ar hi bg hr cs da nl et fi el hu ga lv lt mt pl pt ro sk sl sv")
+PARAFORMER = _codes("zh en ja yue ko de fr ru")
+PARAFORMER_MTL_V1 = _codes("zh yue en ja ko es id fr de it ms")
+QWEN3 = _codes("zh yue en ja de ko ru fr pt ar it es hi id th tr uk vi cs da fil fi is ms no pl sv")
+SENSEVOICE = _codes(
+    "zh en yue ja ko ru fr it de es ca id th nl pt cs pl el ms tl bg hr da tr vi he hu uk jw uz no ro sv fa ta az bn "
+    "my km hi kn lo ml mr mn ne pa si sw te ur ha"
+)
+
+#: Members of ``parameters`` that every asynchronous model takes; the last two stand in no table of the service, but its
+#: clients document them for every model.
+_TASK = frozenset({"channel_id", "audio_event_detection_enabled", "speech_noise_threshold"})
+_SPEAKERS = frozenset({"diarization_enabled", "speaker_count"})
+_PARAFORMER = _TASK | _SPEAKERS | {"special_word_filter", "disfluency_removal_enabled", "timestamp_alignment_enabled"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What one public model name is.
+
+    ``languages`` are the codes its language parameter takes, ``language_arity`` how many of them recognition heeds (0:
+    all), ``coverage`` what it recognizes. ``candidates`` are engines in order of preference. ``parameters`` are the
+    wire names with a meaning for it; ``resources`` stands for the member of that name beside ``input``. Limits and
+    ``submits_per_minute`` are the cloud's (0: none stated). ``retired`` is the announced day, if there is one.
+    """
+
+    name: str
+    family: str
+    interface: Literal["async", "sync"] = "async"
+    shape: Shape = "file_urls"
+    input_key: InputKey = "file_urls"
+    alias_of: str = ""
+    languages: tuple[str, ...] = ()
+    language_parameter: Literal["", "language", "language_hints"] = ""
+    language_arity: int = 0
+    coverage: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    parameters: frozenset[str] = frozenset()
+    max_bytes: int = 2048 * MEBIBYTE
+    max_duration_ms: int = 12 * HOUR_MS
+    max_files: int = 100
+    submits_per_minute: int = 600
+    retired: str = ""
+    successor: str = ""
+
+
+_FUN_ASR = Model(
+    name="",
+    family="fun-asr",
+    languages=FUN_ASR,
+    language_parameter="language_hints",
+    language_arity=1,
+    coverage=FUN_ASR,
+    candidates=("pocketsphinx",),
+    parameters=_TASK | _SPEAKERS | {"language_hints", "vocabulary_id", "special_word_filter"},
+)
+_FUN_ASR_MTL = replace(_FUN_ASR, family="fun-asr-mtl", coverage=FUN_ASR_MTL)
+_QWEN_AUDIO_FILETRANS = replace(
+    _FUN_ASR,
+    family="qwen-audio-filetrans",
+    language_arity=4,
+    parameters=_FUN_ASR.parameters | {"context"},
+)
+_PARAFORMER_V2 = Model(
+    name="",
+    family="paraformer-v2",
+    languages=PARAFORMER,
+    language_parameter="language_hints",
+    coverage=PARAFORMER,
+    candidates=("pocketsphinx",),
+    parameters=_PARAFORMER | {"language_hints", "vocabulary_id"},
+    submits_per_minute=1200,
+)
+_PARAFORMER_V1 = Model(
+    name="",
+    family="paraformer-v1",
+    coverage=ZH_EN,
+    candidates=("pocketsphinx",),
+    parameters=_PARAFORMER | {"resources"},
+)
+# Telephone Mandarin only: no engine for another language may stand in.
+_PARAFORMER_8K_V2 = replace(
+    _PARAFORMER_V1,
+    family="paraformer-8k",
+    coverage=("zh",),
+    candidates=(),
+    parameters=_PARAFORMER | {"vocabulary_id"},
+    submits_per_minute=1200,
+)
+_PARAFORMER_8K_V1 = replace(_PARAFORMER_8K_V2, parameters=_PARAFORMER_V1.parameters, submits_per_minute=600)
+_SENSEVOICE = Model(
+    name="",
+    family="sensevoice",
+    shape="sensevoice",
+    languages=SENSEVOICE,
+    language_parameter="language_hints",
+    language_arity=1,
+    coverage=SENSEVOICE,
+    candidates=("pocketsphinx",),
+    parameters=_TASK | {"language_hints", "disfluency_removal_enabled"},
+    max_duration_ms=0,
+)
+_FILETRANS = Model(
+    name="",
+    family="qwen3-asr-flash-filetrans",
+    shape="file_url",
+    input_key="file_url",
+    languages=QWEN3,
+    language_parameter="language",
+    language_arity=1,
+    coverage=QWEN3,
+    candidates=("pocketsphinx",),
+    parameters=_TASK | {"language", "enable_itn", "enable_words", "corpus", "text", "context"},
+    max_files=1,
+    submits_per_minute=100,
+)
+_FUN_ASR_FLASH = replace(
+    _FUN_ASR,
+    family="fun-asr-flash",
+    interface="sync",
+    input_key="messages",
+    max_files=1,
+    max_bytes=10 * MEBIBYTE,
+    max_duration_ms=HOUR_MS // 12,
+    parameters=frozenset({"language_hints", "vocabulary_id"}),
+)
+_QWEN3_FLASH = replace(
+    _FUN_ASR_FLASH,
+    family="qwen3-asr-flash",
+    languages=QWEN3,
+    coverage=QWEN3,
+    language_parameter="language",
+    parameters=frozenset({"language", "enable_itn"}),
+    submits_per_minute=100,
+)
+_QWEN_AUDIO_FLASH = replace(
+    _FUN_ASR_FLASH, family="qwen-audio-flash", language_arity=4, parameters=_FUN_ASR_FLASH.parameters | {"vocabulary"}
+)
+_QWEN_AUDIO_ASR = replace(
+    _FUN_ASR_FLASH,
+    family="qwen-audio-asr",
+    languages=(),
+    language_parameter="",
+    language_arity=0,
+    coverage=ZH_EN,
+    parameters=frozenset(),
+    max_duration_ms=HOUR_MS // 20,
+    submits_per_minute=0,
+)
+
+
+def _rows() -> Iterator[Model]:
+    """The public names, family by family."""
+
+    def retired(model: Model, name: str, successor: str = "fun-asr", day: str = "2026-10-10") -> Model:
+        return replace(model, name=name, retired=day, successor=successor)
+
+    def alias(model: Model, name: str, of: str) -> Model:
+        return replace(model, name=name, alias_of=of)
+
+    yield alias(_FUN_ASR, "fun-asr", of="fun-asr-2025-11-07")
+    yield retired(_FUN_ASR, "fun-asr-2025-11-07")
+    yield retired(replace(_FUN_ASR, languages=ZH_EN, coverage=ZH_EN), "fun-asr-2025-08-25")
+    yield retired(alias(_FUN_ASR_MTL, "fun-asr-mtl", of="fun-asr-mtl-2025-08-25"), "fun-asr-mtl")
+    yield retired(_FUN_ASR_MTL, "fun-asr-mtl-2025-08-25")
+    yield replace(_QWEN_AUDIO_FILETRANS, name="qwen-audio-3.0-asr-flash-filetrans")
+    yield replace(_QWEN_AUDIO_FILETRANS, name="qwen-audio-3.1-asr-flash-filetrans")
+    yield replace(_PARAFORMER_V2, name="paraformer-v2")
+    yield replace(_PARAFORMER_8K_V2, name="paraformer-8k-v2")
+    yield retired(_PARAFORMER_V1, "paraformer-v1", "paraformer-v2")
+    yield retired(_PARAFORMER_8K_V1, "paraformer-8k-v1", "paraformer-8k-v2")
+    yield retired(replace(_PARAFORMER_V1, coverage=PARAFORMER_MTL_V1), "paraformer-mtl-v1", "paraformer-v2")
+    yield retired(_SENSEVOICE, "sensevoice-v1")
+    yield alias(_FILETRANS, "qwen3-asr-flash-filetrans", of="qwen3-asr-flash-filetrans-2025-11-17")
+    yield retired(_FILETRANS, "qwen3-asr-flash-filetrans-2025-11-17")
+    # The service has no alias for its dated synchronous model; this one is ours.
+    yield alias(_FUN_ASR_FLASH, "fun-asr-flash", of="fun-asr-flash-2026-06-15")
+    yield replace(_FUN_ASR_FLASH, name="fun-asr-flash-2026-06-15")
+    yield alias(_QWEN3_FLASH, "qwen3-asr-flash", of="qwen3-asr-flash-2025-09-08")
+    yield retired(_QWEN3_FLASH, "qwen3-asr-flash-2026-02-10")
+    yield retired(_QWEN3_FLASH, "qwen3-asr-flash-2025-09-08")
+    yield alias(_QWEN3_FLASH, "qwen3-asr-flash-us", of="qwen3-asr-flash-2025-09-08-us")
+    yield replace(_QWEN3_FLASH, name="qwen3-asr-flash-2025-09-08-us")
+    yield replace(_QWEN_AUDIO_FLASH, name="qwen-audio-3.0-asr-flash")
+    yield replace(_QWEN_AUDIO_FLASH, name="qwen-audio-3.1-asr-flash", max_bytes=2048 * MEBIBYTE)
+    of = "qwen-audio-asr-2024-12-04"
+    yield retired(alias(_QWEN_AUDIO_ASR, "qwen-audio-asr", of), "qwen-audio-asr", "qwen3-asr-flash", "2026-03-30")
+    yield retired(
+        alias(_QWEN_AUDIO_ASR, "qwen-audio-asr-latest", of), "qwen-audio-asr-latest", "qwen3-asr-flash", "2026-03-30"
+    )
+    yield retired(_QWEN_AUDIO_ASR, of, "qwen3-asr-flash", "2026-01-30")
+
+
+MODELS: dict[str, Model] = {model.name: model for model in _rows()}
+
+#: Every language code that any model knows, whatever it calls the language: a hint among them says what is spoken.
+LANGUAGES = frozenset(code for model in MODELS.values() for code in (*model.languages, *model.coverage))
+
+
+def find_model(name: str) -> Model:
+    """The row of a public model name. Raises ModelNotFoundError, which names the nearest known names."""
+    if name in MODELS:
+        return MODELS[name]
+    near = get_close_matches(name[:100], MODELS, n=3)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ModelNotFoundError(f"The name was {name[:100]!r}; {hint}`dashscribe models ls` lists the names.")
+
+
+def choose_engine(model: Model, languages: Sequence[str], settings: Settings) -> EngineInfo:
+    """The first installed candidate that shares a language with the model and, where hints are given, with them.
+
+    All hints count here, also those that the model's recognition does not heed. ``settings.engine`` forces one engine
+    for every model. Raises ModelNotFoundError, which says what the installed engines read.
+    """
+    if settings.engine:
+        return find_engine(settings.engine)
+    for info in map(find_engine, model.candidates):
+        if is_installed(info) and _reads(info, model.coverage) and (not languages or _reads(info, languages)):
+            return info
+    able = ", ".join(
+        f"{info.name} ({' '.join(info.languages)})"
+        for info in ENGINES.values()
+        if info.languages and is_installed(info)
+    )
+    wanted = f"with the language hints {', '.join(languages)}" if languages else "without language hints"
+    raise ModelNotFoundError(
+        f"No installed engine can stand for {model.name} (which covers {_shortened(model.coverage)}) {wanted}. "
+        f"Installed engines and the languages they read: {able or 'none'}. "
+        "`dashscribe models ls` shows what each model needs."
+    )
+
+
+def _reads(info: EngineInfo, languages: Sequence[str]) -> bool:
+    return not info.languages or not set(info.languages).isdisjoint(languages)
+
+
+def _shortened(codes: Sequence[str], limit: int = 8) -> str:
+    return ", ".join(codes[:limit]) + (f" and {len(codes) - limit} more" if len(codes) > limit else "")

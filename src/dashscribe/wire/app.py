@@ -1,0 +1,55 @@
+"""Composes the HTTP application from its parts: routes, error envelopes, health, the OpenAPI page at ``/docs``.
+
+``/healthz`` says that the process answers; ``/readyz`` asks the parts whether work would succeed.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+
+from dashscribe.errors import ConfigError
+from dashscribe.wire import async_tasks, envelope, results
+from dashscribe.wire.parts import Parts, in_thread, parts_of
+
+health = APIRouter(tags=["health"])
+
+
+@health.get("/healthz", summary="Whether the process answers")
+async def healthz(request: Request) -> Response:
+    """Always 200 while the server runs."""
+    return envelope.answer(request, {"status": "ok"})
+
+
+@health.get("/readyz", summary="Whether work would succeed", responses={503: {"description": "The reasons, by name"}})
+async def readyz(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -> Response:
+    """200 when the server can do its work, else 503 with the reasons."""
+    reasons = await in_thread(parts.checks, parts.ready)
+    if reasons:
+        return envelope.answer(request, {"status": "not ready", "reasons": dict(reasons)}, status=503)
+    return envelope.answer(request, {"status": "ready"})
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application, ready for an ASGI server. Raises ConfigError for a time zone that does not exist."""
+    try:
+        ZoneInfo(parts.settings.time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigError(
+            f"time_zone={parts.settings.time_zone!r}: give a name such as Asia/Shanghai or UTC"
+        ) from error
+    app = FastAPI(
+        title="dashscribe",
+        version=version("dashscribe"),
+        description="Recorded-file speech recognition with the HTTP interface of Alibaba Cloud Model Studio.",
+        redirect_slashes=False,  # clients post to both forms, and a redirected POST loses its body
+        redoc_url=None,
+    )
+    app.state.parts = parts
+    envelope.install(app)
+    for router in (async_tasks.router, results.router, health):
+        app.include_router(router)
+    return app

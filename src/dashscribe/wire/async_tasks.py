@@ -1,0 +1,201 @@
+"""The asynchronous interface: submit, query, cancel, list.
+
+Paths come with and without a slash at the end and a query may be a POST, because the service's pages and clients differ
+in that. A query never answers 503: a Java client would ask again without a pause.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from dashscribe.catalog import choose_engine
+from dashscribe.engines import EngineInfo
+from dashscribe.errors import InvalidParameterError, SynchronousCallError, UnsupportedOperationError
+from dashscribe.keys import Identity
+from dashscribe.tasks import Status, Submission, Task
+from dashscribe.wire import body, envelope, openapi
+from dashscribe.wire.answers import Teller, unknown
+from dashscribe.wire.guard import Caller
+from dashscribe.wire.parts import Parts, in_thread, parts_of
+from dashscribe.wire.submission import read_order
+from dashscribe.wire.values import refusal
+
+DAY = timedelta(hours=24)
+MAX_PAGE_SIZE = 100
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+#: Statuses that the service names; the ones beyond ``Status`` are never those of a task here, so they match nothing.
+_STATUSES = (*Status, "UNKNOWN", "SUSPENDED")
+#: Ids that are worth a look into the database; ours are UUIDs.
+_TASK_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+router = APIRouter(prefix="/api/v1", tags=["tasks"])
+Here = Annotated[Parts, Depends(parts_of)]
+
+
+@router.post(
+    "/services/audio/asr/transcription",
+    summary="Submit files for transcription",
+    openapi_extra={"requestBody": openapi.SUBMIT_BODY},
+    responses=openapi.SUBMITTED,
+)
+async def submit(
+    request: Request,
+    caller: Caller,
+    parts: Here,
+    x_dashscope_async: Annotated[str, Header(description="Must be `enable`.")] = "",
+    idempotency_key: Annotated[str, Header(description="Repeating it within 24 h gives the same task.")] = "",
+) -> Response:
+    """Accepts a task: it is on disk when this answers, and goes on whatever happens to the server."""
+    if x_dashscope_async.strip().lower() != "enable":
+        raise SynchronousCallError("Send the header X-DashScope-Async: enable.")
+    if len(idempotency_key) > MAX_IDEMPOTENCY_KEY_CHARS:
+        raise refusal("Idempotency-Key", idempotency_key, f"give at most {MAX_IDEMPOTENCY_KEY_CHARS} characters")
+    sent = await body.receive(request)
+    task, engine = await in_thread(
+        parts.queries, _submit, parts, caller, envelope.request_id(request), sent, idempotency_key
+    )
+    parts.wake()
+    members: dict[str, Any] = {"output": {"task_id": task.id, "task_status": task.status.value}}
+    if task.notes:
+        members["dashscribe"] = {"notes": list(task.notes)}
+    return envelope.answer(request, members, headers={"x-dashscribe-engine": engine.name})
+
+
+def _submit(parts: Parts, caller: Identity, request_id: str, sent: bytes, key: str) -> tuple[Task, EngineInfo]:
+    order = read_order(sent)
+    options = order.asked.options
+    engine = choose_engine(order.model, options.languages, parts.settings)
+    task = parts.tasks.submit(
+        Submission(
+            owner=caller.owner,
+            key_id=caller.key_id,
+            request_id=request_id,
+            model=order.model.name,
+            shape=order.model.shape,
+            options=options,
+            file_urls=order.file_urls,
+            notes=tuple(order.asked.notes),
+            idempotency_key=key,
+        )
+    )
+    return task, engine
+
+
+@router.get("/tasks/{task_id}", summary="Query a task", responses=openapi.QUERIED)
+@router.post("/tasks/{task_id}", include_in_schema=False)
+@router.get("/tasks/{task_id}/", include_in_schema=False)
+@router.post("/tasks/{task_id}/", include_in_schema=False)
+async def query(request: Request, caller: Caller, parts: Here, task_id: str) -> Response:
+    """The state of a task and, at its end, where its results are; UNKNOWN where there is no such task."""
+    task = None
+    if _TASK_ID.fullmatch(task_id):
+        task = await in_thread(parts.queries, parts.tasks.get, caller.owner, task_id)
+    return envelope.answer(request, _teller(request, parts).answer(task) if task else unknown(task_id))
+
+
+@router.post("/tasks/{task_id}/cancel", summary="Cancel a waiting task", responses=openapi.CANCELED)
+@router.post("/tasks/{task_id}/cancel/", include_in_schema=False)
+async def cancel(request: Request, caller: Caller, parts: Here, task_id: str) -> Response:
+    """Calls off a task that is still PENDING; any other answers UnsupportedOperation."""
+    if not _TASK_ID.fullmatch(task_id):
+        raise UnsupportedOperationError("There is no such task.")
+    await in_thread(parts.queries, _cancel, parts, caller, task_id)
+    return envelope.answer(request, {})
+
+
+def _cancel(parts: Parts, caller: Identity, task_id: str) -> None:
+    if parts.tasks.cancel(caller.owner, task_id):
+        return
+    task = parts.tasks.get(caller.owner, task_id)
+    raise UnsupportedOperationError(f"It is {task.status.value}." if task else "There is no such task.")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The query of a list call, as it came: strings, so that what is wrong is refused in the service's envelope."""
+
+    task_id: Annotated[str, Query()] = ""
+    start_time: Annotated[str, Query(description="YYYYMMDDhhmmss; at most 24 h before end_time.")] = ""
+    end_time: Annotated[str, Query(description="YYYYMMDDhhmmss")] = ""
+    model_name: Annotated[str, Query()] = ""
+    status: Annotated[str, Query(description=", ".join(_STATUSES))] = ""
+    api_key_id: Annotated[str, Query(description="Tasks submitted with this key.")] = ""
+    page_no: Annotated[str, Query(description="From 1.")] = ""
+    page_size: Annotated[str, Query(description=f"1 to {MAX_PAGE_SIZE}; default 10.")] = ""
+
+
+@router.get("/tasks", summary="List tasks", responses=openapi.LISTED)
+@router.get("/tasks/", include_in_schema=False)
+async def list_tasks(request: Request, caller: Caller, parts: Here, listing: Annotated[Listing, Depends()]) -> Response:
+    """The caller's tasks of the last 24 hours or of another day, the newest first."""
+    teller = _teller(request, parts)
+    start, end = _stretch(listing.start_time, listing.end_time, teller.zone)
+    page_no = _number("page_no", listing.page_no, 1, 1, 10**9)
+    page_size = _number("page_size", listing.page_size, 10, 1, MAX_PAGE_SIZE)
+    if listing.status and listing.status not in _STATUSES:
+        raise refusal("status", listing.status, f"give one of {', '.join(_STATUSES)}")
+    total, tasks = 0, tuple[Task, ...]()
+    if not listing.status or listing.status in set(Status):
+        total, tasks = await in_thread(
+            parts.queries,
+            parts.tasks.list,
+            caller.owner,
+            start=start,
+            end=end,
+            task_id=listing.task_id,
+            model=listing.model_name,
+            status=Status(listing.status) if listing.status else None,
+            key_id=listing.api_key_id,
+            page_no=page_no,
+            page_size=page_size,
+        )
+    paging = {"total": total, "total_page": -(-total // page_size), "page_no": page_no, "page_size": page_size}
+    # The documented member is ``data``; the newest official client reads ``tasks``.
+    listed = {"data": [teller.entry(task) for task in tasks], "tasks": [teller.brief(task) for task in tasks]}
+    return envelope.answer(request, paging | listed)
+
+
+def _teller(request: Request, parts: Parts) -> Teller:
+    base_url = envelope.base_url(request, parts.settings.public_url)
+    return Teller(ZoneInfo(parts.settings.time_zone), base_url, parts.secret)
+
+
+def _number(name: str, value: str, default: int, low: int, high: int) -> int:
+    if not value:
+        return default
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
+        raise refusal(name, value, f"give a number from {low} to {high}")
+    return int(value)
+
+
+def _stretch(start: str, end: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The times of submission to list, both included: the last 24 h, or what is given, completed to 24 h."""
+    first = _instant("start_time", start, zone)
+    last = _instant("end_time", end, zone)
+    if first is None:
+        last = last or datetime.now(UTC)
+        return last - DAY, last
+    last = first + DAY if last is None else last
+    if not timedelta(0) <= last - first <= DAY:
+        raise InvalidParameterError(
+            f"start_time {start} and end_time {end}: the end must be 0 to 24 hours after the start.", "end_time"
+        )
+    return first, last
+
+
+def _instant(name: str, value: str, zone: ZoneInfo) -> datetime | None:
+    if not value:
+        return None
+    allowed = "give YYYYMMDDhhmmss, such as 20260601120000"
+    if not re.fullmatch(r"(19[7-9]|2[0-9]{2})[0-9]{11}", value):
+        raise refusal(name, value, allowed)
+    try:
+        return datetime.strptime(value, "%Y%m%d%H%M%S").replace(tzinfo=zone).astimezone(UTC)
+    except ValueError as error:
+        raise refusal(name, value, allowed) from error

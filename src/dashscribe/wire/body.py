@@ -1,0 +1,74 @@
+"""The one reader of request bodies: bounded while it is received, strict JSON, an object on top.
+
+Routes get a plain dictionary or an error of the 4xx kind, whatever bytes came. The content type is not looked at: the
+service's clients and curl users send several, and the bytes tell.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import TypeAlias
+
+import msgspec
+from fastapi import Request
+
+from dashscribe.errors import IllegalInputError, InvalidBodyError, TooLargeError
+
+#: A hundred URLs of the greatest length (params.MAX_URL_CHARS) fit four times over.
+MAX_BODY_BYTES = 4 * 1024**2
+#: Objects and arrays inside each other; no documented body goes deeper than five.
+MAX_DEPTH = 32
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+
+async def receive(request: Request) -> bytes:
+    """The body's bytes. Raises TooLargeError as soon as more than ``MAX_BODY_BYTES`` came."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return bytes(body)
+
+
+def parse_object(body: bytes) -> dict[str, JSON]:
+    """The JSON object that the bytes hold; the last of equal keys counts, a byte order mark is skipped.
+
+    Raises IllegalInputError for what is no JSON (NaN, lone surrogates and numbers beyond measure included) and
+    InvalidBodyError for other encodings, for anything but an object on top, for nesting beyond ``MAX_DEPTH`` and for
+    NUL characters, which no database stores.
+    """
+    try:
+        value: JSON = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
+    except UnicodeDecodeError as error:
+        raise InvalidBodyError(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+    except RecursionError as error:
+        raise InvalidBodyError(f"The body is nested deeper than {MAX_DEPTH} levels.") from error
+    except msgspec.DecodeError as error:
+        raise IllegalInputError(f"The body is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise InvalidBodyError("The body must be a JSON object.")
+    _inspect(value)
+    return value
+
+
+def _inspect(root: dict[str, JSON]) -> None:
+    """Refuse what is nested too deep or holds NUL, in one walk that does not itself recurse."""
+    level: list[JSON] = [root]
+    depth = 0
+    while level:
+        depth += 1
+        inner: list[JSON] = []
+        for value in level:
+            if isinstance(value, str):
+                if "\0" in value:
+                    raise InvalidBodyError("The body holds a NUL character (\\u0000).")
+            elif isinstance(value, dict):
+                inner.extend(value.keys())
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+        if depth > MAX_DEPTH and any(isinstance(value, dict | list) for value in level):
+            raise InvalidBodyError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+        level = inner

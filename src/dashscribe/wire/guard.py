@@ -1,0 +1,34 @@
+"""Who is asking: the bearer key of a request, as the owner whose tasks it may see.
+
+All keys of an owner see the same tasks; what belongs to another owner does not exist for them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError
+from dashscribe.keys import Identity
+from dashscribe.wire.parts import Parts, in_thread, parts_of
+
+_bearer = HTTPBearer(auto_error=False, description="An API key, as `dashscribe keys create` prints it.")
+
+
+async def identify(
+    request: Request,
+    parts: Annotated[Parts, Depends(parts_of)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Identity:
+    """The owner and key behind ``Authorization: Bearer KEY``. Raises MissingApiKeyError or InvalidApiKeyError."""
+    if credentials is not None and credentials.credentials.strip():
+        return await in_thread(parts.queries, parts.keys.identify, credentials.credentials.strip())
+    sent = request.headers.get("authorization", "").strip()
+    if not sent or sent.lower() == "bearer":
+        raise MissingApiKeyError("Send the header Authorization: Bearer KEY.")
+    raise InvalidApiKeyError("The header Authorization must read Bearer KEY.")
+
+
+Caller = Annotated[Identity, Depends(identify)]

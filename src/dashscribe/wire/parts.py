@@ -1,0 +1,56 @@
+"""What the routes are made of: the rooms below, handed in by whoever composes a server, and the door to threads.
+
+Handlers are asynchronous and everything below is not, so every blocking call goes through a bounded set of threads.
+Sets are separate by how long their calls take: long waits must never starve the queries that clients poll with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import Request
+
+from dashscribe.config import Settings
+from dashscribe.keys import Keys
+from dashscribe.store import Store
+from dashscribe.tasks import TaskBook
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The rooms below one application.
+
+    ``secret`` signs result URLs and comes from the database, so that URLs outlive the process. ``wake`` tells a worker
+    in this process that there is work. ``ready`` does a real check of this server and gives the reasons why it cannot
+    work, by name; an empty mapping means ready.
+    """
+
+    settings: Settings
+    tasks: TaskBook
+    keys: Keys
+    store: Store
+    secret: str
+    wake: Callable[[], None]
+    ready: Callable[[], Mapping[str, str]]
+    # Sizes: a query takes a millisecond, a blob is read at the pace of the disk, readiness may decode a sound.
+    queries: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
+    blobs: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
+    checks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+
+
+async def parts_of(request: Request) -> Parts:
+    """The parts of the application that serves this request."""
+    return request.app.state.parts
+
+
+async def in_thread(threads: anyio.CapacityLimiter, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function in one of ``threads``, waiting while all of them are busy."""
+    return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=threads)

@@ -1,0 +1,106 @@
+"""Result URLs: open to whoever holds one, signed, good for 24 hours after the task's end.
+
+They look like the service's own, which lead to an object store: a query of Expires, OSSAccessKeyId and Signature, and
+errors as that store's XML. The signature covers the path and the expiry; its secret lies in the database.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+
+import anyio
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from dashscribe.wire import envelope
+from dashscribe.wire.parts import Parts, in_thread, parts_of
+
+#: Results and the answers that name them live this long after a task's end.
+LIFETIME = timedelta(hours=24)
+_CHUNK_BYTES = 256 * 1024
+_INDEX = re.compile(r"([0-9]{1,4})\.json")
+_EXPIRES = re.compile(r"[0-9]{1,12}")
+
+router = APIRouter(tags=["results"])
+
+
+def result_url(base_url: str, secret: str, owner: str, task_id: str, index: int, ended_at: datetime) -> str:
+    """The URL of one file's result: the same each time it is asked for, since it depends on the task's end only.
+
+    The owner stands where the service's URLs name the account's access key: with whose rights the file is read.
+    """
+    expires = int((ended_at + LIFETIME).timestamp())
+    signed = signature(secret, owner, task_id, index, expires)
+    query = urlencode({"Expires": expires, "OSSAccessKeyId": owner, "Signature": signed})
+    return f"{base_url}/results/{task_id}/{index}.json?{query}"
+
+
+def signature(secret: str, owner: str, task_id: str, index: int, expires: int) -> str:
+    """HMAC-SHA256 over all that the URL names, in hexadecimal, which no client has to escape."""
+    signed = "\n".join((owner, task_id, str(index), str(expires)))
+    return hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
+
+
+@router.head("/results/{task_id}/{name}", include_in_schema=False)
+@router.get(
+    "/results/{task_id}/{name}",
+    summary="Download a result",
+    responses={200: {"description": "The result file"}, 403: {"description": "Expired or wrongly signed"}},
+)
+async def download(
+    request: Request,
+    parts: Annotated[Parts, Depends(parts_of)],
+    task_id: str,
+    name: str,
+    expires: Annotated[str, Query(alias="Expires")] = "",
+    owner: Annotated[str, Query(alias="OSSAccessKeyId")] = "",
+    given: Annotated[str, Query(alias="Signature")] = "",
+) -> Response:
+    """The stored result file, byte by byte. No key is needed: the signature is the permission."""
+    index = _INDEX.fullmatch(name)
+    if not index or not _EXPIRES.fullmatch(expires):
+        return _refuse(request, 403, "AccessDenied", "The URL is not signed.")
+    wanted = signature(parts.secret, owner, task_id, int(index[1]), int(expires))
+    if not hmac.compare_digest(wanted.encode(), given.encode()):
+        return _refuse(request, 403, "AccessDenied", "The signature does not belong to this URL.")
+    if int(expires) < time.time():
+        return _refuse(request, 403, "AccessDenied", "Request has expired.")
+    key = await in_thread(parts.queries, _result_key, parts, owner, task_id, int(index[1]))
+    size = await in_thread(parts.blobs, parts.store.size, key) if key else None
+    if key is None or size is None:
+        return _refuse(request, 404, "NoSuchKey", "The specified key does not exist.")
+    headers = {"content-length": str(size)}
+    if request.method == "HEAD":
+        return Response(None, 200, headers, "application/json; charset=utf-8")
+    return StreamingResponse(_chunks(parts, key), 200, headers, "application/json; charset=utf-8")
+
+
+def _result_key(parts: Parts, owner: str, task_id: str, index: int) -> str | None:
+    task = parts.tasks.get(owner, task_id)
+    return next((s.result_key for s in task.subtasks if s.index == index), None) if task else None
+
+
+async def _chunks(parts: Parts, key: str) -> AsyncIterator[bytes]:
+    """The blob in pieces, so that a long transcript is never in memory as a whole."""
+    with ExitStack() as stack:
+        path = await in_thread(parts.blobs, stack.enter_context, parts.store.path(key))
+        async with await anyio.open_file(path, "rb") as file:
+            while chunk := await file.read(_CHUNK_BYTES):
+                yield chunk
+
+
+def _refuse(request: Request, status: int, code: str, message: str) -> Response:
+    """The object store's form of an error, which downloaders of such URLs know; nothing of the caller's is in it."""
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message>"
+        f"<RequestId>{envelope.request_id(request)}</RequestId></Error>\n"
+    )
+    return Response(body, status, media_type="application/xml")

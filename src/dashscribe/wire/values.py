@@ -1,0 +1,214 @@
+"""Parsers of parameter values: from JSON to what ``Options`` holds, or a refusal that says what is allowed.
+
+A parser gets a ``Reading`` and returns the value; it adds a note for what is fine but partly without effect. Types are
+strict as JSON has them (``"true"`` is no boolean), except where the service's own samples are lenient.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+from dashscribe.catalog import LANGUAGES, Model
+from dashscribe.errors import DashscribeError, InvalidParameterError
+from dashscribe.types import Censor
+from dashscribe.wire.body import JSON, parse_object
+
+#: FFmpeg's channel layouts hold 64 channels.
+MAX_CHANNEL = 63
+#: The service takes 10 000 tokens of context; a token is about four Latin characters.
+MAX_CONTEXT_CHARS = 40_000
+#: Characters of a value or a name that are repeated in messages and notes.
+MAX_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One member of a request, the model that it is for, and the notes that the answer will carry."""
+
+    name: str
+    value: JSON
+    model: Model
+    notes: list[str]
+
+    def refuse(self, allowed: str) -> NoReturn:
+        """Raise InvalidParameterError with the value given and what is allowed."""
+        raise refusal(self.name, self.value, allowed)
+
+
+def refusal(name: str, value: JSON, allowed: str) -> InvalidParameterError:
+    """The error for a member: its name, the value as JSON (shortened), and what is allowed."""
+    return InvalidParameterError(f"{name} was {shortened(json.dumps(value, ensure_ascii=False))}; {allowed}.", name)
+
+
+def shortened(text: str) -> str:
+    """The text, cut where it is too long to be repeated."""
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def flag(reading: Reading) -> bool:
+    """A JSON boolean."""
+    if not isinstance(reading.value, bool):
+        reading.refuse("give true or false, without quotes")
+    return reading.value
+
+
+def text(reading: Reading) -> str:
+    """A string."""
+    if not isinstance(reading.value, str):
+        reading.refuse("give a string")
+    return reading.value
+
+
+def _integer(value: JSON, low: int, high: int) -> int | None:
+    """The value if it is an integer within the bounds."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else None
+
+
+def channels(reading: Reading) -> tuple[int, ...]:
+    """Track numbers as integers or numeric strings (Java's samples send those), in order, each once."""
+    allowed = f"give an array of track numbers from 0 to {MAX_CHANNEL}, such as [0] or [0, 1]"
+    if not isinstance(reading.value, list) or not reading.value:
+        reading.refuse(allowed)
+    found: list[int] = []
+    for item in reading.value:
+        value = int(item) if isinstance(item, str) and re.fullmatch(r"[0-9]{1,4}", item) else item
+        channel = _integer(value, 0, MAX_CHANNEL)
+        if channel is None:
+            reading.refuse(allowed)
+        found.append(channel)
+    unique = tuple(dict.fromkeys(found))
+    if len(unique) < len(found):
+        reading.notes.append(f"{reading.name} names a track more than once; each is transcribed once")
+    return unique
+
+
+def languages(reading: Reading) -> tuple[str, ...]:
+    """Language codes: the model's own first, then those that only other models know, which still say what is spoken.
+
+    Codes that no model knows are ignored with a note; so is ``auto``, which asks for nothing.
+    """
+    if not isinstance(reading.value, list):
+        reading.refuse('give an array of language codes, such as ["zh", "en"]')
+    codes: list[str] = []
+    for item in reading.value:
+        if not isinstance(item, str):
+            reading.refuse('give an array of language codes, such as ["zh", "en"]')
+        codes.append(item.strip().lower())
+    return _known_languages(reading, [code for code in dict.fromkeys(codes) if code not in ("", "auto")])
+
+
+def language(reading: Reading) -> tuple[str, ...]:
+    """One language code, as a tuple; an empty string and ``auto`` ask for nothing."""
+    if not isinstance(reading.value, str):
+        reading.refuse('give one language code as a string, such as "en"')
+    code = reading.value.strip().lower()
+    return _known_languages(reading, [] if code in ("", "auto") else [code])
+
+
+def _known_languages(reading: Reading, codes: list[str]) -> tuple[str, ...]:
+    model = reading.model
+    own = [code for code in codes if code in model.languages]
+    foreign = [code for code in codes if code not in model.languages and code in LANGUAGES]
+    unknown = [code for code in codes if code not in LANGUAGES]
+    if unknown:
+        reading.notes.append(f"{reading.name}: {shortened(', '.join(unknown))} had no effect; {_takes(model)}")
+    if foreign:
+        reading.notes.append(
+            f"{reading.name}: {', '.join(foreign)} only took part in choosing the engine; {_takes(model)}"
+        )
+    if model.language_arity and len(own) > model.language_arity:
+        rest = ", ".join(own[model.language_arity :])
+        reading.notes.append(
+            f"{reading.name}: {rest} only took part in choosing the engine; {model.name} heeds the first "
+            f"{model.language_arity if model.language_arity > 1 else 'code'}"
+        )
+    return (*own, *foreign)
+
+
+def _takes(model: Model) -> str:
+    return f"{model.name} takes {' '.join(model.languages)}"
+
+
+def speaker_count(reading: Reading) -> int:
+    """2 to 100."""
+    count = _integer(reading.value, 2, 100)
+    if count is None:
+        reading.refuse("give an integer from 2 to 100")
+    return count
+
+
+def noise_threshold(reading: Reading) -> float:
+    """-1 to 1."""
+    value = reading.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= 1:
+        reading.refuse("give a number from -1 to 1")
+    return float(value)
+
+
+def context(reading: Reading) -> str:
+    """A string of bounded length."""
+    value = text(reading)
+    if len(value) > MAX_CONTEXT_CHARS:
+        reading.refuse(f"give at most {MAX_CONTEXT_CHARS} characters, these are {len(value)}")
+    return value
+
+
+def corpus(reading: Reading) -> str:
+    """``{"text": …}``."""
+    if not isinstance(reading.value, dict):
+        reading.refuse('give an object such as {"text": "…"}')
+    return context(Reading(f"{reading.name}.text", reading.value.get("text") or "", reading.model, reading.notes))
+
+
+def resources(reading: Reading) -> list[str]:
+    """The ids of ``[{"resource_id": …, "resource_type": "asr_phrase"}]``."""
+    allowed = 'give an array of objects such as {"resource_id": "…", "resource_type": "asr_phrase"}'
+    if not isinstance(reading.value, list):
+        reading.refuse(allowed)
+    ids: list[str] = []
+    for item in reading.value:
+        resource_id = item.get("resource_id") if isinstance(item, dict) else None
+        if not isinstance(resource_id, str):
+            reading.refuse(allowed)
+        ids.append(resource_id)
+    return ids
+
+
+def censor(reading: Reading) -> Censor:
+    """The words to mask and to remove, from an object or from a string that holds it as JSON."""
+    members = reading.value
+    if isinstance(members, str):
+        try:
+            members = parse_object(members.encode())
+        except DashscribeError as error:
+            reading.refuse(f"give an object, or a string that holds one as JSON ({error})")
+    if not isinstance(members, dict):
+        reading.refuse("give an object, or a string that holds one as JSON")
+    system = members.get("system_reserved_filter")
+    system = True if system is None else system
+    inner = Reading(f"{reading.name}.system_reserved_filter", system, reading.model, reading.notes)
+    return Censor(
+        masked=_word_list(reading, members, "filter_with_signed"),
+        removed=_word_list(reading, members, "filter_with_empty"),
+        system=flag(inner),
+    )
+
+
+def _word_list(reading: Reading, members: dict[str, JSON], name: str) -> tuple[str, ...]:
+    """The words under ``name``: ``{"word_list": [...]}``; missing or null means none."""
+    holder = members.get(name)
+    if holder is None:
+        return ()
+    inner = Reading(f"{reading.name}.{name}", holder, reading.model, reading.notes)
+    words = holder.get("word_list") if isinstance(holder, dict) else None
+    if not isinstance(words, list):
+        inner.refuse('give an object such as {"word_list": ["…"]}')
+    found: list[str] = []
+    for word in words:
+        if not isinstance(word, str) or not word.strip():
+            inner.refuse("word_list must hold strings that are not empty")
+        found.append(word)
+    return tuple(found)

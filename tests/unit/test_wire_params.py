@@ -1,0 +1,286 @@
+"""The parameter table: each row's values, defaults, refusals, and a note for whatever has no effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dashscribe.catalog import MODELS, find_model
+from dashscribe.errors import InvalidParameterError
+from dashscribe.types import Censor, Options
+from dashscribe.wire.params import ROWS, TABLE, Asked, read
+
+FILETRANS = "qwen3-asr-flash-filetrans"
+
+
+def asked(members: dict[str, Any], model: str = "fun-asr") -> Asked:
+    return read(find_model(model), members)
+
+
+def test_no_parameters_give_the_defaults_and_no_notes():
+    assert asked({}) == Asked(Options(model="fun-asr"), [])
+
+
+def test_null_counts_as_not_given():
+    for model in MODELS.values():
+        assert read(model, dict.fromkeys(ROWS)) == read(model, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "channels"),
+    [([0], (0,)), ([1, 0], (1, 0)), (["0", "1"], (0, 1)), ([63], (63,)), (["0063"], (63,)), ([0, "1"], (0, 1))],
+)
+def test_channels_are_integers_or_numeric_strings(value: list[Any], channels: tuple[int, ...]):
+    assert asked({"channel_id": value}).options.channels == channels
+
+
+def test_channels_listed_twice_are_transcribed_once_and_said_so():
+    result = asked({"channel_id": [1, "1", 0]})
+    assert result.options.channels == (1, 0)
+    assert any("channel_id" in note and "once" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    "value", [0, "0", [], [-1], [64], ["-1"], ["x"], [True], [0.0], [[0]], {}, ["٣"], [10**30], [" 0"]]
+)
+def test_channels_out_of_range_are_refused(value: Any):
+    with pytest.raises(InvalidParameterError) as caught:
+        asked({"channel_id": value})
+    assert caught.value.message.startswith("Required parameter(channel_id) missing or invalid")
+    assert "from 0 to 63" in caught.value.message
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.schema == {"type": "boolean"}], ids=lambda row: row.name)
+@pytest.mark.parametrize("value", ["true", "false", 0, 1, [], {}])
+def test_switches_are_json_booleans(row: Any, value: Any):
+    model = next(model for model in MODELS.values() if model.interface == "async" and row.name in model.parameters)
+    with pytest.raises(InvalidParameterError) as caught:
+        read(model, {row.name: value})
+    assert caught.value.parameter == row.name
+    assert "true or false" in caught.value.message
+
+
+def test_fun_asr_heeds_the_first_hint_and_all_of_them_count_for_the_engine():
+    result = asked({"language_hints": ["zh", "en"]})
+    assert result.options.languages == ("zh", "en")
+    assert result.notes == ["language_hints: en only took part in choosing the engine; fun-asr heeds the first code"]
+
+
+def test_one_hint_needs_no_note():
+    assert asked({"language_hints": ["en"]}).notes == []
+
+
+def test_paraformer_heeds_all_hints():
+    assert asked({"language_hints": ["zh", "en", "ja"]}, "paraformer-v2").notes == []
+
+
+def test_qwen_audio_heeds_four_hints():
+    result = asked({"language_hints": ["zh", "en", "ja", "ko", "de"]}, "qwen-audio-3.1-asr-flash-filetrans")
+    assert result.notes == [
+        "language_hints: de only took part in choosing the engine; qwen-audio-3.1-asr-flash-filetrans heeds the first 4"
+    ]
+
+
+def test_a_code_of_another_family_counts_for_the_engine_only():
+    result = asked({"language_hints": ["yue", "zh"]})
+    assert result.options.languages == ("zh", "yue")
+    assert "yue only took part in choosing the engine" in result.notes[0]
+
+
+def test_a_code_that_no_model_knows_is_ignored_and_named():
+    result = asked({"language_hints": ["klingon"]})
+    assert result.options.languages == ()
+    assert "klingon had no effect" in result.notes[0]
+
+
+def test_a_flood_of_unknown_codes_makes_a_short_note():
+    result = asked({"language_hints": [f"q{number}" for number in range(10_000)]})
+    assert len(result.notes) == 1
+    assert len(result.notes[0]) < 400
+
+
+@pytest.mark.parametrize("value", [["auto"], [""], [], ["AUTO"]])
+def test_automatic_detection_is_no_hint(value: list[str]):
+    assert asked({"language_hints": value}, "sensevoice-v1") == asked({}, "sensevoice-v1")
+
+
+@pytest.mark.parametrize("value", ["zh", 1, {"zh": 1}, [1], [None], [["zh"]]])
+def test_hints_of_a_wrong_type_are_refused(value: Any):
+    with pytest.raises(InvalidParameterError, match="language codes"):
+        asked({"language_hints": value})
+
+
+def test_filetrans_takes_one_language():
+    assert asked({"language": "en"}, FILETRANS).options.languages == ("en",)
+    assert asked({"language": ""}, FILETRANS).options.languages == ()
+    assert asked({"language": "EN "}, FILETRANS).options.languages == ("en",)
+    with pytest.raises(InvalidParameterError, match="one language code"):
+        asked({"language": ["en"]}, FILETRANS)
+
+
+def test_words_are_left_out_for_filetrans_only_unless_asked_for():
+    assert not asked({}, FILETRANS).options.words
+    assert asked({"enable_words": True}, FILETRANS).options.words
+    assert asked({}, "fun-asr").options.words
+    assert asked({"enable_words": False}, "fun-asr").options.words
+
+
+@pytest.mark.parametrize("value", [2, 100])
+def test_speaker_count_within_its_range(value: int):
+    result = asked({"diarization_enabled": True, "speaker_count": value})
+    assert (result.options.diarize, result.options.speaker_count) == (True, value)
+
+
+@pytest.mark.parametrize("value", [1, 101, 0, -2, 2.0, "2", True, [2]])
+def test_speaker_count_out_of_range_is_refused(value: Any):
+    with pytest.raises(InvalidParameterError, match="from 2 to 100"):
+        asked({"speaker_count": value})
+
+
+@pytest.mark.parametrize("value", [-1, 1, 0, 0.25])
+def test_noise_threshold_has_an_effect(value: float):
+    result = asked({"speech_noise_threshold": value})
+    assert result.options.speech_noise_threshold == value
+    assert result.notes == []
+
+
+@pytest.mark.parametrize("value", [-1.01, 1.5, "0", True, [0], 10**40])
+def test_noise_threshold_out_of_range_is_refused(value: Any):
+    with pytest.raises(InvalidParameterError, match="from -1 to 1"):
+        asked({"speech_noise_threshold": value})
+
+
+FILTER = '{"filter_with_signed": {"word_list": ["alpha"]}, "filter_with_empty": {"word_list": ["beta", "海"]}}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        FILTER,
+        {"filter_with_signed": {"word_list": ["alpha"]}, "filter_with_empty": {"word_list": ["beta", "海"]}},
+        {
+            "filter_with_signed": {"word_list": ["alpha"]},
+            "filter_with_empty": {"word_list": ["beta", "海"]},
+            "system_reserved_filter": None,
+        },
+    ],
+)
+def test_word_filter_comes_as_object_or_as_string(value: Any):
+    result = asked({"special_word_filter": value})
+    assert result.options.censor == Censor(masked=("alpha",), removed=("beta", "海"), system=True)
+    assert result.notes == ["special_word_filter had no effect: no words are masked or removed"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "alpha",
+        "[]",
+        '{"filter_with_signed"',
+        "[" * 10_000,
+        '"\\ud800"',
+        [],
+        1,
+        {"filter_with_signed": ["alpha"]},
+        {"filter_with_signed": {"word_list": "alpha"}},
+        {"filter_with_signed": {}},
+        {"filter_with_empty": {"word_list": [1]}},
+        {"filter_with_empty": {"word_list": [""]}},
+        {"system_reserved_filter": "true"},
+    ],
+)
+def test_malformed_word_filter_is_refused(value: Any):
+    with pytest.raises(InvalidParameterError, match="special_word_filter"):
+        asked({"special_word_filter": value})
+
+
+@pytest.mark.parametrize(
+    ("model", "members"),
+    [
+        ("fun-asr", {"diarization_enabled": True}),
+        ("fun-asr", {"speaker_count": 2}),
+        ("fun-asr", {"vocabulary_id": "vocab-demo-0123456789abcdef0123456789abcdef"}),
+        ("fun-asr", {"special_word_filter": FILTER}),
+        ("fun-asr", {"audio_event_detection_enabled": True}),
+        ("paraformer-v2", {"disfluency_removal_enabled": True}),
+        ("paraformer-v2", {"timestamp_alignment_enabled": True}),
+        ("paraformer-v1", {"resources": [{"resource_id": "paraformer-v1-ft-1", "resource_type": "asr_phrase"}]}),
+        (FILETRANS, {"enable_itn": True}),
+        (FILETRANS, {"corpus": {"text": "harbor"}}),
+        (FILETRANS, {"text": "harbor"}),
+        (FILETRANS, {"context": "harbor"}),
+    ],
+)
+def test_what_is_beyond_this_server_is_accepted_and_named(model: str, members: dict[str, Any]):
+    (name,) = members
+    assert [note.split(":")[0] for note in asked(members, model).notes] == [f"{name} had no effect"]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"diarization_enabled": False},
+        {"audio_event_detection_enabled": False},
+        {"vocabulary_id": ""},
+        {"enable_itn": False},
+    ],
+)
+def test_what_asks_for_nothing_needs_no_note(members: dict[str, Any]):
+    assert asked(members).notes == []
+
+
+def test_a_parameter_of_another_family_is_ignored_whatever_its_value_and_named():
+    result = asked({"enable_itn": "certainly", "vocabulary_id": 7}, "sensevoice-v1")
+    assert result.options == asked({}, "sensevoice-v1").options
+    assert result.notes == [
+        "enable_itn had no effect: sensevoice-v1 does not take it",
+        "vocabulary_id had no effect: sensevoice-v1 does not take it",
+    ]
+
+
+def test_unknown_members_are_named_together():
+    result = asked({"zeta": 1, "alpha": None, "x" * 500: []})
+    assert len(result.notes) == 1
+    assert result.notes[0].startswith("unknown parameters had no effect: alpha, xxx")
+    assert result.notes[0].endswith("zeta")
+
+
+def test_a_flood_of_unknown_members_makes_a_short_note():
+    (note,) = asked({f"name{number}": 1 for number in range(5000)}).notes
+    assert note.endswith("and 4980 more")
+
+
+def test_the_first_context_that_says_something_counts():
+    result = asked({"corpus": {"text": ""}, "text": "harbor"}, FILETRANS)
+    assert result.options.context == "harbor"
+
+
+def test_context_is_bounded():
+    asked({"text": "x" * 40_000}, FILETRANS)
+    with pytest.raises(InvalidParameterError, match="at most 40000 characters") as caught:
+        asked({"text": "x" * 40_001}, FILETRANS)
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize("value", ["x", ["x"], {"text": 1}])
+def test_corpus_of_a_wrong_type_is_refused(value: Any):
+    with pytest.raises(InvalidParameterError, match="corpus"):
+        asked({"corpus": value}, FILETRANS)
+
+
+@pytest.mark.parametrize("value", ["x", {}, [1], [{}], [{"resource_id": 1}]])
+def test_resources_of_a_wrong_type_are_refused(value: Any):
+    with pytest.raises(InvalidParameterError, match="resource_id"):
+        asked({"resources": value}, "paraformer-v1")
+
+
+def test_every_row_names_its_source_and_is_taken_by_some_model():
+    taken = frozenset[str]().union(*(model.parameters for model in MODELS.values()))
+    assert len(ROWS) == len(TABLE)
+    for row in TABLE:
+        assert row.source
+        assert row.name in taken
+        assert not row.option or hasattr(Options(), row.option)
+        assert row.option or row.lack, "a row without an option must say why it has no effect"
