@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RATE_HZ = 16_000
 #: Samples in one millisecond at ``RATE_HZ``: every whole-millisecond time falls on a sample.
 SAMPLES_PER_MS = RATE_HZ // 1000
+#: Most channels that a source may have, numbered from 0; FFmpeg's own layouts go up to 24, ambisonics to 64.
+MAX_CHANNELS = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)

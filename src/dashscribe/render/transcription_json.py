@@ -1,0 +1,139 @@
+"""The service's result file in its three shapes, exactly; what only we say is in one top-level member, ``dashscribe``.
+
+Shapes: ``file_urls`` (Fun-ASR, Paraformer), ``file_url`` (filetrans), ``sensevoice`` (tags inside the texts). Members
+come in the service's order and are left out where nothing is known: there are no nulls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dashscribe.catalog import find_model
+from dashscribe.errors import ModelNotFoundError
+from dashscribe.types import Entry, Fate, Media, Sentence, Shape, Track, Transcript
+
+#: Emotions that have a tag in SenseVoice texts; a sentence with another one, or none measured, carries no tag.
+EMOTION_TAGS = {"neutral": "NEUTRAL", "happy": "HAPPY", "angry": "ANGRY", "sad": "SAD"}
+
+
+def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = True, language: str = "") -> str:
+    """The result as one line of JSON, not escaped beyond what JSON demands.
+
+    ``words`` (the service's enable_words) and ``language`` (for sentences whose language nothing measured: the caller's
+    first hint) matter in the shape ``file_url`` only; the other shapes always or never carry them.
+    """
+    result: dict[str, Any] = {"file_url": transcript.media.url, **_about(transcript.media, shape)}
+    result["transcripts"] = [_track(track, shape, words, language) for track in transcript.tracks]
+    result["dashscribe"] = _extras(transcript)
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def render_for_model(transcript: Transcript) -> str:
+    """The result in the shape of the transcript's model; a name that the catalog lacks gets ``file_urls``."""
+    try:
+        shape = find_model(transcript.model).shape
+    except ModelNotFoundError:
+        shape = "file_urls"
+    return render(transcript, shape=shape)
+
+
+def _about(media: Media, shape: Shape) -> dict[str, Any]:
+    if shape == "file_url":
+        return {"audio_info": {"format": media.container, "sample_rate": media.rate_hz}}
+    return {
+        "properties": {
+            "audio_format": media.codec,
+            "channels": list(range(media.channel_count)),
+            "original_sampling_rate": media.rate_hz,
+            "original_duration_in_milliseconds": media.duration_ms,
+        }
+    }
+
+
+def _track(track: Track, shape: Shape, words: bool, language: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"channel_id": track.channel}
+    if shape == "file_url":
+        result["text"] = track.text
+        result["sentences"] = [_filetrans_sentence(s, i, words, language) for i, s in enumerate(track.sentences)]
+        return result
+    result["content_duration_in_milliseconds"] = track.speech_ms
+    if shape == "sensevoice":
+        tagged = [{**_times(s), "text": _tagged(s)} for s in track.sentences]
+        return result | {"text": "".join(s["text"] for s in tagged), "sentences": tagged}
+    result["text"] = track.text
+    result["sentences"] = [_sentence(s, i) for i, s in enumerate(track.sentences, start=1)]
+    return result
+
+
+def _sentence(sentence: Sentence, sentence_id: int) -> dict[str, Any]:
+    result = _times(sentence) | {"text": sentence.text, "sentence_id": sentence_id}
+    if sentence.speaker is not None:
+        result["speaker_id"] = sentence.speaker
+    return result | {"words": _words(sentence)}
+
+
+def _filetrans_sentence(sentence: Sentence, sentence_id: int, words: bool, language: str) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "sentence_id": sentence_id,
+        **_times(sentence),
+        "language": sentence.language or language,
+        "emotion": sentence.emotion or "neutral",
+        "text": sentence.text,
+    }
+    return result | {"words": _words(sentence)} if words else result
+
+
+def _times(part: Sentence | Entry) -> dict[str, Any]:
+    return {"begin_time": part.begin_ms, "end_time": part.end_ms}
+
+
+def _words(sentence: Sentence) -> list[dict[str, Any]]:
+    return [
+        {"begin_time": w.begin_ms, "end_time": w.end_ms, "text": w.text, "punctuation": w.punctuation}
+        for w in sentence.words
+    ]
+
+
+def _tagged(sentence: Sentence) -> str:
+    """The text inside its event tags, the first event outermost, and followed by its emotion."""
+    text = sentence.text
+    for event in reversed(sentence.events or ("Speech",)):
+        text = f"<|{event}|> {text} <|/{event}|>"
+    emotion = EMOTION_TAGS.get(sentence.emotion)
+    return f"{text} <|{emotion}|>" if emotion else text
+
+
+def _extras(transcript: Transcript) -> dict[str, Any]:
+    return {
+        "engine": transcript.engine,
+        "coverage": [_coverage(track) for track in transcript.tracks],
+        "notes": list(transcript.notes),
+        "warnings": list(_warnings(transcript.tracks)),
+    }
+
+
+def _coverage(track: Track) -> dict[str, Any]:
+    """What became of every millisecond of a channel: the sum of each fate, then the ledger that they sum up."""
+    totals = {f"{fate}_ms": _sum_ms(track, fate) for fate in Fate}
+    return {"channel_id": track.channel, **totals, "ledger": [_entry(entry) for entry in track.ledger]}
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    result = _times(entry) | {"fate": entry.fate.value}
+    return result | {"reason": entry.reason} if entry.reason else result
+
+
+def _warnings(tracks: Iterable[Track]) -> Iterator[str]:
+    for track in tracks:
+        failed = [entry for entry in track.ledger if entry.fate is Fate.FAILED]
+        if failed:
+            yield (
+                f"channel {track.channel}: {_sum_ms(track, Fate.FAILED)} ms could not be transcribed, "
+                f"first at {failed[0].begin_ms} ms: {failed[0].reason}"
+            )
+
+
+def _sum_ms(track: Track, fate: Fate) -> int:
+    return sum(entry.end_ms - entry.begin_ms for entry in track.ledger if entry.fate is fate)

@@ -1,0 +1,23 @@
+"""Tab-separated values for spreadsheets and scripts: a header line, then one line per sentence in order of time.
+
+Times are whole milliseconds, so that sums and differences stay exact. A tab, line break or backslash inside a text is
+written with a backslash, as in a Python string, so that every record is one line of five fields.
+"""
+
+from __future__ import annotations
+
+from dashscribe.types import Transcript
+
+COLUMNS = ("begin_ms", "end_ms", "channel", "speaker", "text")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def render(transcript: Transcript) -> str:
+    """All channels together; ``speaker`` is empty where speakers were not told apart."""
+    spoken = [(sentence, track.channel) for track in transcript.tracks for sentence in track.sentences]
+    spoken.sort(key=lambda pair: (pair[0].begin_ms, pair[0].end_ms, pair[1]))
+    rows = [
+        (s.begin_ms, s.end_ms, channel, "" if s.speaker is None else s.speaker, s.text.translate(_ESCAPES))
+        for s, channel in spoken
+    ]
+    return "".join("\t".join(map(str, row)) + "\n" for row in (COLUMNS, *rows))
