@@ -43,7 +43,6 @@ class Settings(BaseSettings):
     fetch_allow: str = Field(
         "", description="Comma list of host names and CIDRs exempt from the guard against private addresses."
     )
-    models_dir: Path | None = Field(None, description="Folder of model weights; default: models/ in the home folder.")
     engine: str = Field("", description="Force one engine for every model.")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Parallel recognition slots."
@@ -85,11 +84,6 @@ class Settings(BaseSettings):
     def resolved_store_url(self) -> str:
         """``store_url``, or the folder in the home folder."""
         return self.store_url or f"file://{self.home / 'store'}"
-
-    @property
-    def resolved_models_dir(self) -> Path:
-        """``models_dir``, or the folder in the home folder."""
-        return self.models_dir or self.home / "models"
 
 
 def load(**flags: Any) -> Settings:

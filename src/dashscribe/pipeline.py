@@ -27,7 +27,6 @@ from dashscribe.errors import (
     RecognitionError,
     SourceNotFoundError,
 )
-from dashscribe.fetch import fetch
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Track, Transcript, Window
@@ -132,6 +131,8 @@ def transcribe(
     """
     engine = choose_engine(find_model(options.model), options.languages, settings)
     if urlsplit(str(source)).scheme in ("http", "https"):
+        from dashscribe.fetch import fetch  # brings the HTTP library along, a third of a second that files need not pay
+
         with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
             # Whoever calls a library names a host on purpose; a redirect to another one is checked like any other.
             path = fetch(str(source), Path(folder), settings=settings, trust_host=True).path

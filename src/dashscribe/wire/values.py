@@ -13,11 +13,10 @@ from typing import NoReturn
 
 from dashscribe.catalog import LANGUAGES, Model
 from dashscribe.errors import DashscribeError, InvalidParameterError
-from dashscribe.types import Censor
+from dashscribe.types import MAX_CHANNELS, Censor
 from dashscribe.wire.body import JSON, parse_object
 
-#: FFmpeg's channel layouts hold 64 channels.
-MAX_CHANNEL = 63
+MAX_CHANNEL = MAX_CHANNELS - 1
 #: The service takes 10 000 tokens of context; a token is about four Latin characters.
 MAX_CONTEXT_CHARS = 40_000
 #: Characters of a value or a name that are repeated in messages and notes.

@@ -1,0 +1,5 @@
+"""``python -m dashscribe``."""
+
+from dashscribe.cli import main
+
+main()

@@ -1,0 +1,113 @@
+"""The command line: what can be said, and how the program ends when something goes wrong.
+
+A command's module is imported when it runs, so that ``dashscribe --help`` takes a tenth of a second. Groups export
+``app``, single commands a function of the module's name. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from dashscribe.errors import DashscribeError
+
+#: Every command with its line in the help; the module of that name in this package runs it.
+COMMANDS = {
+    "transcribe": "Transcribe files, folders, URLs or standard input.",
+    "probe": "Say what files or URLs are and which models take them.",
+    "serve": "Run the HTTP service.",
+    "tasks": "Hand in, list, follow and cancel the tasks of a server.",
+    "models": "List model names and what can recognize for them.",
+    "keys": "Create, list and revoke API keys.",
+    "config": "Show every setting with its value and origin.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Shows the commands from the table and imports the one that is run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, summary in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command as usual, then put the imported one in the place of its line in the help.
+
+        The types are typer's private copy of click's in some versions and click's own in others.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(str(name)), rest
+
+
+def load(name: str) -> Any:
+    """The command of that name, ready to run; its module is imported."""
+    module = import_module(f"{__name__}.{name}")
+    group = getattr(module, "app", None)
+    if group is None:
+        group = typer.Typer(add_completion=False)
+        group.command(name)(getattr(module, name))
+    # rich's help page alone would take three times as long as everything else here.
+    group.rich_markup_mode = None
+    return typer.main.get_command(group)
+
+
+app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dashscribe {version('dashscribe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(  # pyright: ignore[reportUnusedFunction]
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; also DASHSCRIBE_DEBUG=1.")] = False,
+) -> None:
+    """Speech recognition of recorded files, with the interface of DashScope, on your own machines."""
+    if debug:
+        os.environ["DASHSCRIBE_DEBUG"] = "1"
+
+
+def reason(error: Exception) -> str:
+    """An error in one line, as people read it; with ``--debug`` after its traceback."""
+    if os.environ.get("DASHSCRIBE_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, DashscribeError | OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error} (a bug; DASHSCRIBE_DEBUG=1 shows where)"
+
+
+def unwind_when_killed() -> None:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, through all its clean-up; the status is 128 + signal."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+
+
+def main() -> NoReturn:
+    """Run the command line and exit; an error is one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names may hold bytes that are no text; better printed with a backslash than not at all.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="dashscribe")
+    except Exception as error:
+        typer.echo(f"dashscribe: {reason(error)}", err=True)
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,148 @@
+"""What came of each input, for people and for scripts: text or JSON on standard output, the rest on stderr.
+
+Text is printed as it is recognized and in the order of the inputs, whichever of them is done first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dashscribe.cli import reason
+from dashscribe.cli.batch import Copied, Ended, Event, Moved, Said
+from dashscribe.cli.results import InOrder, names, write
+from dashscribe.cli.screen import Screen
+from dashscribe.cli.sources import Source
+from dashscribe.cli.times import shown
+from dashscribe.errors import DashscribeError, NoSpeechError, NoWordsError
+from dashscribe.pipeline import refuse_empty
+from dashscribe.types import Fate, Sentence, Transcript, joint
+
+
+class Report:
+    """Turns events into output; ``failed`` counts the inputs that came to nothing.
+
+    ``out`` is the folder for files of all ``formats``; without one the only format goes to standard output.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], formats: Sequence[str], out: Path | None, screen: Screen, *, as_json: bool
+    ) -> None:
+        self.failed = 0
+        self._sources, self._formats, self._out, self._screen = sources, formats, out, screen
+        self._as_json = as_json
+        self._plain = not (out or as_json) and formats == ("txt",)
+        self._names = names(sources)
+        self._stdout = InOrder(len(sources), screen.print)
+        self._last: dict[int, Sentence] = {}
+
+    def take(self, event: Event) -> None:
+        """Show what happened."""
+        match event:
+            case Copied(index, received_bytes, total_bytes):
+                self._screen.copied(index, received_bytes, total_bytes)
+            case Moved(index, progress):
+                self._screen.moved(index, progress)
+            case Said(index, sentence):
+                if self._plain:
+                    self._stream(index, sentence)
+            case Ended():
+                self._screen.ended(event.index)
+                self._end(event)
+                self._stdout.end(event.index)
+
+    def _stream(self, index: int, sentence: Sentence) -> None:
+        """Print a sentence: on a terminal as a line, else so that all of them give exactly the text."""
+        last = self._last.get(index)
+        if last is None:
+            between = self._heading(index)
+        else:
+            between = "\n" if sys.stdout.isatty() else joint(last.text, sentence.text)
+        self._last[index] = sentence
+        self._stdout.add(index, between + sentence.text)
+
+    def _heading(self, index: int) -> str:
+        if len(self._sources) == 1:
+            return ""
+        return ("\n" if index else "") + f"==> {self._sources[index].label} <==\n"
+
+    def _end(self, event: Ended) -> None:
+        label, index = self._sources[event.index].label, event.index
+        summary: dict[str, Any] = {"input": label, "status": "ok", "elapsed_ms": round(event.elapsed_s * 1000)}
+        if index in self._last:
+            self._stdout.add(index, "\n")
+        try:
+            if isinstance(event.result, Exception):
+                raise event.result
+            silence = _silence(event.result)
+            summary["status"] = "silent" if silence else "ok"
+            summary |= _figures(event.result) | self._deliver(index, event.result)
+            self._screen.note(f"{label}: {silence or _effort(event.result, event.elapsed_s)}{_where(summary)}")
+            for note in event.result.notes:
+                self._screen.note(f"{label}: {note}")
+            for channel, failed_ms in _failed_ms(event.result).items():
+                lost = f"{failed_ms / 1000:.1f} s of channel {channel} could not be transcribed"
+                self._screen.warn(f"{label}: {lost}; -f json says where and why")
+        except BrokenPipeError:  # nobody reads on: the end of everything, not of one input
+            raise
+        except Exception as error:  # whatever it was, the other inputs go on
+            self.failed += 1
+            code = error.code if isinstance(error, DashscribeError) else DashscribeError.code
+            summary |= {"status": "failed", "code": code, "error": str(error)}
+            self._screen.warn(f"{label}: {reason(error)}")
+        if self._as_json:
+            self._stdout.add(index, json.dumps(summary, ensure_ascii=False) + "\n")
+
+    def _deliver(self, index: int, transcript: Transcript) -> dict[str, Any]:
+        """Write the files, or print what has not been printed yet."""
+        if self._out:
+            return {"files": [str(path) for path in write(self._out, self._names[index], self._formats, transcript)]}
+        if self._as_json:
+            return {"text": transcript.text}
+        if index not in self._last:
+            heading = self._heading(index) if self._plain else ""
+            self._stdout.add(index, heading + transcript.to(self._formats[0]))
+        return {}
+
+
+def _silence(transcript: Transcript) -> str:
+    """Why there is no text; empty if there is some. Raises RecognitionError when all recognition failed."""
+    try:
+        refuse_empty(transcript)
+    except (NoSpeechError, NoWordsError) as silence:
+        return str(silence)
+    return ""
+
+
+def _where(summary: dict[str, Any]) -> str:
+    return f" -> {', '.join(summary['files'])}" if "files" in summary else ""
+
+
+def _figures(transcript: Transcript) -> dict[str, Any]:
+    return {
+        "model": transcript.model,
+        "engine": transcript.engine,
+        "duration_ms": transcript.media.duration_ms,
+        "speech_ms": sum(track.speech_ms for track in transcript.tracks),
+        "failed_ms": sum(_failed_ms(transcript).values()),
+        "notes": list(transcript.notes),
+    }
+
+
+def _failed_ms(transcript: Transcript) -> dict[int, int]:
+    """Milliseconds booked as failed, of each channel that has any."""
+    lost = {
+        track.channel: sum(entry.end_ms - entry.begin_ms for entry in track.ledger if entry.fate is Fate.FAILED)
+        for track in transcript.tracks
+    }
+    return {channel: failed_ms for channel, failed_ms in lost.items() if failed_ms}
+
+
+def _effort(transcript: Transcript, elapsed_s: float) -> str:
+    """How much sound, in what time; a stretch counts by its length."""
+    ledger = transcript.tracks[0].ledger
+    worked_ms = ledger[-1].end_ms - ledger[0].begin_ms if ledger else 0
+    return f"{shown(worked_ms)} in {elapsed_s:.1f} s, {worked_ms / 1000 / max(elapsed_s, 0.001):.1f}x real time"

@@ -1,0 +1,81 @@
+"""Where results go: names that do not clash, files that are whole or absent, text on standard output in order."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dashscribe.cli.sources import Source
+from dashscribe.errors import DashscribeError
+from dashscribe.render import FORMATS
+from dashscribe.types import Transcript
+
+
+def names(sources: Sequence[Source]) -> list[str]:
+    """A file name without extension for each source, no two alike on any file system.
+
+    ``a.mp3`` gives ``a``; beside ``a.wav`` each keeps its extension; beside another ``a.mp3`` they are numbered.
+    """
+    suffixes: dict[str, list[str]] = defaultdict(list)
+    for source in sources:
+        suffixes[source.stem.casefold()].append(source.suffix.casefold())
+    result: list[str] = []
+    taken: set[str] = set()
+    for source in sources:
+        alike = suffixes[source.stem.casefold()]
+        wanted = source.stem + (source.suffix if 1 < len(alike) == len(set(alike)) else "")
+        name, number = wanted, 2
+        while name.casefold() in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        taken.add(name.casefold())
+        result.append(name)
+    return result
+
+
+def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcript) -> list[Path]:
+    """Write ``name.FORMAT`` for each format; an earlier file of that name is replaced. Raises DashscribeError."""
+    paths = [folder / f"{name}.{format_name}" for format_name in formats]
+    try:
+        for path, format_name in zip(paths, formats, strict=True):
+            _replace(path, FORMATS[format_name](transcript))
+    except OSError as error:
+        raise DashscribeError(f"{name}: cannot be written to {folder}: {error.strerror}") from error
+    return paths
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a file in its place in one step, so that no reader and no crash ever sees half of it."""
+    part = path.with_name(f".dashscribe-{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+class InOrder:
+    """Passes text on in the order of the inputs: of the first unfinished one at once, of later ones in their turn."""
+
+    def __init__(self, count: int, write: Callable[[str], object]) -> None:
+        self._held: list[list[str]] = [[] for _ in range(count)]
+        self._ended = [False] * count
+        self._current = 0
+        self._write = write
+
+    def add(self, index: int, text: str) -> None:
+        """More text of an input."""
+        if index == self._current:
+            self._write(text)
+        else:
+            self._held[index].append(text)
+
+    def end(self, index: int) -> None:
+        """No more text of an input will come."""
+        self._ended[index] = True
+        while self._current < len(self._held) and self._ended[self._current]:
+            self._current += 1
+            if self._current < len(self._held) and self._held[self._current]:
+                self._write("".join(self._held[self._current]))

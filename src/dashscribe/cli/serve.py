@@ -1,0 +1,194 @@
+"""``dashscribe serve``: puts the rooms together into one process that answers HTTP and does the work.
+
+Everything heavy is imported when the command runs. The port is bound first, so that a taken one is noticed before
+anything else happens; the first signal ends the server within seconds, the second one at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from fastapi import FastAPI
+    from uvicorn import Server
+
+    from dashscribe.config import Settings
+    from dashscribe.keys import Keys
+
+logger = logging.getLogger(__name__)
+
+#: How long a stop waits for answers that are being sent, in seconds; the worker's own grace comes on top.
+GRACE_S = 2
+#: Clients poll every 5 s at most; a shorter life would close connections under their hands.
+KEEP_ALIVE_S = 75
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Whether to do the work here or only to answer HTTP.")
+    ] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Parallel recognitions; default: DASHSCRIBE_WORKERS, the cores.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Force one engine for every model; DASHSCRIBE_ENGINE.")] = None,
+) -> None:
+    """Run the HTTP service. The first start prints an API key, once.
+
+    Example: dashscribe serve --port 8000
+    """
+    from dashscribe.cli import logs
+    from dashscribe.config import load
+
+    settings = load(workers=workers, engine=engine)
+    logs.set_up(settings.log_format)
+    with _listen(host, port) as listener:
+        _run(settings, listener, with_worker=worker)
+
+
+def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
+    """Compose the parts, serve until a signal, take them apart again in reverse order."""
+    from dashscribe.address import Guard
+    from dashscribe.db import open_database, secret
+    from dashscribe.hosts import Hosts
+    from dashscribe.keys import Keys
+    from dashscribe.readiness import Readiness
+    from dashscribe.steps import open_worker
+    from dashscribe.store import Store
+    from dashscribe.tasks import TaskBook
+    from dashscribe.wire.app import create_app
+    from dashscribe.wire.parts import Parts
+
+    Guard(settings.fetch_allow)  # an unusable setting is to be told now, not with the first task
+    summary = _engine_line(settings)
+    database = open_database(settings.resolved_database_url)
+    store, keys = Store(settings.resolved_store_url), Keys(database, settings)
+    with ExitStack() as stack:
+        hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1))
+        slots = open_worker(database, store, hosts, settings) if with_worker else None
+        if slots:
+            slots.start()
+            stack.callback(slots.stop)
+        parts = Parts(
+            settings=settings,
+            tasks=TaskBook(database),
+            keys=keys,
+            store=store,
+            secret=secret(database, "result-urls"),
+            wake=slots.wake if slots else lambda: None,  # a worker elsewhere finds new tasks by itself
+            ready=Readiness(database, store, hosts, settings),
+        )
+        server = _server(create_app(parts))
+        typer.echo(_greeting(settings, keys, listener, summary, with_worker=with_worker))
+        server.run(sockets=[listener])
+        logger.info("stopping; unfinished tasks go on with the next start")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; raises ConfigError saying what is wrong with the address."""
+    from dashscribe.errors import ConfigError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"port {port} is taken by another program; --port names another one",
+            errno.EACCES: f"port {port} needs the rights of an administrator; --port names another one",
+            errno.EADDRNOTAVAIL: "this machine has no such address; --host names another one",
+        }
+        reason = reasons.get(error.errno or 0, str(error))
+        raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from error
+    # asyncio does this only for sockets that carry a protocol number, which create_server leaves at 0; connections
+    # inherit it. With Nagle's algorithm every answer would wait some 40 ms for the client's delayed acknowledgment.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _server(app: FastAPI) -> Server:
+    """The HTTP server, stopped by the first SIGTERM or SIGINT; the second one ends the process on the spot."""
+    import uvicorn
+
+    class OurSignals(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            """Leave the handlers alone: uvicorn's would repeat the signal at the end, which kills the process."""
+            yield
+
+    server = OurSignals(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        if server.should_exit:
+            # Nothing is lost: what counts is on disk, and children end with their parent.
+            os._exit(128 + number)
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return server
+
+
+def _engine_line(settings: Settings) -> str:
+    """Which engine a task without language hints gets, and what can be expected of it."""
+    from dashscribe.catalog import choose_engine, find_model
+    from dashscribe.errors import ModelNotFoundError
+
+    try:
+        info = choose_engine(find_model("fun-asr"), (), settings)
+    except ModelNotFoundError as error:
+        return f"none: {error}"
+    return f"{info.name} ({info.summary})"
+
+
+def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_line: str, *, with_worker: bool) -> str:
+    """What stands in the terminal after the start; the first key is made, and shown, here."""
+    from importlib.metadata import version
+
+    address, port = listener.getsockname()[:2]
+    everywhere = address in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+    name = "127.0.0.1" if everywhere else f"[{address}]" if ":" in address else address
+    secret = keys.ensure_first()
+    if secret:
+        key = f"{secret}  (shown this once; `dashscribe keys create` makes others)"
+    elif settings.api_key:
+        key = "the one in DASHSCRIBE_API_KEY, and those of `dashscribe keys ls`"
+    else:
+        key = "the one shown at the first start; `dashscribe keys create` makes others"
+    work = f"{settings.workers} recognitions at once" if with_worker else "done by another server of this home"
+    reach = ", at every address of this machine" if everywhere else ""
+    lines = [
+        f"dashscribe {version('dashscribe')} listens on http://{name}:{port}{reach}",
+        f"  official SDK  export DASHSCOPE_HTTP_BASE_URL=http://{name}:{port}/api/v1",
+        f"  API key       {key}",
+        f"  engine        {engine_line}",
+        f"  work          {work}",
+        f"  data          {settings.home}",
+        f"  interface     http://{name}:{port}/docs",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,216 @@
+"""``dashscribe tasks``: hand in, follow and cancel tasks of a server, ours or the cloud, over the documented routes.
+
+There is no way to submit a task again from its id: the service tells neither a task's parameters nor, for some models,
+its URLs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dashscribe.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from dashscribe.client import Client, TaskAnswer
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Tasks of a running server. Example: dashscribe tasks wait 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f",
+)
+
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(help="Server to ask; else DASHSCOPE_HTTP_BASE_URL, else http://127.0.0.1:8000/api/v1.", metavar="URL"),
+]
+ApiKey = Annotated[
+    str | None, typer.Option(help="Key to send; else DASHSCOPE_API_KEY or DASHSCRIBE_API_KEY.", metavar="KEY")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the service.")]
+TaskId = Annotated[str, typer.Argument(help="The id that submitting gave.", metavar="TASK_ID", show_default=False)]
+
+
+@app.command()
+def submit(
+    urls: Annotated[
+        list[str], typer.Argument(help="Audio or video at http or https.", metavar="URL...", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", help="A parameter of the model, NAME=VALUE, VALUE as JSON or plain text."),
+    ] = None,
+    wait_for_it: Annotated[bool, typer.Option("--wait", help="Wait for the end and show the results.")] = False,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Hand in URLs as a new task and print its id.
+
+    Example: dashscribe tasks submit https://example.com/a.mp3 -p language_hints='["en"]' --wait
+    """
+    parameters = dict(map(_parameter, parameter or ()))
+    with _client(base_url, api_key) as client:
+        task = client.submit(model, urls, parameters)
+        if wait_for_it:
+            _follow(client, task.id, float("inf"), as_json=as_json)
+        else:
+            print_json({"task_id": task.id, "task_status": task.status}) if as_json else typer.echo(task.id)
+
+
+@app.command()
+def ls(
+    status: Annotated[str, typer.Option(help="Only PENDING, RUNNING, SUCCEEDED, FAILED or CANCELED.")] = "",
+    model: Annotated[str, typer.Option(help="Only tasks of this model.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """List the tasks of the last 24 hours, the newest first.
+
+    Example: dashscribe tasks ls --status FAILED
+    """
+    from datetime import datetime
+
+    import msgspec
+    from rich.table import Table
+
+    with _client(base_url, api_key) as client:
+        page = client.list(status=status.upper(), model=model, page_size=limit)
+    if as_json:
+        print_json({"total": page.total, "data": msgspec.to_builtins(page.tasks)})
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("TASK", no_wrap=True)
+    for name in ("STATUS", "MODEL", "SUBMITTED", "TOOK"):
+        table.add_column(name, overflow="fold")
+    for task in page.tasks:
+        submitted = datetime.fromtimestamp(task.submitted_ms / 1000).astimezone()
+        took = f"{(task.ended_ms - task.submitted_ms) / 1000:.1f} s" if task.ended_ms else ""
+        table.add_row(task.id, task.code or task.status, task.model, f"{submitted:%m-%d %H:%M:%S}", took)
+    console().print(table)
+    if page.total > len(page.tasks):
+        typer.echo(f"{len(page.tasks)} of {page.total} tasks; --limit shows more", err=True)
+
+
+@app.command()
+def get(task_id: TaskId, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+    """Show a task: its status and, once it has ended, each file's result or error.
+
+    Example: dashscribe tasks get 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --json
+    """
+    with _client(base_url, api_key) as client:
+        _show(client, client.task(task_id), as_json=as_json)
+
+
+@app.command()
+def wait(
+    task_id: TaskId,
+    timeout: Annotated[float, typer.Option(min=0, help="Give up after this many seconds; 0: never.")] = 0.0,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Wait until a task has ended, then show it; exit 1 unless it succeeded. Ctrl-C leaves the task running.
+
+    Example: dashscribe tasks wait 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --timeout 600
+    """
+    with _client(base_url, api_key) as client:
+        _follow(client, task_id, timeout or float("inf"), as_json=as_json)
+
+
+@app.command()
+def cancel(
+    task_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="TASK_ID...", show_default=False)],
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Cancel tasks that are still waiting; exit 1 if one of them could not be.
+
+    Example: dashscribe tasks cancel 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f
+    """
+    from dashscribe.client import ApiError
+
+    failed = False
+    with _client(base_url, api_key) as client:
+        for task_id in task_ids:
+            try:
+                client.cancel(task_id)
+                typer.echo(f"{task_id} canceled")
+            except ApiError as error:
+                if error.http_status != 400:
+                    raise
+                failed = True
+                typer.echo(f"{task_id} not canceled: {error}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _client(base_url: str | None, api_key: str | None) -> Client:
+    from dashscribe.client import Client
+
+    return Client(base_url, api_key)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` with the value as JSON where it is JSON, else as text."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--parameter")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _follow(client: Client, task_id: str, timeout_s: float, *, as_json: bool) -> None:
+    """Wait with a progress line on stderr, show the end, and exit 1 unless it is a success."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        line = progress.add_task("PENDING", total=None)
+
+        def update(answer: TaskAnswer) -> None:
+            far, ahead = answer.extras.progress, answer.extras.queue_position
+            status = f"{answer.task.status}, {ahead} ahead" if ahead else answer.task.status
+            progress.update(line, description=status, completed=far.done_ms, total=far.total_ms or None)
+
+        try:
+            answer = client.wait(task_id, update, timeout_s)
+        except TimeoutError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from error
+    _show(client, answer, as_json=as_json)
+    if answer.task.status != "SUCCEEDED":
+        raise typer.Exit(1)
+
+
+def _show(client: Client, answer: TaskAnswer, *, as_json: bool) -> None:
+    """Print a task with its files. Lines are never folded: a URL that is broken cannot be copied."""
+    import json
+
+    task = answer.task
+    if as_json:
+        print_json(json.loads(client.task_json(task.id)))
+        return
+    typer.echo(f"{task.id}  {task.status}")
+    if task.status == "UNKNOWN":
+        typer.echo("the server knows no such task of this key; tasks answer for 24 hours after their end", err=True)
+    for name, value in (("submitted", task.submitted), ("ended", task.ended)):
+        if value:
+            typer.echo(f"{name:9} {value} (the server's clock)")
+    if task.code:
+        typer.echo(f"{task.code}: {task.message}")
+    for note in answer.extras.notes:
+        typer.echo(f"note      {note}")
+    for file in task.files:
+        if file.url:
+            typer.echo(f"file      {file.url}")
+        typer.echo(f"result    {file.result_url}" if file.result_url else f"error     {file.code}: {file.message}")

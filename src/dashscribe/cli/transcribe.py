@@ -1,0 +1,157 @@
+"""``dashscribe transcribe``: files to text without a server.
+
+Reads what is asked for, refuses what makes no sense before any work is done, and puts the parts together: ``batch``
+works, ``report`` tells.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dashscribe.catalog import LANGUAGES, Model, choose_engine, find_model
+from dashscribe.cli import unwind_when_killed
+from dashscribe.cli.times import milliseconds
+from dashscribe.errors import ModelNotFoundError
+from dashscribe.render import FORMATS
+from dashscribe.types import MAX_CHANNELS, Options, Span
+
+if TYPE_CHECKING:
+    from dashscribe.cli.sources import Source
+
+
+def transcribe(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT", help="Files, folders, patterns, http(s) URLs, - for stdin.")
+    ],
+    model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
+    language: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="What may be spoken, such as en,zh.")] = "",
+    channel: Annotated[str, typer.Option(metavar="N[,N]|all", help="Which channels, each by itself.")] = "0",
+    start: Annotated[str, typer.Option(metavar="TIME", help="Begin here: 90.5, 1:30, 1:02:03 or 1h2m3s.")] = "",
+    duration: Annotated[str, typer.Option(metavar="TIME", help="Transcribe this much and stop.")] = "",
+    formats: Annotated[
+        str, typer.Option("-f", "--format", metavar="FORMAT[,FORMAT]", help=f"{', '.join(FORMATS)}.")
+    ] = "txt",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Write files here, not to stdout.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON about each input.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Errors only: no progress, no notes.")] = False,
+) -> None:
+    """Transcribe files, folders, URLs or standard input. Text goes to stdout, progress to stderr.
+
+    Exit 0: done, silence included. 1: some inputs failed. 2: wrong usage.
+
+    Example: dashscribe transcribe talk.mp3 -f srt,txt -o subtitles
+    """
+    # Here, not above: these bring HTTP and settings along, four times what ``--help`` takes without them.
+    from dashscribe import config
+    from dashscribe.cli.batch import Batch
+    from dashscribe.cli.report import Report
+    from dashscribe.cli.screen import Screen
+    from dashscribe.cli.sources import STDIN, expand
+    from dashscribe.hosts import Hosts
+
+    settings = config.load()
+    options = Options(
+        model=_model(model).name,
+        languages=_languages(language),
+        channels=_channels(channel),
+        stretch=_stretch(start, duration, settings.max_duration_s * 1000),
+    )
+    engine = choose_engine(_model(model), options.languages, settings)
+    sources = expand(inputs)
+    wanted = _formats(formats, sources, out, as_json=as_json)
+    if STDIN in inputs and sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal; pipe a file into it", param_hint="-")
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    screen = Screen(sources, options.stretch, quiet=quiet)
+    screen.note(f"engine {engine.name}: {engine.summary}")
+    report = Report(sources, wanted, out, screen, as_json=as_json)
+    unwind_when_killed()
+    with (
+        tempfile.TemporaryDirectory(prefix="dashscribe-", ignore_cleanup_errors=True) as folder,
+        Hosts(settings, slots=settings.workers) as hosts,
+        closing(Batch(sources, options, settings=settings, hosts=hosts, folder=Path(folder)).events()) as events,
+        screen,
+    ):
+        for event in events:
+            report.take(event)
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def _model(name: str) -> Model:
+    try:
+        return find_model(name)
+    except ModelNotFoundError as error:
+        raise typer.BadParameter(str(error), param_hint="--model") from error
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    codes = tuple(_listed(text))
+    if unknown := [code for code in codes if code not in LANGUAGES]:
+        known = " ".join(sorted(LANGUAGES))
+        raise typer.BadParameter(f"{unknown[0]!r} is no language code; known: {known}", param_hint="--language")
+    return codes
+
+
+def _channels(text: str) -> tuple[int, ...]:
+    """Channel numbers; empty for all of them."""
+    parts = _listed(text)
+    if parts == ["all"]:
+        return ()
+    if not parts or not all(part.isdecimal() and len(part) < 4 and int(part) < MAX_CHANNELS for part in parts):
+        raise typer.BadParameter(
+            f"{text!r} is neither 'all' nor channel numbers from 0 to {MAX_CHANNELS - 1}, as in 0,1",
+            param_hint="--channel",
+        )
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _stretch(start: str, duration: str, longest_ms: int) -> Span | None:
+    if not start and not duration:
+        return None
+    begin_ms = _time(start, "--start") if start else 0
+    length_ms = _time(duration, "--duration") if duration else longest_ms
+    if not length_ms:
+        raise typer.BadParameter("nothing would be left to transcribe", param_hint="--duration")
+    return Span(begin_ms, begin_ms + length_ms)
+
+
+def _time(text: str, option: str) -> int:
+    try:
+        return milliseconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _formats(text: str, sources: Sequence[Source], out: Path | None, *, as_json: bool) -> tuple[str, ...]:
+    """The formats, if there is room for them where they would go.
+
+    Standard output takes one; of several inputs only text, under headings, and JSON, a line each.
+    """
+    chosen = tuple(dict.fromkeys(_listed(text)))
+    if unknown := [name for name in chosen if name not in FORMATS]:
+        raise typer.BadParameter(f"{unknown[0]!r} is no format; known: {', '.join(FORMATS)}", param_hint="--format")
+    if not chosen:
+        raise typer.BadParameter(f"name at least one of {', '.join(FORMATS)}", param_hint="--format")
+    if out:
+        return chosen
+    if as_json and chosen != ("txt",):
+        raise typer.BadParameter("with --json, other formats than txt need a folder: -o DIR", param_hint="--format")
+    if len(chosen) != 1:
+        raise typer.BadParameter("several formats need a folder: -o DIR", param_hint="--format")
+    if len(sources) > 1 and chosen[0] not in ("txt", "json"):
+        raise typer.BadParameter(f"{chosen[0]} of several inputs needs a folder: -o DIR", param_hint="--format")
+    return chosen
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

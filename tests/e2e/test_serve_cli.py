@@ -1,0 +1,285 @@
+"""The server as an operator meets it: a process that is started, used with curl's means, stopped and started again."""
+
+import functools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Serving:
+    """A running server: its process, its address, and what it printed at the start."""
+
+    process: subprocess.Popen[str]
+    base_url: str
+    greeting: str
+    log: Path
+
+    @property
+    def key(self) -> str:
+        return re.findall(r"sk-[0-9a-f]{20,}", self.greeting)[0]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+
+def call(method: str, url: str, key: str = "", body: object = None) -> tuple[int, Any]:
+    headers = {"Content-Type": "application/json", "X-DashScope-Async": "enable"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    data = json.dumps(body).encode() if body is not None else None
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def submit(server: Serving, key: str, *urls: str) -> str:
+    body = {"model": "fun-asr", "input": {"file_urls": urls}, "parameters": {}}
+    status, answer = call("POST", f"{server.base_url}/api/v1/services/audio/asr/transcription", key, body)
+    assert status == 200, answer
+    return answer["output"]["task_id"]
+
+
+def told(server: Serving, key: str, task_id: str) -> dict[str, Any]:
+    return call("GET", f"{server.base_url}/api/v1/tasks/{task_id}", key)[1]
+
+
+def ended(server: Serving, key: str, task_id: str) -> dict[str, Any]:
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s:
+        output = told(server, key, task_id)["output"]
+        if output["task_status"] in FINAL:
+            return output
+        time.sleep(0.1)
+    raise AssertionError(f"task {task_id} did not end: {output}\n{server.log.read_text()}")
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Serving]]:
+    """Start a server on the test's own home and wait for its greeting."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **variables: str) -> Serving:
+        log = tmp_path / f"server-{len(running)}.log"
+        environment = os.environ | {
+            "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1",
+            "DASHSCRIBE_ENGINE": "standin",
+            "DASHSCRIBE_WORKERS": "1",
+            **variables,
+        }
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dashscribe", "serve", "--port", str(free_port), *arguments],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        running.append(process)
+        assert process.stdout is not None
+        greeting = ""
+        for line in process.stdout:
+            greeting += line
+            if "/docs" in line:
+                return Serving(process, f"http://127.0.0.1:{free_port}", greeting, log)
+        raise AssertionError(f"the server ended with {process.wait(10)}:\n{greeting}{log.read_text()}")
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(10)
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Iterator[str]:
+    """URL of a recording whose noise passes for speech."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    at_s = np.arange(6 * 16_000) / 16_000
+    # Voice-like: a buzz at 120 Hz with formants, in syllables.
+    buzz = sum(np.sin(2 * np.pi * 120 * k * at_s) / k for k in range(1, 25))
+    samples = buzz * (np.sin(2 * np.pi * 3 * at_s) > -0.3) * 4000 + rng.normal(0, 60, len(at_s))
+    with wave.open(str(folder / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples.clip(-32768, 32767).astype("<i2").tobytes())
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/a.wav"
+    server.shutdown()
+    server.server_close()
+
+
+def test_first_start_prints_a_key_once_and_says_how_to_use_it(serve: Callable[..., Serving]) -> None:
+    first = serve()
+    assert len(re.findall(r"sk-[0-9a-f]{20,}", first.greeting)) == 1
+    assert f"DASHSCOPE_HTTP_BASE_URL={first.base_url}/api/v1" in first.greeting
+    assert "standin" in first.greeting
+    assert call("GET", f"{first.base_url}/api/v1/tasks/", first.key)[0] == 200
+    assert call("GET", f"{first.base_url}/api/v1/tasks/", "sk-wrong")[0] == 401
+    assert first.stop() == 0
+
+    second = serve()
+    assert "sk-" not in second.greeting
+    assert call("GET", f"{second.base_url}/api/v1/tasks/", first.key)[0] == 200
+
+
+def test_configured_key_works_and_is_not_printed(serve: Callable[..., Serving]) -> None:
+    server = serve(DASHSCRIBE_API_KEY="sk-from-the-environment")
+    assert "sk-from" not in server.greeting
+    assert call("GET", f"{server.base_url}/api/v1/tasks/", "sk-from-the-environment")[0] == 200
+
+
+def test_embedded_engine_says_what_can_be_expected_of_it(serve: Callable[..., Serving]) -> None:
+    assert "US English only, about 28 % word errors" in serve(DASHSCRIBE_ENGINE="").greeting
+
+
+def test_task_and_its_result_url_outlive_the_process(serve: Callable[..., Serving], sound: str) -> None:
+    first = serve()
+    key = first.key
+    task_id = submit(first, key, sound)
+    before = ended(first, key, task_id)
+    assert before["task_status"] == "SUCCEEDED", before
+    url = before["results"][0]["transcription_url"]
+    result = call("GET", url)[1]
+    assert result["file_url"] == sound
+    assert result["transcripts"][0]["sentences"]
+    assert first.stop() == 0
+
+    second = serve()
+    assert told(second, key, task_id)["output"] == before
+    assert call("GET", url) == (200, result)
+
+
+def test_task_that_was_interrupted_goes_on_with_the_next_start(serve: Callable[..., Serving], sound: str) -> None:
+    first = serve(DASHSCRIBE_STANDIN_DELAY_MS="60000")
+    key = first.key
+    task_id = submit(first, key, sound)
+    end_s = time.monotonic() + PATIENCE_S
+    while told(first, key, task_id)["output"]["task_status"] == "PENDING":
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+    assert first.stop() == 0
+    assert ended(serve(), key, task_id)["task_status"] == "SUCCEEDED"
+
+
+def test_server_is_ready_and_says_so(serve: Callable[..., Serving]) -> None:
+    server = serve()
+    assert call("GET", f"{server.base_url}/healthz")[0] == 200
+    status, answer = call("GET", f"{server.base_url}/readyz")
+    assert status == 200, answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_server_within_seconds_though_a_connection_is_open(
+    number: int, serve: Callable[..., Serving], free_port: int
+) -> None:
+    server = serve()
+    with socket.create_connection(("127.0.0.1", free_port)) as idle:
+        idle.sendall(
+            b"POST /api/v1/services/audio/asr/transcription HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{"
+        )
+        time.sleep(0.2)
+        begun = time.monotonic()
+        assert server.stop(number) == 0
+        assert time.monotonic() - begun < 20
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_second_signal_ends_the_server_at_once(serve: Callable[..., Serving], sound: str) -> None:
+    server = serve(DASHSCRIBE_STANDIN_DELAY_MS="60000")
+    task_id = submit(server, server.key, sound)
+    end_s = time.monotonic() + PATIENCE_S
+    # Once sound is being recognized, an orderly stop takes the worker's whole grace of some seconds.
+    while not told(server, server.key, task_id).get("dashscribe", {}).get("progress", {}).get("total_ms"):
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+    time.sleep(1.0)
+    server.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+
+
+def test_taken_port_is_an_error_that_names_it(serve: Callable[..., Serving], free_port: int, tmp_path: Path) -> None:
+    serve()
+    second = subprocess.run(
+        [sys.executable, "-m", "dashscribe", "serve", "--port", str(free_port)],
+        env=os.environ | {"DASHSCRIBE_HOME": str(tmp_path / "another")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert second.returncode == 1
+    assert f"port {free_port} is taken" in second.stderr
+    assert "sk-" not in second.stdout
+    assert not (tmp_path / "another").exists()
+
+
+def test_second_worker_of_one_home_is_refused_but_a_server_without_one_is_not(
+    serve: Callable[..., Serving], sound: str
+) -> None:
+    first = serve()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    refused = subprocess.run(
+        [sys.executable, "-m", "dashscribe", "serve", "--port", str(port)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert refused.returncode == 1
+    assert "--no-worker" in refused.stderr
+    second = serve("--no-worker", "--port", str(port))
+    second.base_url = f"http://127.0.0.1:{port}"
+    task_id = submit(second, first.key, sound)
+    assert ended(second, first.key, task_id)["task_status"] == "SUCCEEDED"
+
+
+def test_unusable_setting_is_told_at_the_start(tmp_path: Path, free_port: int) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "dashscribe", "serve", "--port", str(free_port)],
+        env=os.environ | {"DASHSCRIBE_FETCH_ALLOW": "http://media.local/"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert refused.returncode == 1
+    assert "DASHSCRIBE_FETCH_ALLOW" in refused.stderr

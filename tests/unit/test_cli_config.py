@@ -1,0 +1,65 @@
+"""``dashscribe config``: the value that counts, where it comes from, and no secret."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dashscribe.cli.config import config
+from dashscribe.config import Settings
+
+app = typer.Typer(rich_markup_mode=None)
+app.command()(config)
+
+
+def shown() -> dict[str, tuple[str, str]]:
+    result = CliRunner().invoke(app, ["--json"])
+    assert result.exit_code == 0, result.output
+    return {row["name"]: (row["value"], row["origin"]) for row in json.loads(result.stdout)}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("DASHSCRIBE_CONFIG", str(path))
+    return path
+
+
+def test_every_setting_is_shown() -> None:
+    assert shown().keys() == Settings.model_fields.keys()
+    table = CliRunner().invoke(app).stdout
+    assert all(name in table for name in Settings.model_fields)
+
+
+def test_environment_goes_before_the_file_and_the_file_before_the_default(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('workers = 3\nretention = 48\nlog_format = "json"\n', encoding="utf-8")
+    monkeypatch.setenv("DASHSCRIBE_WORKERS", "5")
+    found = shown()
+    assert found["workers"] == ("5", "DASHSCRIBE_WORKERS")
+    assert found["retention"] == ("48.0", str(file))
+    assert found["time_zone"] == ("Asia/Shanghai", "default")
+
+
+def test_secrets_are_masked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('api_key = "sk-very-secret"\n', encoding="utf-8")
+    monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", "postgresql://me:hidden@host/db")
+    for arguments in ([], ["--json"]):
+        output = CliRunner().invoke(app, arguments).output
+        assert "very-secret" not in output
+        assert "hidden" not in output
+    assert shown()["database_url"][0] == "postgresql://me:********@host/db"
+    assert shown()["api_key"] == ("**********", str(file))
+
+
+def test_what_follows_from_the_home_folder_is_shown_resolved(tmp_path: Path) -> None:
+    assert shown()["store_url"] == (f"file://{tmp_path / 'home' / 'store'}", "default")
+    assert shown()["task_timeout_s"] == ("0.0", "default")
+    assert shown()["public_url"] == ("", "default")
+
+
+def test_file_that_does_not_exist_is_said_to_be_missing(file: Path) -> None:
+    assert f"{file} (does not exist)" in CliRunner().invoke(app).stderr

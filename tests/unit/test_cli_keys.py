@@ -1,0 +1,57 @@
+"""``dashscribe keys`` on a database of its own: a key works until it is revoked, and is shown once."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from dashscribe.cli.keys import app
+from dashscribe.config import load
+from dashscribe.db import open_database
+from dashscribe.errors import InvalidApiKeyError
+from dashscribe.keys import Keys
+
+
+def keys() -> Keys:
+    settings = load()
+    return Keys(open_database(settings.resolved_database_url), settings)
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_created_key_is_printed_alone_and_works() -> None:
+    code, stdout, stderr = run("create", "--owner", "ann", "--name", "laptop")
+    assert code == 0
+    assert keys().identify(stdout.strip()).owner == "ann"
+    assert "not shown again" in stderr
+
+
+def test_list_shows_names_and_states_but_no_secret() -> None:
+    secret = run("create", "--name", "laptop")[1].strip()
+    assert "laptop" in run("ls")[1]
+    assert "works" in run("ls")[1]
+    assert secret not in run("ls")[1] + run("ls", "--json")[1]
+    assert json.loads(run("ls", "--json")[1])[0]["revoked_at"] is None
+
+
+def test_revoked_key_stops_working() -> None:
+    made = json.loads(run("create", "--json")[1])
+    assert run("revoke", made["id"])[0] == 0
+    with pytest.raises(InvalidApiKeyError):
+        keys().identify(made["secret"])
+    assert "revoked" in run("ls")[1]
+
+
+@pytest.mark.parametrize("key_id", ["7", "x", "-1", ""])
+def test_revoking_what_does_not_exist_exits_with_1(key_id: str) -> None:
+    code, _, stderr = run("revoke", "--", key_id)
+    assert code == 1
+    assert repr(key_id) in stderr
+
+
+def test_revoking_goes_on_after_an_id_that_does_not_exist() -> None:
+    made = json.loads(run("create", "--json")[1])
+    assert run("revoke", "99", made["id"])[:2] == (1, f"key {made['id']} revoked\n")
