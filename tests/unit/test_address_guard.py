@@ -6,9 +6,9 @@ from ipaddress import ip_address
 import httpcore
 import pytest
 
-from dashscribe.address import Guard, GuardedBackend, refusal
 from dashscribe.errors import ConfigError, DownloadFailedError, SourceAddressError, SourceUrlError
 from dashscribe.fetch import source_url
+from dashscribe.fetch.address import Guard, GuardedBackend, refusal
 
 PUBLIC_V4, PUBLIC_V6 = "93.184.215.14", "2606:2800:21f:cb07::1"
 

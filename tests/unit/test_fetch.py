@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from dashscribe import fetch as module
-from dashscribe import origin as requests
 from dashscribe.config import Settings, load
 from dashscribe.errors import (
     ContentLengthError,
@@ -30,6 +29,7 @@ from dashscribe.errors import (
     SourceUrlError,
 )
 from dashscribe.fetch import Fetched, Probe, fetch, head
+from dashscribe.fetch import origin as requests
 
 BODY = random.Random(7).randbytes(3_000_000)
 ETAG = {"ETag": '"v1"', "Content-Type": "audio/wav"}

@@ -21,10 +21,10 @@ import httpcore
 import httpx
 from tenacity import RetryCallState
 
-from dashscribe.address import Guard, Resolver, resolve
 from dashscribe.config import Settings
 from dashscribe.errors import ContentLengthError, DownloadFailedError, FileTooLargeError
-from dashscribe.origin import Answer, BrokenError, Session, host_of, source_url, with_retries
+from dashscribe.fetch.address import Guard, Resolver, resolve
+from dashscribe.fetch.origin import Answer, BrokenError, Session, host_of, source_url, with_retries
 
 #: Tries that may fail in a row; one that came WORTHWHILE_BYTES further than all before it does not count.
 TRIES, WORTHWHILE_BYTES = 4, 1024**2

@@ -23,7 +23,6 @@ import httpx
 import idna
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
-from dashscribe.address import Guard, GuardedBackend
 from dashscribe.errors import (
     DownloadFailedError,
     SourceError,
@@ -32,6 +31,7 @@ from dashscribe.errors import (
     SourceServerError,
     SourceUrlError,
 )
+from dashscribe.fetch.address import Guard, GuardedBackend
 
 #: Longest wait for a connection, and for the next byte on one, in seconds.
 CONNECT_S, IDLE_S = 10.0, 60.0
