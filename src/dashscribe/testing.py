@@ -10,6 +10,7 @@ import os
 import time
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from dashscribe.config import Settings
 from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Waveform, Word
@@ -28,15 +29,23 @@ class StandInEngine:
     """Says one word per half second of sound, chosen by the checksum of its samples.
 
     ``DASHSCRIBE_STANDIN_DELAY_MS`` makes each second of sound take that many milliseconds: time to interrupt it.
+    ``DASHSCRIBE_STANDIN_LOG`` names a file to which every piece appends a line when it is done: the CRC-32 of its
+    samples, its begin and its end, so that a test can tell what was recognized twice.
     """
 
     def __init__(self, settings: Settings) -> None:
         del settings
         self._delay_ms = float(os.environ.get("DASHSCRIBE_STANDIN_DELAY_MS", "0"))
+        self._log = os.environ.get("DASHSCRIBE_STANDIN_LOG", "")
 
     def recognize(self, pieces: Sequence[Waveform], options: Options) -> list[Outcome]:
         """One outcome per piece: words for sound, non-speech for silence."""
-        return [self._piece(piece) for piece in pieces]
+        outcomes: list[Outcome] = []
+        for piece in pieces:
+            outcomes.append(self._piece(piece))
+            if self._log:
+                _append(self._log, f"{zlib.crc32(piece.samples.tobytes())} {piece.span.begin_ms} {piece.span.end_ms}\n")
+        return outcomes
 
     def _piece(self, piece: Waveform) -> Outcome:
         time.sleep(self._delay_ms * piece.span.duration_ms / 1_000_000)
@@ -62,3 +71,9 @@ class StandInEngine:
             language="en",
         )
         return Outcome(piece.span, Fate.TRANSCRIBED, (sentence,))
+
+
+def _append(path: str, line: str) -> None:
+    """Add a line in one write, so that lines of several processes stay whole."""
+    with Path(path).open("ab", buffering=0) as file:
+        file.write(line.encode())

@@ -165,7 +165,7 @@ def test_an_error_in_a_callback_ends_the_work(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_an_unknown_model_are_named(tmp_path: Path) -> None:
     hosts = ScriptedHosts([], words_of)
-    with pytest.raises(SourceNotFoundError, match="nowhere.wav"):
+    with pytest.raises(SourceNotFoundError, match=r"nowhere\.wav"):
         pipeline.transcribe(tmp_path / "nowhere.wav", Options(), settings=config.load(), hosts=hosts)  # type: ignore[arg-type]
     with pytest.raises(ModelNotFoundError, match="fun-asr-9000"):
         pipeline.transcribe(tmp_path, Options(model="fun-asr-9000"), settings=config.load(), hosts=hosts)  # type: ignore[arg-type]

@@ -60,8 +60,8 @@ def serve(
 
 def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
     """Compose the parts, serve until a signal, take them apart again in reverse order."""
-    from dashscribe.address import Guard
     from dashscribe.db import open_database, secret
+    from dashscribe.fetch.address import Guard
     from dashscribe.hosts import Hosts
     from dashscribe.keys import Keys
     from dashscribe.readiness import Readiness

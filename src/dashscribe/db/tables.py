@@ -1,0 +1,245 @@
+"""The tables: what is to be done, what was done, and who may ask for it. Times are epoch milliseconds.
+
+Rows hold keys, sizes and checksums of what lies in the store, never audio or transcripts. The tables are the only job
+list: ``files.state`` and ``windows.state`` say what is to be claimed, in order of ``tag_ms``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+#: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
+REVISION = "0001"
+
+
+class Status(StrEnum):
+    """States of a task and, but for the last one seen from outside, of each of its files."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class FileState(StrEnum):
+    """Where a file is on its way. A slot works on one that is FETCHING, CUTTING or FINISHING.
+
+    From RECOGNIZING on all windows are cut; it is ended by the last one that is done.
+    """
+
+    WAITING = "waiting"
+    FETCHING = "fetching"
+    FETCHED = "fetched"
+    CUTTING = "cutting"
+    RECOGNIZING = "recognizing"
+    JOINING = "joining"
+    FINISHING = "finishing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class WindowState(StrEnum):
+    """Where a window is on its way. ``STALE``: an earlier cut left it, the present one has not come to it yet."""
+
+    READY = "ready"
+    CLAIMED = "claimed"
+    DONE = "done"
+    GIVEN_UP = "given_up"
+    STALE = "stale"
+
+
+metadata = MetaData()
+
+#: SQLite numbers rows by itself only where the key's type is INTEGER.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _number(name: str, default: int = 0) -> Column[int]:
+    return Column(name, Integer, nullable=False, default=default)
+
+
+def _amount(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, default=0)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, default="")
+
+
+def _state(name: str, states: type[StrEnum]) -> Column[Any]:
+    """A column of one of these words, kept as text, so that a new word needs no migration."""
+    words = Enum(states, native_enum=False, length=16, values_callable=_values)
+    return Column(name, words, nullable=False)
+
+
+def _values(states: type[StrEnum]) -> list[str]:
+    return [state.value for state in states]
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, default=False)
+
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),  # SHA-256 of the key, which itself is stored nowhere
+    Column("hint", Text, nullable=False),  # its last characters, so that a person can tell keys apart
+    Column("created_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("tag_ms", BigInteger, nullable=False),  # virtual time up to which this owner's work is queued
+    _number("weight", 1),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),  # SHA-256 of what was asked for
+    Column("task_id", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("options", Text, nullable=False),  # JSON of types.Options
+    Column("notes", Text, nullable=False),  # JSON array of strings
+    _state("status", Status),
+    Column("tag_ms", BigInteger, nullable=False),
+    Column("file_count", Integer, nullable=False),
+    Column("open_files", Integer, nullable=False),  # files that have not ended; 0 ends the task
+    Column("submitted_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    _text("code"),
+    _text("message"),
+    _flag("stripped"),  # source and transcript are gone, the result still answers
+    _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
+    Index("ix_tasks_owner", "owner", "submitted_ms"),
+    Index("ix_tasks_status", "status", "tag_ms"),
+    Index("ix_tasks_ended", "ended_ms"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("task_id", Text, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    _state("state", FileState),
+    # when and where
+    Column("tag_ms", BigInteger, nullable=False),
+    _amount("due_ms"),  # not claimed before this instant
+    _flag("express"),
+    _number("claim"),  # raised by every claim: a writer whose claim is no longer the row's changes nothing
+    _number("failures"),
+    _number("interrupted"),
+    # what came of fetching
+    _text("engine"),
+    _text("engine_version"),
+    _text("source_key"),
+    _amount("source_bytes"),
+    _text("source_sha256"),
+    _text("media"),  # JSON of types.Media
+    # what came of cutting
+    _number("generation"),  # raised by every cut; a window of another generation is not counted in ``open``
+    _number("open"),  # windows of this generation that are not done
+    _amount("speech_ms"),  # in the windows cut so far
+    _amount("recognized_ms"),  # of it, in windows that are done
+    _text("cut"),  # JSON of hosts.protocol.CutEnd
+    # how it ended
+    _text("result_key"),
+    _amount("result_bytes"),
+    _text("transcript_key"),
+    _amount("duration_ms"),  # sound that was worked on, over all its channels
+    _text("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
+    _text("notes"),  # JSON array of strings
+    _text("code"),
+    _text("message"),
+    UniqueConstraint("task_id", "number"),
+    Index("ix_files_queue", "state", "tag_ms"),
+    Index("ix_files_express", "state", "express", "tag_ms"),
+    sqlite_autoincrement=True,  # a late writer must never meet another row under its id
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    _state("state", WindowState),
+    Column("tag_ms", BigInteger, nullable=False),
+    _amount("due_ms"),
+    _flag("express"),
+    _number("claim"),
+    _number("failures"),
+    _number("interrupted"),
+    Column("spans", Text, nullable=False),  # JSON array of types.Span
+    Column("speech_ms", BigInteger, nullable=False),
+    Column("audio_key", Text, nullable=False),
+    Column("audio_bytes", BigInteger, nullable=False),
+    Column("audio_sha256", Text, nullable=False),
+    _text("result_key"),
+    _amount("result_bytes"),
+    _text("reason"),  # why it was given up
+    UniqueConstraint("file_id", "channel", "number"),
+    Index("ix_windows_queue", "state", "tag_ms"),
+    sqlite_autoincrement=True,
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", Text, primary_key=True),  # UTC, YYYY-MM-DD
+    Column("owner", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    _number("files"),
+    _amount("duration_ms"),
+)

@@ -1,0 +1,380 @@
+"""The files of a task on their way: claimed, fetched, cut, finished; the last one to end ends the task.
+
+Every transition is a compare-and-set on the state and the claim that the writer holds, in one transaction with all that
+follows from it. A writer whose claim has passed on changes nothing, so that every step may run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, RowMapping, Select, delete, insert, select, update
+
+from dashscribe import order
+from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db.tables import FileState, Status, WindowState
+from dashscribe.hosts.protocol import CutEnd
+from dashscribe.store import Stored
+from dashscribe.tasks import as_json
+from dashscribe.types import Media, Options, Shape
+
+#: What a slot may claim, and what the file is while the slot works on it.
+CLAIMED = {
+    FileState.WAITING: FileState.FETCHING,
+    FileState.FETCHED: FileState.CUTTING,
+    FileState.JOINING: FileState.FINISHING,
+}
+_READY = {claimed: ready for ready, claimed in CLAIMED.items()}
+_ENDED = (FileState.SUCCEEDED, FileState.FAILED, FileState.CANCELED)
+#: How many files a claim looks at for one of an owner who holds few slots: tags bring every owner's work to the front.
+_FRONT = 64
+
+_file, _task, _window = tables.files, tables.tasks, tables.windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedFile:
+    """A file as a slot claimed it, with what its task says of it. ``claim`` entitles the slot to write."""
+
+    id: int
+    task_id: str
+    number: int
+    owner: str
+    weight: int
+    model: str
+    shape: Shape
+    options: Options
+    task_notes: tuple[str, ...]
+    file_count: int
+    url: str
+    state: FileState
+    tag_ms: int
+    express: bool
+    claim: int
+    failures: int
+    interrupted: int
+    engine: str
+    engine_version: str
+    source_key: str
+    source_bytes: int
+    generation: int
+    media: Media | None
+    cut: CutEnd | None
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of all its blobs begin with."""
+        return f"tasks/{self.task_id}/{self.number}"
+
+    @property
+    def windows_prefix(self) -> str:
+        """What the keys of its windows' blobs begin with."""
+        return f"{self.prefix}/windows"
+
+
+def claim(
+    engine: Engine,
+    ready: FileState,
+    *,
+    express_only: bool = False,
+    busy_owners: Collection[str] = (),
+    before_tag_ms: int | None = None,
+) -> ClaimedFile | None:
+    """Take the first file in the one order that is ready and due; its task is RUNNING from then on.
+
+    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits.
+    """
+    now = now_ms()
+    front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
+    if express_only:
+        front = front.where(_file.c.express)
+    if before_tag_ms is not None:
+        front = front.where(_file.c.tag_ms < before_tag_ms)
+    front = front.order_by(_file.c.tag_ms, _file.c.id).limit(_FRONT).subquery()
+    first = (
+        select(front.c.id).where(front.c.owner.not_in(busy_owners)).order_by(front.c.tag_ms, front.c.id).limit(1)
+    ).scalar_subquery()
+    values: dict[str, object] = {"state": CLAIMED[ready], "claim": _file.c.claim + 1}
+    if ready is FileState.FETCHED:
+        values |= {"generation": _file.c.generation + 1, "open": 0, "speech_ms": 0, "recognized_ms": 0}
+    with writing(engine) as connection:
+        file_id = connection.execute(
+            update(_file).where(_file.c.id == first, _file.c.state == ready).values(values).returning(_file.c.id)
+        ).scalar()
+        if file_id is None:
+            return None
+        row = connection.execute(_query(file_id)).mappings().one()
+        if ready is FileState.WAITING:
+            waiting = (_task.c.id == row["task_id"], _task.c.status == Status.PENDING)
+            connection.execute(update(_task).where(*waiting).values(status=Status.RUNNING, started_ms=now))
+        if ready is FileState.FETCHED and row["generation"] > 1:
+            # What an earlier cut left unfinished waits until this cut finds it again; whoever works on it is too late.
+            unfinished = _window.c.state.in_((WindowState.READY, WindowState.CLAIMED))
+            stale = update(_window).where(_window.c.file_id == file_id, unfinished)
+            connection.execute(stale.values(state=WindowState.STALE))
+    return _claimed(row)
+
+
+def brim(engine: Engine, limit: int) -> int | None:
+    """The tag from which on files wait to be fetched, because so many lie fetched before them; None for none."""
+    fetched = select(_file.c.tag_ms).where(_file.c.state == FileState.FETCHED).order_by(_file.c.tag_ms)
+    with reading(engine) as connection:
+        return connection.execute(fetched.offset(limit - 1).limit(1)).scalar()
+
+
+def due(engine: Engine) -> set[FileState]:
+    """The states in which some file is ready to be claimed."""
+    now = now_ms()
+    with reading(engine) as connection:
+        return {
+            ready
+            for ready in CLAIMED
+            if connection.execute(
+                select(_file.c.id).where(_file.c.state == ready, _file.c.due_ms <= now).limit(1)
+            ).first()
+        }
+
+
+def _query(file_id: int) -> Select[Any]:
+    owner = tables.owners
+    return (
+        select(
+            _file,
+            _task.c.model,
+            _task.c.shape,
+            _task.c.options,
+            _task.c.notes.label("task_notes"),
+            _task.c.file_count,
+            owner.c.weight,
+        )
+        .join(_task, _task.c.id == _file.c.task_id)
+        .join(owner, owner.c.name == _file.c.owner)
+        .where(_file.c.id == file_id)
+    )
+
+
+def _claimed(row: RowMapping) -> ClaimedFile:
+    same = (
+        "id",
+        "state",
+        "task_id",
+        "number",
+        "owner",
+        "weight",
+        "model",
+        "shape",
+        "file_count",
+        "url",
+        "tag_ms",
+        "express",
+    )
+    same += ("claim", "failures", "interrupted", "engine", "engine_version", "source_key", "source_bytes", "generation")
+    return ClaimedFile(
+        **{name: row[name] for name in same},
+        options=msgspec.json.decode(row["options"], type=Options),
+        task_notes=msgspec.json.decode(row["task_notes"], type=tuple[str, ...]),
+        media=msgspec.json.decode(row["media"], type=Media) if row["media"] else None,
+        cut=msgspec.json.decode(row["cut"], type=CutEnd) if row["cut"] else None,
+    )
+
+
+def _set(connection: Connection, file: ClaimedFile, values: Mapping[str, object]) -> bool:
+    """Change the row if it is still this claim's."""
+    mine = (_file.c.id == file.id, _file.c.state == file.state, _file.c.claim == file.claim)
+    return connection.execute(update(_file).where(*mine).values(dict(values))).rowcount == 1
+
+
+# --- fetching and cutting -------------------------------------------------------------------------------------------
+
+
+def spooled(engine: Engine, file: ClaimedFile, key: str, stored: Stored) -> bool:
+    """The source lies in the store; from now on that copy is the source."""
+    values = {"source_key": key, "source_bytes": stored.size_bytes, "source_sha256": stored.sha256}
+    with writing(engine) as connection:
+        return _set(connection, file, values)
+
+
+def fetched(engine: Engine, file: ClaimedFile, media: Media, engine_name: str, engine_version: str) -> bool:
+    """The source is known: it may be cut. Its length and engine are settled."""
+    sound_ms = media.duration_ms * len(file.options.channels)
+    express = order.is_express(sound_ms, file.file_count)
+    values: dict[str, object] = {"state": FileState.FETCHED, "media": as_json(media), "express": express}
+    values |= {"engine": engine_name, "engine_version": engine_version, "failures": 0, "interrupted": 0}
+    if express:
+        values["tag_ms"] = now_ms()
+    with writing(engine) as connection:
+        changed = _set(connection, file, values)
+        if changed and sound_ms:
+            order.correct(connection, file.owner, sound_ms)
+    return changed
+
+
+def pin_engine(engine: Engine, file: ClaimedFile, version: str) -> bool:
+    """The engine has another version than when the file was fetched: what the old one recognized does not count."""
+    with writing(engine) as connection:
+        return _set(connection, file, {"engine_version": version})
+
+
+def cut_ended(engine: Engine, file: ClaimedFile, cut: CutEnd) -> bool:
+    """All windows are handed out; when they are done already, the file is ready to be joined."""
+    values: dict[str, object] = {"state": FileState.RECOGNIZING, "failures": 0, "interrupted": 0}
+    values |= {"cut": as_json(cut), "media": as_json(cut.media)}
+    with writing(engine) as connection:
+        if not _set(connection, file, values):
+            return False
+        if file.generation > 1:
+            gone = (_window.c.file_id == file.id, _window.c.generation != file.generation)
+            connection.execute(delete(_window).where(*gone))
+        join_if_complete(connection, file.id)
+    return True
+
+
+def join_if_complete(connection: Connection, file_id: int) -> bool:
+    """Make the file ready to be joined if all its windows are cut, as RECOGNIZING says, and none of them is open."""
+    complete = (_file.c.state == FileState.RECOGNIZING, _file.c.open == 0)
+    joined = update(_file).where(_file.c.id == file_id, *complete).values(state=FileState.JOINING)
+    return connection.execute(joined).rowcount == 1
+
+
+# --- the end of a file and of its task ------------------------------------------------------------------------------
+
+
+def succeeded(
+    engine: Engine,
+    file: ClaimedFile,
+    *,
+    result_key: str,
+    result: Stored,
+    transcript_key: str,
+    duration_ms: int,
+    notes: tuple[str, ...],
+) -> bool:
+    """The file has a result."""
+    values = {"result_key": result_key, "result_bytes": result.size_bytes, "transcript_key": transcript_key}
+    values |= {"duration_ms": duration_ms, "notes": as_json(notes)}
+    with writing(engine) as connection:
+        if not _end(connection, file, {**values, "state": FileState.SUCCEEDED}):
+            return False
+        _count_usage(connection, file, duration_ms)
+    return True
+
+
+def failed(
+    engine: Engine,
+    file: ClaimedFile,
+    code: str,
+    message: str,
+    *,
+    notes: tuple[str, ...] = (),
+    ledger: Mapping[str, int] | None = None,
+) -> bool:
+    """The file has no result and never will; the other files of its task go on."""
+    values: dict[str, object] = {"state": FileState.FAILED, "code": code, "message": message}
+    values |= {"notes": as_json(notes), "ledger": as_json(ledger) if ledger else ""}
+    with writing(engine) as connection:
+        return _end(connection, file, values)
+
+
+def _end(connection: Connection, file: ClaimedFile, values: Mapping[str, object]) -> bool:
+    if not _set(connection, file, values):
+        return False
+    connection.execute(delete(_window).where(_window.c.file_id == file.id))
+    left = connection.execute(
+        update(_task)
+        .where(_task.c.id == file.task_id)
+        .values(open_files=_task.c.open_files - 1)
+        .returning(_task.c.open_files)
+    ).scalar_one()
+    if left == 0:
+        _end_task(connection, file.task_id)
+    return True
+
+
+def _end_task(connection: Connection, task_id: str) -> None:
+    """One file that succeeded makes the task succeed; else it fails for the reason of its first file."""
+    of_task = _file.c.task_id == task_id
+    good = connection.execute(select(_file.c.id).where(of_task, _file.c.state == FileState.SUCCEEDED).limit(1)).first()
+    values: dict[str, object] = {"status": Status.SUCCEEDED}
+    if good is None:
+        first = connection.execute(
+            select(_file.c.code, _file.c.message)
+            .where(of_task, _file.c.state == FileState.FAILED)
+            .order_by(_file.c.number)
+            .limit(1)
+        ).one()
+        values = {"status": Status.FAILED, "code": first.code, "message": first.message}
+    connection.execute(
+        update(_task).where(_task.c.id == task_id, _task.c.status == Status.RUNNING).values(**values, ended_ms=now_ms())
+    )
+
+
+def _count_usage(connection: Connection, file: ClaimedFile, duration_ms: int) -> None:
+    """Add to the figures of the day, which outlive the task."""
+    usage = tables.usage
+    row = {"day": datetime.now(UTC).date().isoformat(), "owner": file.owner, "model": file.model}
+    counted = connection.execute(
+        update(usage)
+        .where(*(usage.c[name] == value for name, value in row.items()))
+        .values(files=usage.c.files + 1, duration_ms=usage.c.duration_ms + duration_ms)
+    )
+    if not counted.rowcount:
+        connection.execute(insert(usage).values(**row, files=1, duration_ms=duration_ms))
+
+
+def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:
+    """Fail the tasks that were submitted before this instant and have not ended; how many there were.
+
+    Files that have succeeded keep their results.
+    """
+    late = select(_task.c.id).where(
+        _task.c.status.in_((Status.PENDING, Status.RUNNING)), _task.c.submitted_ms < submitted_before_ms
+    )
+    failure = {"code": code, "message": message}
+    with reading(engine) as connection:
+        if connection.execute(late.limit(1)).first() is None:
+            return 0
+    with writing(engine) as connection:
+        ids = connection.execute(late).scalars().all()
+        open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(_ENDED))
+        files = select(_file.c.id).where(*open_files).scalar_subquery()
+        connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
+        connection.execute(update(_file).where(*open_files).values(state=FileState.FAILED, **failure))
+        connection.execute(
+            update(_task)
+            .where(_task.c.id.in_(ids))
+            .values(status=Status.FAILED, ended_ms=now_ms(), open_files=0, **failure)
+        )
+    return len(ids)
+
+
+# --- giving a claim back --------------------------------------------------------------------------------------------
+
+
+def release(engine: Engine, file: ClaimedFile, after_ms: int = 0, *, failed_once: bool = False) -> bool:
+    """Give the file back as it was claimed, to be claimed again in ``after_ms`` at the earliest."""
+    due_ms = now_ms() + after_ms if after_ms else 0  # not now: the clock may be set back
+    values: dict[str, object] = {"state": _READY[file.state], "due_ms": due_ms}
+    if failed_once:
+        values["failures"] = _file.c.failures + 1
+    with writing(engine) as connection:
+        return _set(connection, file, values)
+
+
+def recover(engine: Engine) -> int:
+    """Free the claims of a worker that is gone, counting the interruption; how many there were.
+
+    For the holder of the worker lock only: there is no other way to know that nobody works on them.
+    """
+    with writing(engine) as connection:
+        return sum(
+            connection.execute(
+                update(_file)
+                .where(_file.c.state == claimed)
+                .values(state=ready, due_ms=0, interrupted=_file.c.interrupted + 1)
+            ).rowcount
+            for claimed, ready in _READY.items()
+        )

@@ -1,0 +1,55 @@
+"""Back-pressure: how far preparing may run ahead of recognition, and how full the disk may get.
+
+Everything is counted along the one order, so that work waits only for what is before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from sqlalchemy import Engine
+
+from dashscribe import files, windows
+from dashscribe.config import Settings
+from dashscribe.store import Store
+
+logger = logging.getLogger(__name__)
+
+#: Files that may lie fetched and not cut before another one is fetched: enough to find the short ones among them.
+FETCHED_AHEAD = 200
+#: How often the log repeats that the disk is full, in seconds.
+REMIND_S = 60.0
+
+
+class Pressure:
+    """What waits, and what the disk still takes, measured anew with every question."""
+
+    def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
+        self._engine = engine
+        self._store = store
+        self._limit_ms = settings.waiting_audio_s * 1000
+        self._reserve_bytes = settings.disk_reserve_bytes
+        self._reminded_s = float("-inf")
+
+    def fetch_brim(self) -> int | None:
+        """The tag from which on no more files should be fetched for now; None when any may be."""
+        return files.brim(self._engine, FETCHED_AHEAD)
+
+    def cut_brim(self) -> int | None:
+        """The tag from which on no more sound should be cut for now; None when any may be."""
+        return windows.brim(self._engine, self._limit_ms)
+
+    def is_disk_low(self, needed_bytes: int = 0) -> bool:
+        """Whether the store has less than its reserve left once it has taken so many more bytes."""
+        free_bytes = self._store.free_bytes() - needed_bytes
+        if free_bytes >= self._reserve_bytes:
+            return False
+        if time.monotonic() - self._reminded_s > REMIND_S:
+            self._reminded_s = time.monotonic()
+            logger.warning(
+                "preparing waits: %d MiB are free, the reserve is %d MiB (DASHSCRIBE_DISK_RESERVE_BYTES)",
+                free_bytes // 1024**2,
+                self._reserve_bytes // 1024**2,
+            )
+        return True

@@ -1,0 +1,57 @@
+"""What is done to a task's files: fetch and cut, recognize, finish, expire; each step may run twice.
+
+A step takes a row that is claimed, does its work with blobs first and rows last, and rings for the next one. When and
+where it runs is the queue's matter. ``open_worker`` puts the two together.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from dashscribe.catalog import choose_engine
+from dashscribe.config import Settings
+from dashscribe.fetch import fetch
+from dashscribe.queue.embedded import Steps, Worker
+from dashscribe.steps import booking, expire, finish, prepare, recognize
+from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
+from dashscribe.store import Store
+
+if TYPE_CHECKING:
+    from dashscribe.hosts import Hosts
+
+
+def open_worker(
+    engine: Engine,
+    store: Store,
+    hosts: Hosts,
+    settings: Settings,
+    *,
+    fetch: Fetch = fetch,
+    choose_engine: ChooseEngine = choose_engine,
+) -> Worker:
+    """A worker that does every step, not yet started. ``hosts`` must outlive it."""
+    worker = Worker(engine, store, settings)
+    bench = Bench(
+        engine=engine,
+        store=store,
+        hosts=hosts,
+        settings=settings,
+        worker=worker,
+        fetch=fetch,
+        choose_engine=choose_engine,
+    )
+    worker.staff(
+        Steps(
+            fetch=partial(prepare.fetch, bench),
+            cut=partial(prepare.cut, bench),
+            recognize=partial(recognize.recognize, bench),
+            finish=partial(finish.finish, bench),
+            book_file=partial(booking.book_file, bench),
+            book_window=partial(booking.book_window, bench),
+            tidy=expire.Rounds(bench).tidy,
+        )
+    )
+    return worker

@@ -1,0 +1,52 @@
+"""What every step works with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import Engine
+
+from dashscribe.catalog import Model
+from dashscribe.config import Settings
+from dashscribe.engines import EngineInfo
+from dashscribe.fetch import Fetched, OnBytes
+from dashscribe.queue.embedded import Worker
+from dashscribe.queue.slots import PutBack
+from dashscribe.store import Store
+
+if TYPE_CHECKING:
+    from dashscribe.hosts import Hosts
+
+ChooseEngine = Callable[[Model, Sequence[str], Settings], EngineInfo]
+
+
+class Fetch(Protocol):
+    """Brings a source to a new file in a folder; raises SourceError."""
+
+    def __call__(self, url: str, directory: Path, *, settings: Settings, on_bytes: OnBytes | None = None) -> Fetched:
+        """As ``dashscribe.fetch.fetch``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The rooms below, and the worker that the steps run in."""
+
+    engine: Engine
+    store: Store
+    hosts: Hosts
+    settings: Settings
+    worker: Worker
+    fetch: Fetch
+    choose_engine: ChooseEngine
+    #: Looks into sources at once. Downloads are many because they wait; each look keeps a decoder process busy.
+    looks: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+
+    def pause(self, seconds: float = 0.0) -> None:
+        """Wait, or only look up; raises PutBack when the worker is about to stop."""
+        if self.worker.stopping.wait(seconds):
+            raise PutBack

@@ -1,0 +1,102 @@
+"""Removes what is past its time: tasks with all their blobs, sources and transcripts, used Idempotency-Keys.
+
+Rows go first, by compare-and-set, then blobs, then the last trace of the row, so that a crash in between is made up for
+by the next round. A round is skipped when the clocks disagree: a clock that jumps must not delete anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import ColumnElement, delete, or_, select, update
+
+from dashscribe import files
+from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.errors import TaskTimeoutError
+from dashscribe.steps.bench import Bench
+from dashscribe.tasks import ANSWERS_MS, KEY_LIVES_MS
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two rounds, and by how much the clocks may differ over one.
+EVERY_S, SLACK_S = 60.0, 30.0
+#: Tasks per transaction.
+BATCH = 100
+
+_task, _file = tables.tasks, tables.files
+
+
+class Rounds:
+    """Decides when a round is due; ``wall`` and ``monotonic`` are clocks in seconds."""
+
+    def __init__(
+        self, bench: Bench, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._bench = bench
+        self._wall, self._monotonic = wall, monotonic
+        self._last = wall(), monotonic()
+
+    def tidy(self) -> None:
+        """Called every second or so: late tasks are failed at once, a round of expiry comes once a minute."""
+        limit_s = self._bench.settings.task_timeout_s
+        if limit_s:
+            late = TaskTimeoutError(f"The limit is {limit_s:g} s (DASHSCRIBE_TASK_TIMEOUT_S).")
+            files.time_out(self._bench.engine, now_ms() - round(limit_s * 1000), late.code, late.message)
+        now = self._wall(), self._monotonic()
+        passed_s = now[1] - self._last[1]
+        if passed_s < EVERY_S:
+            return
+        jump_s = now[0] - self._last[0] - passed_s
+        self._last = now
+        if abs(jump_s) > SLACK_S:
+            logger.warning("the clock jumped by %.0f s: nothing expires in this round", jump_s)
+            return
+        expire(self._bench, round(now[0] * 1000))
+
+
+def expire(bench: Bench, now: int) -> None:
+    """Remove what is past its time at this instant, in epoch milliseconds."""
+    kept_ms = round(bench.settings.retention * 3600 * 1000)
+    while ids := _mark_removed(bench, now - max(kept_ms, ANSWERS_MS)):
+        for task_id in ids:
+            bench.store.delete_prefix(f"tasks/{task_id}")
+        with writing(bench.engine) as connection:
+            connection.execute(delete(_task).where(_task.c.id.in_(ids), _task.c.removed))
+        bench.pause()
+    while (keys := _strip(bench, now - kept_ms)) is not None:
+        for key in keys:
+            bench.store.delete(key)
+        bench.pause()
+    with writing(bench.engine) as connection:
+        table = tables.idempotency
+        connection.execute(delete(table).where(table.c.created_ms <= now - KEY_LIVES_MS))
+
+
+def _mark_removed(bench: Bench, ended_by_ms: int) -> Sequence[str]:
+    """Hide some tasks that ended before then, and find those that a crash left hidden."""
+    over = _task.c.ended_ms <= ended_by_ms
+    ids = _some_ids(bench, or_(over, _task.c.removed))
+    if ids:
+        with writing(bench.engine) as connection:
+            connection.execute(update(_task).where(_task.c.id.in_(ids), over).values(removed=True))
+    return ids
+
+
+def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
+    """Forget source and transcript of some tasks that ended before then: the keys of the blobs; None for no task."""
+    ids = _some_ids(bench, (_task.c.ended_ms <= ended_by_ms) & _task.c.stripped.is_(False))
+    if not ids:
+        return None
+    of_tasks = _file.c.task_id.in_(ids)
+    with writing(bench.engine) as connection:
+        rows = connection.execute(select(_file.c.source_key, _file.c.transcript_key).where(of_tasks)).all()
+        connection.execute(update(_file).where(of_tasks).values(source_key="", transcript_key=""))
+        connection.execute(update(_task).where(_task.c.id.in_(ids)).values(stripped=True))
+    return [key for row in rows for key in row if key]
+
+
+def _some_ids(bench: Bench, condition: ColumnElement[bool]) -> Sequence[str]:
+    with reading(bench.engine) as connection:
+        return connection.execute(select(_task.c.id).where(condition).limit(BATCH)).scalars().all()

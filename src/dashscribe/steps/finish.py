@@ -1,0 +1,84 @@
+"""From the outcomes of all windows to the result: join, enrich, prove, render, store, end the file."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from dashscribe import files, pipeline, windows
+from dashscribe.engines import find_engine
+from dashscribe.errors import SourceError
+from dashscribe.files import ClaimedFile
+from dashscribe.queue.slots import Stage
+from dashscribe.render import transcription_json
+from dashscribe.steps.bench import Bench
+from dashscribe.steps.recognize import read_outcomes
+from dashscribe.types import Outcome, Transcript, Window
+from dashscribe.windows import ClosedWindow
+
+
+def finish(bench: Bench, file: ClaimedFile) -> None:
+    """Make a file's result out of its windows; those whose results are lost are recognized again first."""
+    assert file.cut is not None, "a file is joined after it has been cut"
+    closed = windows.of_file(bench.engine, file)
+    outcomes, lost = _gather(bench, closed)
+    if lost:
+        windows.reopen(bench.engine, file, lost)
+        bench.worker.ring(Stage.RECOGNIZE)
+        return
+    transcript = pipeline.finish(file.cut, outcomes, file.options, find_engine(file.engine), file.task_notes)
+    try:
+        pipeline.refuse_empty(transcript)
+    except SourceError as error:
+        code, message = error.code_for(file.shape), error.message_for(file.shape)
+        files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript))
+    else:
+        _succeed(bench, file, transcript)
+    bench.store.delete_prefix(file.windows_prefix)
+
+
+def _gather(bench: Bench, closed: Sequence[ClosedWindow]) -> tuple[dict[int, list[Outcome]], list[ClosedWindow]]:
+    """The outcomes by channel, and the windows whose results are missing or damaged."""
+    outcomes: dict[int, list[Outcome]] = defaultdict(list)
+    lost: list[ClosedWindow] = []
+    for window in closed:
+        if window.reason:
+            heard = pipeline.give_up(Window(window.channel, window.number, window.spans, b""), window.reason)
+        else:
+            heard = read_outcomes(bench.store, window.result_key, window.spans, window.result_bytes)
+        if heard is None:
+            lost.append(window)
+        else:
+            outcomes[window.channel].extend(heard)
+    return outcomes, lost
+
+
+def _succeed(bench: Bench, file: ClaimedFile, transcript: Transcript) -> None:
+    """Store the result as the service words it and the transcript as we know it."""
+    assert file.cut is not None
+    text = transcription_json.render(
+        transcript, shape=file.shape, words=file.options.words, language=next(iter(file.options.languages), "")
+    )
+    result_key = f"{file.prefix}/result-{file.generation}.json"
+    transcript_key = f"{file.prefix}/transcript-{file.generation}.json"
+    bench.store.put(transcript_key, msgspec.json.encode(transcript))
+    files.succeeded(
+        bench.engine,
+        file,
+        result_key=result_key,
+        result=bench.store.put(result_key, text.encode()),
+        transcript_key=transcript_key,
+        duration_ms=(file.cut.end_ms - file.cut.begin_ms) * len(file.cut.channels),
+        notes=transcript.notes,
+    )
+
+
+def _sums(transcript: Transcript) -> dict[str, int]:
+    """Milliseconds by fate, over all channels."""
+    sums: Counter[str] = Counter()
+    for track in transcript.tracks:
+        for entry in track.ledger:
+            sums[entry.fate] += entry.end_ms - entry.begin_ms
+    return dict(sums)

@@ -1,0 +1,155 @@
+"""From a URL to windows: fetch the source once and for all, cut it, hand out windows as they are found.
+
+The source's copy in the store is what every later attempt reads. A cut that is interrupted begins anew, under the next
+generation, and finds what the one before it had made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dashscribe import files, order, windows
+from dashscribe.catalog import find_model
+from dashscribe.db import now_ms
+from dashscribe.engines import find_engine
+from dashscribe.errors import RecognitionError
+from dashscribe.files import ClaimedFile
+from dashscribe.hosts.protocol import CutEnd
+from dashscribe.queue.slots import PutBack, Stage
+from dashscribe.steps.bench import Bench
+from dashscribe.types import Window
+
+#: How often a cut that has to wait looks whether it may go on, in seconds.
+LOOK_S = 0.5
+#: How long a source waits to be fetched again when the disk became full meanwhile, in milliseconds.
+DISK_WAIT_MS = 30_000
+
+
+def fetch(bench: Bench, file: ClaimedFile) -> None:
+    """Fetch a file's source to the store and see what it is."""
+    info = bench.choose_engine(find_model(file.model), file.options.languages, bench.settings)
+    if not file.source_key:
+        file = _spool(bench, file)
+    _check_copy(bench, file)
+    with bench.store.path(file.source_key) as path, bench.looks:
+        media = bench.hosts.probe(path, file.url)
+    if files.fetched(bench.engine, file, media, info.name, info.version):
+        bench.worker.ring(Stage.CUT)
+
+
+def _spool(bench: Bench, file: ClaimedFile) -> ClaimedFile:
+    """Download the source and put it into the store, under a key of this claim alone; the file that knows of it."""
+    key = f"{file.prefix}/source-{file.claim}"
+    watch = _Watch(bench)
+    with TemporaryDirectory(dir=bench.worker.scratch) as folder:
+        fetched = bench.fetch(file.url, Path(folder), settings=bench.settings, on_bytes=watch.see)
+        stored = bench.store.put(key, fetched.path)
+    if not files.spooled(bench.engine, file, key, stored):
+        raise PutBack  # somebody else has the file; what was put goes with the task
+    for earlier in range(1, file.claim):  # what claims put that ended before they could say so
+        bench.store.delete(f"{file.prefix}/source-{earlier}")
+    return replace(file, source_key=key, source_bytes=stored.size_bytes)
+
+
+def _check_copy(bench: Bench, file: ClaimedFile) -> None:
+    if bench.store.size(file.source_key) != file.source_bytes:
+        raise RecognitionError(
+            f"The stored copy of the source is missing or damaged ({file.source_key}): submit again."
+        )
+
+
+class _Watch:
+    """Calls a download off when the worker stops or the disk would become full."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._looked_s = float("-inf")
+
+    def see(self, received_bytes: int, total_bytes: int | None) -> None:
+        """As ``fetch`` calls it, with every piece."""
+        self._bench.pause()
+        if time.monotonic() - self._looked_s < 1.0:
+            return
+        self._looked_s = time.monotonic()
+        if self._bench.worker.pressure.is_disk_low(max(0, (total_bytes or 0) - received_bytes)):
+            raise PutBack(DISK_WAIT_MS)
+
+
+def cut(bench: Bench, file: ClaimedFile) -> None:
+    """Decode a file, find its speech and hand out its windows."""
+    if bench.store.size(file.source_key) != file.source_bytes:
+        raise RecognitionError(
+            f"The stored copy of the source is missing or damaged ({file.source_key}): submit again."
+        )
+    info = find_engine(file.engine)
+    if info.version != file.engine_version:
+        files.pin_engine(bench.engine, file, info.version)
+        file = replace(file, engine_version=info.version)
+    cutting = _Cutting(bench, file)
+    with (
+        bench.store.path(file.source_key) as path,
+        closing(bench.hosts.cut(path, url=file.url, options=file.options, limits=info.limits)) as messages,
+    ):
+        for message in messages:
+            bench.pause()
+            match message:
+                case Window():
+                    cutting.hand_out(message)
+                case CutEnd():
+                    cutting.end(message)
+                case _:
+                    pass  # a Media that was known before, or a sign of life
+
+
+class _Cutting:
+    """One cut of one file, and what earlier ones have left of it."""
+
+    def __init__(self, bench: Bench, file: ClaimedFile) -> None:
+        self._bench = bench
+        self._file = file
+        self._left_over = windows.left_over(bench.engine, file) if file.generation > 1 else {}
+        self._speech_ms = 0
+
+    def hand_out(self, window: Window) -> None:
+        """Make a window ready to be recognized, once there is room for it."""
+        bench, file = self._bench, self._file
+        self._speech_ms += window.speech_ms
+        express = file.express and window.spans[-1].end_ms <= order.EXPRESS_MS  # a container may have lied
+        tag_ms = now_ms() if express else order.window_tag(file.tag_ms, file.weight, self._speech_ms)
+        self._wait_for_room(None if express else tag_ms)
+        row = self._same(window)
+        if row is not None:
+            handed_out = windows.keep(bench.engine, file, window, row, tag_ms, express)
+        else:
+            key = windows.audio_key(file, window)
+            audio = bench.store.put(key, window.audio)
+            handed_out = windows.add(bench.engine, file, window, key, audio, tag_ms, express)
+        if not handed_out:
+            raise PutBack  # somebody else has the file
+        bench.worker.ring(Stage.RECOGNIZE)
+
+    def end(self, cut: CutEnd) -> None:
+        """All windows are out."""
+        if files.cut_ended(self._bench.engine, self._file, cut):
+            self._bench.worker.ring(Stage.FINISH)
+
+    def _wait_for_room(self, tag_ms: int | None) -> None:
+        pressure = self._bench.worker.pressure
+        while pressure.is_disk_low() or (
+            tag_ms is not None and (brim := pressure.cut_brim()) is not None and tag_ms >= brim
+        ):
+            self._bench.pause(LOOK_S)
+
+    def _same(self, window: Window) -> windows.CutWindow | None:
+        """What an earlier cut has left of this very window, sound and all."""
+        row = self._left_over.get((window.channel, window.index))
+        if row is None or row.spans != window.spans:
+            return None
+        if row.audio_sha256 != hashlib.sha256(window.audio).hexdigest():
+            return None
+        return row if self._bench.store.size(row.audio_key) == row.audio_bytes else None

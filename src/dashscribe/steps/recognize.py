@@ -1,0 +1,57 @@
+"""From a window's sound to the outcomes of its spans, once: a result that lies in the store is adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dashscribe import pipeline, windows
+from dashscribe.engines import find_engine
+from dashscribe.queue.slots import Stage
+from dashscribe.steps.bench import Bench
+from dashscribe.store import Store
+from dashscribe.types import Outcome, Span
+from dashscribe.windows import ClaimedWindow, Effect
+
+#: How long a window waits whose file has to be cut anew but is still being cut, in milliseconds.
+RECUT_WAIT_MS = 5000
+
+
+def recognize(bench: Bench, window: ClaimedWindow) -> None:
+    """Recognize a window and, if it is the last one, pass its file on."""
+    info = find_engine(window.engine)
+    key = windows.result_key(window.audio_key, info.name, info.version)
+    if info.version != window.engine_version:
+        _recut(bench, window)
+        return
+    if read_outcomes(bench.store, key, window.spans) is None:
+        if bench.store.size(window.audio_key) != window.audio_bytes:
+            _recut(bench, window)
+            return
+        sound = window.window(bench.store.read(window.audio_key))
+        outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
+        bench.store.put(key, msgspec.json.encode(outcomes))
+    size_bytes = bench.store.size(key) or 0
+    if windows.done(bench.engine, window, key, size_bytes) is Effect.LAST:
+        bench.worker.ring(Stage.FINISH)
+
+
+def read_outcomes(store: Store, key: str, spans: Sequence[Span], size_bytes: int | None = None) -> list[Outcome] | None:
+    """The outcomes of these spans under a key; None when they are missing, damaged or not of this size."""
+    try:
+        data = store.read(key)
+        outcomes = msgspec.json.decode(data, type=list[Outcome])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    if size_bytes is not None and len(data) != size_bytes:
+        return None
+    return outcomes if [outcome.span for outcome in outcomes] == list(spans) else None
+
+
+def _recut(bench: Bench, window: ClaimedWindow) -> None:
+    """The sound is gone or the engine is another one: only a new cut can help."""
+    if windows.recut(bench.engine, window):
+        bench.worker.ring(Stage.CUT)
+    else:
+        windows.release(bench.engine, window, after_ms=RECUT_WAIT_MS)

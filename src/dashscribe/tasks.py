@@ -1,0 +1,340 @@
+"""The task book: what was asked for and what has become of it, as callers see it.
+
+Owns submitting, querying and canceling; how a file goes on is in ``files``. A submission is one transaction: the caller
+gets a task id only once everything that the work needs is on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, select, update
+
+from dashscribe import order
+from dashscribe.db import as_datetime, as_ms, now_ms, reading, tables, writing
+from dashscribe.db.tables import FileState, Status
+from dashscribe.errors import ConflictError
+from dashscribe.types import Media, Options, Shape
+
+#: How long a task answers after its end, and an ``Idempotency-Key`` after its use, in milliseconds.
+ANSWERS_MS = 24 * 3600 * 1000
+KEY_LIVES_MS = 24 * 3600 * 1000
+
+
+#: A file's state as callers see it; every other one is RUNNING.
+_STATUS = {
+    FileState.WAITING: Status.PENDING,
+    FileState.SUCCEEDED: Status.SUCCEEDED,
+    FileState.FAILED: Status.FAILED,
+    FileState.CANCELED: Status.CANCELED,
+}
+#: States in which all of a file's speech is known.
+_CUT = (FileState.RECOGNIZING, FileState.JOINING, FileState.FINISHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subtask:
+    """One file of a task. ``duration_ms`` is the sound that was worked on, summed over its channels.
+
+    ``ledger`` gives milliseconds by fate where there is no result file to say so.
+    """
+
+    index: int
+    file_url: str
+    status: Status
+    engine: str = ""
+    result_key: str | None = None
+    code: str = ""
+    message: str = ""
+    duration_ms: int = 0
+    media: Media | None = None
+    notes: tuple[str, ...] = ()
+    ledger: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is, in milliseconds of sound: recognized, and known so far."""
+
+    done_ms: int
+    total_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task as it stood at one moment. ``queue_position`` counts the tasks ahead of one that is PENDING."""
+
+    id: str
+    owner: str
+    key_id: str
+    request_id: str
+    model: str
+    shape: Shape
+    options: Options
+    notes: tuple[str, ...]
+    status: Status
+    submitted_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    code: str = ""
+    message: str = ""
+    subtasks: tuple[Subtask, ...] = ()
+    progress: Progress = Progress(0, 0)
+    queue_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller asks for, checked and complete."""
+
+    owner: str
+    key_id: str
+    request_id: str
+    model: str
+    shape: Shape
+    options: Options
+    file_urls: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    idempotency_key: str = ""
+
+    @property
+    def digest(self) -> str:
+        """What makes two submissions the same."""
+        asked = (self.model, self.shape, self.options, self.file_urls)
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+
+
+class TaskBook:
+    """The tasks of one installation."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def submit(self, submission: Submission) -> Task:
+        """Accept a task: on disk when this returns. A repeated ``idempotency_key`` gives the task that it made.
+
+        Raises ConflictError when the key was used for something else.
+        """
+        now = now_ms()
+        with writing(self._engine, urgent=True) as connection:
+            earlier = _earlier(connection, submission, now)
+            if earlier is None:
+                return _insert(connection, submission, now)
+        task = self.get(submission.owner, earlier)
+        if task is None:
+            raise ConflictError(f"Idempotency-Key {submission.idempotency_key!r}: its task {earlier} is gone")
+        return task
+
+    def get(self, owner: str, task_id: str) -> Task | None:
+        """A task with its files; None when the owner has none of this id, or none any more."""
+        task, file = tables.tasks, tables.files
+        with reading(self._engine) as connection:
+            row = (
+                connection.execute(select(task).where(task.c.id == task_id, *_visible(owner))).mappings().one_or_none()
+            )
+            if row is None:
+                return None
+            rows = (
+                connection.execute(select(file).where(file.c.task_id == task_id).order_by(file.c.number))
+                .mappings()
+                .all()
+            )
+            ahead = None
+            if row["status"] == Status.PENDING:
+                waiting = (task.c.status == Status.PENDING, task.c.tag_ms < row["tag_ms"])
+                ahead = connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
+        return _task(row, rows, ahead)
+
+    def list(
+        self,
+        owner: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        task_id: str = "",
+        model: str = "",
+        status: Status | None = None,
+        key_id: str = "",
+        page_no: int = 1,
+        page_size: int = 10,
+    ) -> tuple[int, Sequence[Task]]:
+        """How many tasks match, and one page of them, the newest first, without their files.
+
+        ``start`` and ``end`` bound the time of submission, both included.
+        """
+        table = tables.tasks
+        matching = [*_visible(owner)]
+        if start is not None:
+            matching.append(table.c.submitted_ms >= as_ms(start))
+        if end is not None:
+            matching.append(table.c.submitted_ms <= as_ms(end))
+        for column, value in (("id", task_id), ("model", model), ("status", status), ("key_id", key_id)):
+            if value:
+                matching.append(table.c[column] == value)
+        page = (
+            select(table)
+            .where(*matching)
+            .order_by(table.c.submitted_ms.desc(), table.c.id)
+            .limit(page_size)
+            .offset((page_no - 1) * page_size)
+        )
+        with reading(self._engine) as connection:
+            total = connection.execute(select(func.count()).select_from(table).where(*matching)).scalar_one()
+            rows = connection.execute(page).mappings().all()
+        return total, [_task(row, (), None) for row in rows]
+
+    def cancel(self, owner: str, task_id: str) -> bool:
+        """Call off a task that is still PENDING; False for any other, and for one that does not exist."""
+        task, file = tables.tasks, tables.files
+        with writing(self._engine, urgent=True) as connection:
+            canceled = connection.execute(
+                update(task)
+                .where(task.c.id == task_id, task.c.owner == owner, task.c.status == Status.PENDING)
+                .values(status=Status.CANCELED, ended_ms=now_ms(), open_files=0)
+            )
+            if canceled.rowcount:
+                connection.execute(update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED))
+        return canceled.rowcount == 1
+
+
+def _visible(owner: str) -> tuple[ColumnElement[bool], ...]:
+    """What an owner may see: tasks that have not ended, and those that ended not too long ago."""
+    table = tables.tasks
+    recent = table.c.ended_ms.is_(None) | (table.c.ended_ms > now_ms() - ANSWERS_MS)
+    return (table.c.owner == owner, table.c.removed.is_(False), recent)
+
+
+def _earlier(connection: Connection, submission: Submission, now: int) -> str | None:
+    """The id of the task that this submission's key has already made; a new key is taken note of with the task."""
+    if not submission.idempotency_key:
+        return None
+    table = tables.idempotency
+    mine = (table.c.owner == submission.owner, table.c.key == submission.idempotency_key)
+    row = connection.execute(select(table).where(*mine)).mappings().one_or_none()
+    if row is None:
+        return None
+    if row["created_ms"] <= now - KEY_LIVES_MS:
+        connection.execute(delete(table).where(*mine))
+        return None
+    if row["digest"] != submission.digest:
+        raise ConflictError(
+            f"Idempotency-Key {submission.idempotency_key!r} made task {row['task_id']} from another body within "
+            "24 h: repeat that body, or use another key"
+        )
+    return row["task_id"]
+
+
+def _insert(connection: Connection, submission: Submission, now: int) -> Task:
+    task_id = str(uuid.uuid4())
+    tags = order.reserve(connection, submission.owner, len(submission.file_urls), now)
+    connection.execute(
+        insert(tables.tasks).values(
+            id=task_id,
+            owner=submission.owner,
+            key_id=submission.key_id,
+            request_id=submission.request_id,
+            model=submission.model,
+            shape=submission.shape,
+            options=as_json(submission.options),
+            notes=as_json(submission.notes),
+            status=Status.PENDING,
+            tag_ms=tags[0],
+            file_count=len(tags),
+            open_files=len(tags),
+            submitted_ms=now,
+        )
+    )
+    same = {"task_id": task_id, "owner": submission.owner, "state": FileState.WAITING}
+    connection.execute(
+        insert(tables.files),
+        [
+            {**same, "number": number, "url": url, "tag_ms": tag}
+            for number, (url, tag) in enumerate(zip(submission.file_urls, tags, strict=True))
+        ],
+    )
+    if submission.idempotency_key:
+        connection.execute(
+            insert(tables.idempotency).values(
+                owner=submission.owner,
+                key=submission.idempotency_key,
+                digest=submission.digest,
+                task_id=task_id,
+                created_ms=now,
+            )
+        )
+    return Task(
+        id=task_id,
+        owner=submission.owner,
+        key_id=submission.key_id,
+        request_id=submission.request_id,
+        model=submission.model,
+        shape=submission.shape,
+        options=submission.options,
+        notes=submission.notes,
+        status=Status.PENDING,
+        submitted_at=as_datetime(now),
+        subtasks=tuple(
+            Subtask(index=number, file_url=url, status=Status.PENDING)
+            for number, url in enumerate(submission.file_urls)
+        ),
+    )
+
+
+def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None) -> Task:
+    options = msgspec.json.decode(row["options"], type=Options)
+    known = [_sound(file, len(options.channels)) for file in files]
+    return Task(
+        id=row["id"],
+        owner=row["owner"],
+        key_id=row["key_id"],
+        request_id=row["request_id"],
+        model=row["model"],
+        shape=row["shape"],
+        options=options,
+        notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]),
+        status=row["status"],
+        submitted_at=as_datetime(row["submitted_ms"]),
+        started_at=None if row["started_ms"] is None else as_datetime(row["started_ms"]),
+        ended_at=None if row["ended_ms"] is None else as_datetime(row["ended_ms"]),
+        code=row["code"],
+        message=row["message"],
+        subtasks=tuple(_subtask(file) for file in files),
+        progress=Progress(sum(done for done, _ in known), sum(total for _, total in known)),
+        queue_position=ahead,
+    )
+
+
+def _subtask(row: RowMapping) -> Subtask:
+    return Subtask(
+        index=row["number"],
+        file_url=row["url"],
+        status=_STATUS.get(row["state"], Status.RUNNING),
+        engine=row["engine"],
+        result_key=row["result_key"] or None,
+        code=row["code"],
+        message=row["message"],
+        duration_ms=row["duration_ms"],
+        media=msgspec.json.decode(row["media"], type=Media) if row["media"] else None,
+        notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row["notes"] else (),
+        ledger=msgspec.json.decode(row["ledger"], type=dict[str, int]) if row["ledger"] else None,
+    )
+
+
+def _sound(row: RowMapping, channels: int) -> tuple[int, int]:
+    """Milliseconds of one file that are recognized, and that are known to need it."""
+    if row["state"] in (FileState.SUCCEEDED, FileState.FAILED):
+        return row["speech_ms"], row["speech_ms"]
+    if row["state"] in _CUT or not row["media"]:
+        return row["recognized_ms"], row["speech_ms"]
+    claimed_ms = msgspec.json.decode(row["media"], type=Media).duration_ms * channels
+    return row["recognized_ms"], max(row["speech_ms"], claimed_ms)
+
+
+def as_json(value: object) -> str:
+    """A value as it is kept in a column."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,296 @@
+"""A server that is killed again and again, the sources it fetches, and what can be seen of its work from outside."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import wave
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import psutil
+
+from dashscribe import decode
+from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Outcome
+
+KEY = "sk-kill-tests"
+FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
+#: What tells a recognized stretch of sound from any other: the checksum of its samples, its begin and end.
+Heard = tuple[int, int, int]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+
+
+class Sources:
+    """Sound files on a web server of their own; no two share a stretch of sound."""
+
+    def __init__(self, speech: Path) -> None:
+        decoder = decode.Decoder(speech, url="speech", channels=[0], stretch=None)
+        self._speech = np.concatenate([block[0] for block in decoder])
+        self._samples: dict[str, np.ndarray] = {}
+        self._origins: dict[Heard, str] = {}
+        files: dict[str, bytes] = {}
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                data = files.get(self.path)
+                self.send_response(200 if data is not None else 404)
+                self.send_header("Content-Length", str(len(data or b"")))
+                self.end_headers()
+                with suppress(OSError):  # the server that asked may be dead
+                    self.wfile.write(data or b"")
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._files = files
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self._server.server_port}"
+
+    @contextmanager
+    def open(self) -> Iterator[Sources]:
+        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread.start()
+        yield self
+        self._server.shutdown()
+        self._server.server_close()
+
+    def add(self, name: str, seconds: float) -> str:
+        """A new file of so many seconds: speech, with a noise below hearing that makes it unlike all others."""
+        count = round(seconds * RATE_HZ)
+        noise = np.random.default_rng(zlib.crc32(name.encode())).integers(-2, 3, count)
+        samples = (np.resize(self._speech, count) + noise).clip(-32768, 32767).astype(np.int16)
+        file = io.BytesIO()
+        with wave.open(file, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(2)
+            writer.setframerate(RATE_HZ)
+            writer.writeframes(samples.tobytes())
+        self._files[f"/{name}"] = file.getvalue()
+        url = f"{self.base}/{name}"
+        self._samples[url] = samples
+        return url
+
+    def heard(self, url: str, begin_ms: int, end_ms: int) -> Heard:
+        """How a recognized stretch of a file is told from all others."""
+        stretch = self._samples[url][begin_ms * SAMPLES_PER_MS : end_ms * SAMPLES_PER_MS]
+        return zlib.crc32(stretch.tobytes()), begin_ms, end_ms
+
+    def url_of(self, heard: Heard) -> str:
+        """The file that a recognized stretch is from."""
+        if heard not in self._origins:
+            _, begin_ms, end_ms = heard
+            long_enough = (url for url, samples in self._samples.items() if end_ms * SAMPLES_PER_MS <= len(samples))
+            self._origins[heard] = next(url for url in long_enough if self.heard(url, begin_ms, end_ms) == heard)
+        return self._origins[heard]
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """``dashscribe serve`` on one home, started and killed as often as a test likes."""
+
+    home: Path
+    engine: str = "standin"
+    delay_ms: float = 0.0
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where the stand-in engine says what it has recognized."""
+        return self.home / "heard.log"
+
+    def start(self) -> None:
+        """Start the process; it need not be up yet."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DASHSCRIBE_")}
+        environment |= {
+            "DASHSCRIBE_HOME": str(self.home),
+            "DASHSCRIBE_API_KEY": KEY,
+            "DASHSCRIBE_ENGINE": self.engine,
+            "DASHSCRIBE_WORKERS": "2",
+            "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1",
+            "DASHSCRIBE_DISK_RESERVE_BYTES": "0",
+            "DASHSCRIBE_STANDIN_DELAY_MS": str(self.delay_ms),
+            "DASHSCRIBE_STANDIN_LOG": str(self.log),
+        }
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dashscribe", "serve", "--port", str(self.port)],
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+
+    def wait_ready(self, seconds: float = 60.0) -> None:
+        """Wait until it answers."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert self.process is not None
+            assert self.process.poll() is None, self.last_words()
+            with suppress(httpx.TransportError):
+                if self._http("GET", "/healthz").status_code == 200:
+                    return
+            time.sleep(0.03)
+        raise AssertionError(f"the server does not answer after {seconds} s: {self.last_words()}")
+
+    def kill(self) -> None:
+        """kill -9, and make sure that nothing of it lives on."""
+        assert self.process is not None
+        pid = self.process.pid
+        self.process.kill()
+        self.process.wait(10)
+        self._assert_no_children(pid)
+
+    def stop(self) -> None:
+        """SIGTERM, and make sure that it ends well within seconds."""
+        assert self.process is not None
+        pid = self.process.pid
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(20) == 0, self.last_words()
+        self._assert_no_children(pid)
+
+    def last_words(self) -> str:
+        return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+
+    @staticmethod
+    def _assert_no_children(pid: int) -> None:
+        until = time.monotonic() + 5.0
+        while orphans := _children_of(pid):
+            assert time.monotonic() < until, f"children of the dead server {pid} live on: {orphans}"
+            time.sleep(0.02)
+
+    # --- what clients do ---
+
+    def submit(self, urls: Sequence[str], key: str) -> str:
+        """Submit a task, again and again until it is accepted; the key keeps it from being made twice."""
+        answer = self._http(
+            "POST",
+            "/api/v1/services/audio/asr/transcription",
+            headers={"X-DashScope-Async": "enable", "Idempotency-Key": key},
+            json={"model": "fun-asr", "input": {"file_urls": list(urls)}},
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["output"]["task_id"]
+
+    def query(self, task_id: str) -> dict[str, Any]:
+        answer = self._http("GET", f"/api/v1/tasks/{task_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def count_tasks(self) -> int:
+        """How many tasks there are."""
+        return self._http("GET", "/api/v1/tasks").raise_for_status().json()["total"]
+
+    def wait(self, task_ids: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
+        """The final answers of these tasks."""
+        until = time.monotonic() + seconds
+        final: dict[str, dict[str, Any]] = {}
+        while len(final) < len(task_ids):
+            for task_id in task_ids:
+                if task_id not in final and (answer := self.query(task_id))["output"]["task_status"] in FINAL:
+                    final[task_id] = answer
+            missing = set(task_ids) - set(final)
+            assert not missing or time.monotonic() < until, (
+                f"not done after {seconds} s: {missing}; {self.last_words()}"
+            )
+            time.sleep(0.2)
+        return final
+
+    def results(self, answer: dict[str, Any]) -> list[bytes | tuple[str, str]]:
+        """What a task gives for each of its files: the bytes of the result, or the code and message."""
+        assert answer["output"]["task_status"] == "SUCCEEDED", answer
+        found: list[bytes | tuple[str, str]] = []
+        for entry in answer["output"]["results"]:
+            if entry["subtask_status"] == "SUCCEEDED":
+                url = httpx.URL(entry["transcription_url"])
+                found.append(self._http("GET", url.raw_path.decode()).raise_for_status().content)
+            else:
+                found.append((entry["code"], entry["message"]))
+        return found
+
+    def _http(self, method: str, path: str, headers: dict[str, str] | None = None, **how: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {KEY}", **(headers or {})}
+        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=30.0, **how)
+
+    # --- what can be seen from outside ---
+
+    def complete(self, sources: Sources, urls: dict[tuple[str, int], str]) -> set[Heard]:
+        """The stretches of sound that need no more recognition; ``urls`` by task and file.
+
+        Their window has a whole result in the store, or their file has.
+        """
+        found: set[Heard] = set()
+        ended: set[str] = set()
+        tasks = self.home / "store" / "tasks"
+        for path in [*tasks.glob("*/*/windows/*/*.json"), *tasks.glob("*/*/result-*.json")]:
+            task_id, number, *rest = path.relative_to(tasks).parts
+            url = urls[task_id, int(number)]
+            if rest[0] == "windows":
+                outcomes = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+                found |= {sources.heard(url, outcome.span.begin_ms, outcome.span.end_ms) for outcome in outcomes}
+            else:
+                ended.add(url)
+        return found | {heard for heard in self.heard() if sources.url_of(heard) in ended}
+
+    def heard(self) -> list[Heard]:
+        """All that the stand-in engine has recognized so far, repetitions included."""
+        if not self.log.exists():
+            return []
+        lines = self.log.read_text(encoding="ascii").splitlines()
+        return [tuple(map(int, line.split())) for line in lines]  # type: ignore[misc]
+
+
+def _children_of(pid: int) -> list[str]:
+    """Processes that say on their command line that they belong to this one; their real parent may be gone."""
+    found: list[str] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            line = process.cmdline()
+            is_ours = "dashscribe.hosts.child" in line and line[line.index("--parent") + 1] == str(pid)
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(line))
+    return found
+
+
+@dataclass
+class Plan:
+    """The tasks of one run: their keys and the files of each, drawn from a seed."""
+
+    sources: Sources
+    random: random.Random
+    tasks: dict[str, list[str]] = field(default_factory=dict)
+
+    def draw(self, count: int, seconds: tuple[float, float], *, gone: bool = False) -> str:
+        """A new task of so many files, each of a length from this range; ``gone`` adds one that does not exist."""
+        key = f"task-{len(self.tasks)}"
+        urls = [self.sources.add(f"{key}-{n}.wav", self.random.uniform(*seconds)) for n in range(count)]
+        if gone:
+            urls.append(f"{self.sources.base}/{key}-gone.wav")
+        self.tasks[key] = urls
+        return key

@@ -1,0 +1,116 @@
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from durable import Home, only, result_of, run, shorten_waits, source, speech, stored
+from sqlalchemy import select, update
+
+from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.steps import expire
+from dashscribe.tasks import ANSWERS_MS, Status
+
+A, B, C = "http://x/a", "http://x/b", "http://x/c"
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_waits(monkeypatch)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    opened = Home(tmp_path, {A: speech(4), B: speech(1, 5000), C: source([(0, 4000), (5000, 9000)], channels=2)})
+    yield opened
+    opened.worker.stop()
+
+
+def test_expired_task_leaves_nothing(home: Home, tmp_path: Path) -> None:
+    task = run(home, A, key="k")
+    home.worker.stop()
+    expire.expire(home.bench, now_ms() + ANSWERS_MS - 60_000)
+    assert home.book.get("default", task.id) is not None
+    expire.expire(home.bench, now_ms() + ANSWERS_MS + 1)
+    assert home.book.get("default", task.id) is None
+    assert stored(home, tmp_path) == []
+    with reading(home.engine) as connection:
+        for table in (tables.tasks, tables.files, tables.windows, tables.idempotency):
+            assert connection.execute(select(table)).all() == []
+
+
+def test_expiry_that_was_interrupted_is_made_up_for(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = run(home, A)
+    home.worker.stop()
+
+    def crash(prefix: str) -> None:
+        raise OSError("crash")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="crash"):
+        patched.setattr(home.store, "delete_prefix", crash)
+        expire.expire(home.bench, now_ms() + ANSWERS_MS + 1)
+    assert home.book.get("default", task.id) is None  # hidden, though its blobs are there still
+    assert stored(home, tmp_path)
+    expire.expire(home.bench, now_ms())
+    assert stored(home, tmp_path) == []
+
+
+def test_task_that_has_not_ended_never_expires(home: Home) -> None:
+    task = home.submit(A)
+    expire.expire(home.bench, now_ms() + 1000 * ANSWERS_MS)
+    assert home.book.get("default", task.id) is not None
+
+
+def test_source_goes_after_the_retention_and_the_result_stays_for_a_day(tmp_path: Path) -> None:
+    home = Home(tmp_path, {A: speech(2)}, retention=1.0)
+    task = run(home, A)
+    home.worker.stop()
+    expire.expire(home.bench, now_ms() + 3600 * 1000 - 60_000)
+    assert len(stored(home, tmp_path)) == 3
+    expire.expire(home.bench, now_ms() + 3600 * 1000 + 1)
+    assert stored(home, tmp_path) == ["result-1.json"]
+    assert result_of(home, only(home.wait(task)))
+
+
+def test_everything_stays_for_a_retention_of_more_than_a_day(tmp_path: Path) -> None:
+    home = Home(tmp_path, {A: speech(2)}, retention=48.0)
+    run(home, A)
+    home.worker.stop()
+    expire.expire(home.bench, now_ms() + 47 * 3600 * 1000)
+    assert len(stored(home, tmp_path)) == 3
+    expire.expire(home.bench, now_ms() + 49 * 3600 * 1000)
+    assert stored(home, tmp_path) == []
+
+
+@pytest.mark.parametrize("jump_s", [48 * 3600.0, -7200.0])
+def test_nothing_expires_in_the_round_in_which_the_clock_jumps(home: Home, jump_s: float) -> None:
+    task = run(home, A)
+    home.worker.stop()
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.tasks).values(ended_ms=now_ms() - ANSWERS_MS // 2))
+    wall, monotonic = [time.time()], [1000.0]
+    rounds = expire.Rounds(home.bench, lambda: wall[0], lambda: monotonic[0])
+    wall[0] += 61 + jump_s
+    monotonic[0] += 61
+    rounds.tidy()
+    assert home.book.get("default", task.id) is not None
+    wall[0] += 61 + (0 if jump_s > 0 else -jump_s + ANSWERS_MS / 1000)
+    monotonic[0] += 61
+    rounds.tidy()
+    if jump_s > 0:  # the clock stays where it jumped to: the next round believes it
+        assert home.book.get("default", task.id) is None
+    else:  # it jumped back, again
+        assert home.book.get("default", task.id) is not None
+
+
+def test_late_task_is_failed_by_the_sweep(tmp_path: Path) -> None:
+    home = Home(tmp_path, {A: speech(2)}, task_timeout_s=1.0)
+    blocked = threading.Event()
+    home.hosts.on_recognize = lambda sound: blocked.wait(20)
+    task = run(home, A)
+    blocked.set()
+    home.worker.stop()
+    assert (task.status, task.code) == (Status.FAILED, "InternalError.Timeout")
+    assert "DASHSCRIBE_TASK_TIMEOUT_S" in task.message

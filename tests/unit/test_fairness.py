@@ -1,0 +1,161 @@
+"""A short clip keeps its latency, owners share, and preparing does not run away from recognition."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from durable import Home, shorten_waits, source, speech, stored, take
+
+from dashscribe import files
+from dashscribe.config import Settings
+from dashscribe.db.tables import FileState
+from dashscribe.fetch import OnBytes
+from dashscribe.queue import pressure
+from dashscribe.queue.slots import PutBack
+from dashscribe.steps import prepare
+from dashscribe.tasks import Status
+
+A, B, C = "http://x/a", "http://x/b", "http://x/c"
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_waits(monkeypatch)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    opened = Home(tmp_path, {A: speech(4), B: speech(1, 5000), C: source([(0, 4000), (5000, 9000)], channels=2)})
+    yield opened
+    opened.worker.stop()
+
+
+def test_short_clip_takes_the_express_slot_while_a_long_file_runs(home: Home) -> None:
+    home.origin.sources[A] = speech(40)
+    blocked = threading.Event()
+    home.hosts.on_recognize = lambda sound: blocked.wait(20) if sound.startswith(A) else None
+    home.worker.start()
+    long = home.submit(A)
+    home.worker.wake()
+    time.sleep(0.3)
+    short = home.submit(B)
+    home.worker.wake()
+    assert home.wait(short, 5).status is Status.SUCCEEDED
+    assert home.hosts.express == {f"{B} 0-0"}
+    assert home.book.get("default", long.id).status is Status.RUNNING  # type: ignore[union-attr]
+    blocked.set()
+    assert home.wait(long).status is Status.SUCCEEDED
+
+
+def test_preparing_pauses_while_enough_sound_waits_but_not_for_others(tmp_path: Path) -> None:
+    home = Home(tmp_path, {A: speech(100), B: speech(1, 5000), C: speech(3)}, waiting_audio_s=120)
+    blocked = threading.Event()
+    cut: list[tuple[str, int]] = []
+    home.hosts.on_cut = lambda url, number: cut.append((url, number))
+    home.hosts.on_recognize = lambda sound: blocked.wait(20) if sound.startswith(A) else None
+    home.worker.start()
+    try:
+        long = home.submit(A, owner="alice")
+        home.worker.wake()
+        time.sleep(0.5)
+        waiting = len(cut)
+        assert 5 <= waiting <= 8  # 120 s in windows of 30 s, the one beyond, one in the hand, two in the slots
+        time.sleep(0.3)
+        assert len(cut) == waiting
+        others = [home.submit(C, owner="bob"), home.submit(B, owner="alice")]
+        home.worker.wake()
+        assert home.wait(others[1], 5).status is Status.SUCCEEDED  # a short clip, in the express slot
+        time.sleep(0.3)
+        assert (C, 0) in cut  # bob's file is not held up by what waits behind it
+        blocked.set()
+        assert home.wait(others[0]).status is Status.SUCCEEDED
+        assert home.wait(long, 60).status is Status.SUCCEEDED
+    finally:
+        blocked.set()
+        home.worker.stop()
+
+
+def test_preparing_waits_for_space_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path, {A: speech(2)}, disk_reserve_bytes=1000)
+    free = [999]
+    monkeypatch.setattr(home.store, "free_bytes", lambda: free[0])
+    home.worker.start()
+    try:
+        task = home.submit(A)
+        home.worker.wake()
+        time.sleep(0.5)
+        assert home.book.get("default", task.id).status is Status.PENDING  # type: ignore[union-attr]
+        free[0] = 10**9
+        assert home.wait(task).status is Status.SUCCEEDED
+    finally:
+        home.worker.stop()
+
+
+def test_download_is_called_off_when_the_disk_becomes_full_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path, {A: speech(2)}, disk_reserve_bytes=1000)
+    free = [10_000]
+    monkeypatch.setattr(home.store, "free_bytes", lambda: free[0])
+    home.submit(A)
+    file = take(home, FileState.WAITING)
+
+    def big(url: str, directory: Path, *, settings: Settings, on_bytes: OnBytes) -> None:
+        on_bytes(0, 9500)
+        pytest.fail("goes on though no room is left for the rest")
+
+    with pytest.raises(PutBack) as called_off:
+        prepare.fetch(replace(home.bench, fetch=big), file)
+    assert called_off.value.after_ms > 0
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_only_so_many_files_are_fetched_ahead(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pressure, "FETCHED_AHEAD", 5)
+    urls = [f"http://x/{number}" for number in range(40)]
+    home.origin.sources |= {url: speech(4) for url in urls}
+    blocked = threading.Event()
+    home.hosts.on_cut = lambda url, number: blocked.wait(20)
+    home.worker.start()
+    many = home.submit(*urls, owner="alice")
+    home.worker.wake()
+    time.sleep(0.5)
+    fetched = sum(home.origin.fetched.values())
+    assert 5 < fetched <= 5 + 2 + 7  # those ahead, those in two cut slots, one too many for each of alice's downloads
+    home.submit(A, owner="bob")
+    home.worker.wake()
+    time.sleep(0.3)
+    assert home.origin.fetched[A] == 1  # bob's file is before most of them
+    blocked.set()
+    assert home.wait(many).status is Status.SUCCEEDED
+
+
+def test_copies_that_no_row_knows_of_are_removed(home: Home, tmp_path: Path) -> None:
+    home.submit(A)
+    first = take(home, FileState.WAITING)
+    home.store.put(f"{first.prefix}/source-1", b"put, but the server died before it could say so")
+    files.release(home.engine, first)
+    prepare.fetch(home.bench, take(home, FileState.WAITING))
+    assert stored(home, tmp_path) == ["source-2"]
+
+
+def test_owners_share_the_slots(tmp_path: Path) -> None:
+    urls = [f"http://x/{number}" for number in range(60)]
+    home = Home(tmp_path, {url: speech(4) for url in urls}, workers=1)
+    home.hosts.on_recognize = lambda sound: time.sleep(0.005)
+    home.worker.start()
+    try:
+        many = home.submit(*urls[:59], owner="alice")
+        home.worker.wake()
+        time.sleep(0.3)
+        one = home.wait(home.submit(urls[59], owner="bob"))
+        crowd = home.book.get("alice", many.id)
+        assert crowd is not None
+        assert crowd.status is Status.RUNNING
+        assert sum(subtask.status is Status.SUCCEEDED for subtask in crowd.subtasks) < 30
+        assert one.status is Status.SUCCEEDED
+    finally:
+        home.worker.stop()
