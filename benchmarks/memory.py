@@ -22,7 +22,7 @@ from common import machine, recordings, table
 
 
 def make_long(folder: Path, hours: float) -> Path:
-    """A mono Opus file of the recordings in turn, repeated until it is ``hours`` long."""
+    """A mono Opus file of the recordings in turn, just below ``hours``: joined packets decode to a little more."""
     parts = folder / "parts.txt"
     if not parts.exists():
         for i, source in enumerate(recordings()):
@@ -31,7 +31,7 @@ def make_long(folder: Path, hours: float) -> Path:
             subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-i", source, *encode], check=True)
         parts.write_text("".join(f"file '{file}'\n" for file in sorted(folder.glob("???.ogg"))), encoding="utf-8")
     target = folder / f"{hours:g}h.ogg"
-    repeat = ["-f", "concat", "-safe", "0", "-stream_loop", "-1", "-i", parts, "-t", str(hours * 3600), "-c", "copy"]
+    repeat = ["-f", "concat", "-safe", "0", "-stream_loop", "-1", "-i", parts, "-t", str(hours * 3580), "-c", "copy"]
     subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", *repeat, target], check=True)
     return target
 

@@ -100,6 +100,6 @@ def _check_duration(duration_ms: int, most_ms: int) -> None:
     """Refuse a source that claims, or turns out, to be longer than the limit."""
     if duration_ms > most_ms:
         raise DurationTooLongError(
-            f"The source is longer than the limit of {most_ms // 1000} s: {duration_ms // 1000} s or more; "
+            f"The source is longer than the limit of {most_ms / 1000:g} s: {duration_ms / 1000:.1f} s or more; "
             "split it, or raise DASHSCRIBE_MAX_DURATION_S."
         )

@@ -1,1 +1,1 @@
-"""When and where work is done: the one order that everything queues in, and the worker that follows it."""
+"""When and where work is done: slots that claim rows in the one order, and how far preparing may run ahead."""
