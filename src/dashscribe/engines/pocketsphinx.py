@@ -1,0 +1,176 @@
+"""The embedded engine: US English with the model that the pocketsphinx wheel carries, about 28 % word errors.
+
+Owns decoding and telling speech from other sound by what the decoder made of it; cutting and punctuation lie elsewhere.
+The decoder is reset before each piece and hears it as one utterance, so that the piece alone decides its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import pocketsphinx
+
+from dashscribe.config import Settings
+from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Waveform, Word
+
+#: Length of a decoder frame in milliseconds: its model was trained on 100 frames a second.
+FRAME_MS = 10
+#: Active HMMs per frame. The default is 30000; this takes a third less time at the same word error rate.
+MAX_HMMS = 3000
+#: Shorter pieces are filled up with silence: the decoder needs a few frames to begin with.
+SHORTEST_MS = 200
+#: A word that takes longer than this per phone is stretched over something else than speech.
+LONGEST_PHONE_MS = 200
+#: Four different words in a row, three of them known to the language model in this order, make a phrase; a pause up to
+#: this long does not break it. Of 35 pieces of speech 31 hold one, of 46 pieces of music one does (measured).
+PHRASE_WORDS = 4
+KNOWN_TRIGRAM = 3
+PAUSE_MS = 50
+PHRASE_CONFIDENCE = 0.05
+#: The other signs of speech, in different phones per second of words, and in likely ones, which are weighted with their
+#: confidence: (least words, least pace, least likely pace). Speech has a pace of 6 to 16, music and machines one of 0.2
+#: to 7; birds are as quick as people, but the decoder does not believe its own words for them.
+PACES = ((5, 7.5, 0.8), (1, 5.0, 1.8))
+
+
+class _Segment(Protocol):
+    """What is used of an entry of the native path; ``end_frame`` is inside, ``lback`` the length of the n-gram."""
+
+    word: str
+    start_frame: int
+    end_frame: int
+    prob: float
+    lback: int
+
+
+class _Decoder(Protocol):
+    """What is used of ``pocketsphinx.Decoder``, which carries no types itself."""
+
+    def reinit_feat(self) -> None: ...
+    def start_utt(self) -> None: ...
+    def process_raw(self, data: bytes, *, full_utt: bool) -> int: ...
+    def end_utt(self) -> None: ...
+    def seg(self) -> Iterable[_Segment] | None: ...
+    def lookup_word(self, word: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One entry of the decoder's path: a word, or a pause or noise, which has no ``phones``; times in the piece."""
+
+    text: str
+    phones: int
+    begin_ms: int
+    end_ms: int
+    confidence: float
+    ngram: int
+
+    @property
+    def stretched(self) -> bool:
+        """Whether the word lasts longer than anybody speaks it."""
+        return self.end_ms - self.begin_ms > LONGEST_PHONE_MS * self.phones
+
+
+class PocketsphinxEngine:
+    """Recognizes pieces one by one with one decoder; not thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        del settings
+        self._decoder = cast("_Decoder", pocketsphinx.Decoder(loglevel="FATAL", samprate=RATE_HZ, maxhmmpf=MAX_HMMS))
+
+    def recognize(self, pieces: Sequence[Waveform], options: Options) -> list[Outcome]:
+        """One outcome per piece: a sentence without punctuation, or non-speech with what was measured."""
+        return [self._piece(piece, options) for piece in pieces]
+
+    def _piece(self, piece: Waveform, options: Options) -> Outcome:
+        # Zeros stand for sound that could not be decoded, or was never recorded; the decoder finds a word even there.
+        heard = list(self._decode(piece)) if piece.samples.any() else []
+        words = [word for word in heard if word.phones]
+        if not words:
+            return Outcome(piece.span, Fate.NON_SPEECH)
+        reason = not_speech(heard, 1 + (options.speech_noise_threshold or 0))
+        if reason:
+            return Outcome(piece.span, Fate.NON_SPEECH, reason=reason)
+        return Outcome(piece.span, Fate.TRANSCRIBED, (_sentence(words, piece.begin_ms),))
+
+    def _decode(self, piece: Waveform) -> Iterator[Heard]:
+        """The decoder's path through the piece, inside its bounds."""
+        lacking = SHORTEST_MS * SAMPLES_PER_MS - len(piece.samples)
+        samples = np.pad(piece.samples, (0, lacking)) if lacking > 0 else piece.samples
+        decoder = self._decoder
+        decoder.reinit_feat()  # forgets the noise and the cepstral mean of earlier pieces
+        decoder.start_utt()
+        try:
+            decoder.process_raw(samples.tobytes(), full_utt=True)
+        finally:
+            decoder.end_utt()
+        for segment in decoder.seg() or ():
+            begin_ms = segment.start_frame * FRAME_MS
+            end_ms = min((segment.end_frame + 1) * FRAME_MS, piece.span.duration_ms)
+            if begin_ms >= end_ms or segment.word in ("<s>", "</s>"):
+                continue
+            spoken = not segment.word.startswith(("<", "[", "+"))
+            phones = len((decoder.lookup_word(segment.word) or "").split()) if spoken else 0
+            text = segment.word.partition("(")[0]  # "the(2)" is a second way to pronounce "the"
+            yield Heard(text, phones, begin_ms, end_ms, min(max(segment.prob, 0.0), 1.0), segment.lback)
+
+
+def not_speech(heard: Sequence[Heard], strictness: float) -> str:
+    """Why the sound behind a decoder's path is no speech, with what was measured; empty if it is speech.
+
+    A decoder that is made to find words in music spreads few, long or repeated ones over it, and none that follow each
+    other as people say them. Any one sign of speech is enough, so that a sentence over music is not lost with it.
+    ``strictness`` scales what is asked for: 0 takes everything for speech.
+    """
+    if any(_is_phrase(run, strictness) for run in _runs(heard)):
+        return ""
+    words = [word for word in heard if word.phones]
+    different: dict[str, int] = {}
+    likely: dict[str, float] = {}
+    for word in words:
+        different[word.text] = word.phones
+        if not word.stretched:
+            likely[word.text] = max(likely.get(word.text, 0.0), word.phones * word.confidence)
+    spoken_s = sum(word.end_ms - word.begin_ms for word in words) / 1000
+    pace, likely_pace = sum(different.values()) / spoken_s, sum(likely.values()) / spoken_s
+    for least_words, least_pace, least_likely_pace in PACES:
+        quick = pace >= strictness * least_pace and likely_pace >= strictness * least_likely_pace
+        if quick and len(different) >= least_words:
+            return ""
+    return f"no speech: no phrase, and {pace:.1f} different phones a second of words, {likely_pace:.1f} of them likely"
+
+
+def _runs(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
+    """Words in a row that nobody needs to stretch, up to the next stretched word or pause."""
+    run: list[Heard] = []
+    for entry in heard:
+        if entry.phones and not entry.stretched:
+            run.append(entry)
+        elif entry.phones or entry.end_ms - entry.begin_ms > PAUSE_MS:
+            yield run
+            run = []
+    yield run
+
+
+def _is_phrase(run: Sequence[Heard], strictness: float) -> bool:
+    if len({word.text for word in run}) < PHRASE_WORDS or all(word.ngram < KNOWN_TRIGRAM for word in run):
+        return False
+    return sum(word.confidence for word in run) >= strictness * PHRASE_CONFIDENCE * len(run)
+
+
+def _sentence(words: Sequence[Heard], begin_ms: int) -> Sentence:
+    last = len(words) - 1
+    timed = tuple(
+        Word(begin_ms + w.begin_ms, begin_ms + w.end_ms, w.text if i == last else w.text + " ", "", w.confidence)
+        for i, w in enumerate(words)
+    )
+    return Sentence(
+        begin_ms=timed[0].begin_ms,
+        end_ms=timed[-1].end_ms,
+        text="".join(word.text for word in timed),
+        words=timed,
+        language="en",
+    )
