@@ -53,8 +53,9 @@ class Model:
 
     ``languages`` are the codes its language parameter takes, ``language_arity`` how many of them recognition heeds (0:
     all), ``coverage`` what it recognizes. ``candidates`` are engines in order of preference. ``parameters`` are the
-    wire names with a meaning for it; ``resources`` stands for the member of that name beside ``input``. Limits and
-    ``submits_per_minute`` are the cloud's (0: none stated). ``retired`` is the announced day, if there is one.
+    wire names with a meaning for it; ``resources`` stands for the member of that name beside ``input``. Limits, rates
+    and ``submits_per_minute`` are the cloud's (0: none stated); here every rate is resampled. ``retired`` is the
+    announced day, if there is one.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Model:
     max_bytes: int = 2048 * MEBIBYTE
     max_duration_ms: int = 12 * HOUR_MS
     max_files: int = 100
+    min_rate_hz: int = 0
+    max_rate_hz: int = 0
     submits_per_minute: int = 600
     retired: str = ""
     successor: str = ""
@@ -87,7 +90,7 @@ _FUN_ASR = Model(
     candidates=("pocketsphinx",),
     parameters=_TASK | _SPEAKERS | {"language_hints", "vocabulary_id", "special_word_filter"},
 )
-_FUN_ASR_MTL = replace(_FUN_ASR, family="fun-asr-mtl", coverage=FUN_ASR_MTL)
+_FUN_ASR_MTL = replace(_FUN_ASR, family="fun-asr-mtl", coverage=FUN_ASR_MTL, min_rate_hz=16_000)
 _QWEN_AUDIO_FILETRANS = replace(
     _FUN_ASR,
     family="qwen-audio-filetrans",
@@ -118,6 +121,7 @@ _PARAFORMER_8K_V2 = replace(
     coverage=("zh",),
     candidates=(),
     parameters=_PARAFORMER | {"vocabulary_id"},
+    max_rate_hz=8_000,
     submits_per_minute=1200,
 )
 _PARAFORMER_8K_V1 = replace(_PARAFORMER_8K_V2, parameters=_PARAFORMER_V1.parameters, submits_per_minute=600)
@@ -202,7 +206,8 @@ def _rows() -> Iterator[Model]:
     yield replace(_PARAFORMER_8K_V2, name="paraformer-8k-v2")
     yield retired(_PARAFORMER_V1, "paraformer-v1", "paraformer-v2")
     yield retired(_PARAFORMER_8K_V1, "paraformer-8k-v1", "paraformer-8k-v2")
-    yield retired(replace(_PARAFORMER_V1, coverage=PARAFORMER_MTL_V1), "paraformer-mtl-v1", "paraformer-v2")
+    paraformer_mtl = replace(_PARAFORMER_V1, coverage=PARAFORMER_MTL_V1, min_rate_hz=16_000)
+    yield retired(paraformer_mtl, "paraformer-mtl-v1", "paraformer-v2")
     yield retired(_SENSEVOICE, "sensevoice-v1")
     yield alias(_FILETRANS, "qwen3-asr-flash-filetrans", of="qwen3-asr-flash-filetrans-2025-11-17")
     yield retired(_FILETRANS, "qwen3-asr-flash-filetrans-2025-11-17")

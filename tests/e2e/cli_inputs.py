@@ -26,13 +26,13 @@ def silence(path: Path, seconds: float) -> Path:
     return write_wav(path, np.zeros((int(seconds * RATE_HZ), 1), "<i2"))
 
 
-def write_wav(path: Path, samples: np.ndarray) -> Path:
+def write_wav(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> Path:
     """Write int16 samples of shape (n, channels)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(samples.shape[1])
         file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
+        file.setframerate(rate_hz)
         file.writeframes(samples.tobytes())
     return path
 

@@ -22,8 +22,14 @@ def test_a_file_is_described(tmp_path: Path) -> None:
         "channels": "2",
         "duration": "0:03 (3000 ms)",
         "size": "0.2 MB (192044 bytes)",
-        "limits": "within those of every model",
+        "limits": "above 8000 Hz, beyond paraformer-8k-v2: use fun-asr, or leave it: any rate is resampled here, "
+        "only the cloud insists",
     }
+
+
+def test_a_telephone_recording_keeps_every_limit(tmp_path: Path) -> None:
+    done = dashscribe("probe", write_wav(tmp_path / "call.wav", np.zeros((16_000, 1), "<i2"), rate_hz=8_000))
+    assert "limits    within those of every model" in done.stdout, done.stderr
 
 
 def test_broken_limits_name_the_models_and_the_remedy(tmp_path: Path) -> None:
@@ -31,8 +37,9 @@ def test_broken_limits_name_the_models_and_the_remedy(tmp_path: Path) -> None:
     done = dashscribe("probe", long, "--json")
     record = json.loads(done.stdout)
     assert (record["duration_ms"], record["size_bytes"]) == (400_000, 12_800_044)
-    larger, longer = record["breaches"]
+    larger, longer, above = record["breaches"]
     assert (larger["limit"], longer["limit"]) == ("larger than 10.0 MB", "longer than 5:00")
+    assert (above["limit"], above["models"]) == ("above 8000 Hz", ["paraformer-8k-v2"])
     for breach in (larger, longer):
         assert "qwen3-asr-flash-us" in breach["models"]
         assert "fun-asr" not in breach["models"]
@@ -40,8 +47,8 @@ def test_broken_limits_name_the_models_and_the_remedy(tmp_path: Path) -> None:
     assert "qwen-audio-3.1-asr-flash" in longer["models"]
     assert "qwen-audio-3.1-asr-flash" not in larger["models"]
     page = dashscribe("probe", long).stdout
-    assert "larger than 10.0 MB, too much for" in page
-    assert "longer than 5:00, too much for" in page
+    assert "larger than 10.0 MB, beyond" in page
+    assert "longer than 5:00, beyond" in page
 
 
 def test_a_broken_input_is_reported_and_the_others_go_on(tmp_path: Path) -> None:

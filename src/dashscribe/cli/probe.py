@@ -110,12 +110,21 @@ def _breaches(media: Media, size_bytes: int) -> Iterator[Breach]:
         names = tuple(model.name for model in models if model.max_duration_ms == limit_ms)
         remedy = f"{instead}cut it: ffmpeg -i INPUT -vn -f segment -segment_time {limit_ms // 1000} part-%03d.wav"
         yield Breach(f"longer than {shown(limit_ms)}", names, remedy)
+    resampled = f"{instead}leave it: any rate is resampled here, only the cloud insists"
+    for limit_hz in sorted({model.min_rate_hz for model in models if media.rate_hz < model.min_rate_hz}):
+        names = tuple(model.name for model in models if model.min_rate_hz == limit_hz)
+        yield Breach(f"below {limit_hz} Hz", names, resampled)
+    for limit_hz in sorted({model.max_rate_hz for model in models if 0 < model.max_rate_hz < media.rate_hz}):
+        names = tuple(model.name for model in models if model.max_rate_hz == limit_hz)
+        yield Breach(f"above {limit_hz} Hz", names, resampled)
 
 
 def _fits(model: Model, media: Media, size_bytes: int) -> bool:
     """Whether the source keeps the model's limits; 0 means that none is stated."""
-    return size_bytes <= (model.max_bytes or size_bytes) and media.duration_ms <= (
-        model.max_duration_ms or media.duration_ms
+    return (
+        size_bytes <= (model.max_bytes or size_bytes)
+        and media.duration_ms <= (model.max_duration_ms or media.duration_ms)
+        and model.min_rate_hz <= media.rate_hz <= (model.max_rate_hz or media.rate_hz)
     )
 
 
@@ -149,7 +158,7 @@ def _page(source: Source, facts: Facts) -> str:
     if not facts.breaches:
         lines.append("  limits    within those of every model")
     for breach in facts.breaches:
-        lines.append(f"  limits    {breach.limit}, too much for {', '.join(breach.models)}: {breach.remedy}")
+        lines.append(f"  limits    {breach.limit}, beyond {', '.join(breach.models)}: {breach.remedy}")
     return "\n".join(lines) + "\n"
 
 
