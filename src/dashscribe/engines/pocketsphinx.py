@@ -18,8 +18,9 @@ from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Fate, Options, Outcome, Se
 
 #: Length of a decoder frame in milliseconds: its model was trained on 100 frames a second.
 FRAME_MS = 10
-#: Active HMMs per frame. The default is 30000; this takes a third less time at the same word error rate.
-MAX_HMMS = 3000
+#: Active HMMs per frame; the default is 30000. Over 1,730 words (22 clips, each at three speeds and with noise): 24.7 %
+#: word errors in 27 % less time than the default's 24.2 %; at 3000 it was 26.0 %.
+MAX_HMMS = 5000
 #: Shorter pieces are filled up with silence: the decoder needs a few frames to begin with.
 SHORTEST_MS = 200
 #: A word that takes longer than this per phone is stretched over something else than speech.
