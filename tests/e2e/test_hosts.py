@@ -75,7 +75,14 @@ def ask(hosts: Hosts, command: str = "", engine: str = "fault", *, express: bool
 
 
 def children(of: int | None = None) -> list[psutil.Process]:
-    return [p for p in psutil.Process(of).children() if "dashscribe.hosts.child" in p.cmdline()]
+    return [p for p in psutil.Process(of).children() if _is_host_child(p)]
+
+
+def _is_host_child(process: psutil.Process) -> bool:
+    try:
+        return "dashscribe.hosts.child" in process.cmdline()
+    except psutil.NoSuchProcess:  # gone, or ended and not yet collected by its parent
+        return False
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

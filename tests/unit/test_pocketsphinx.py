@@ -105,12 +105,12 @@ def test_silence_and_steady_noise_give_no_words_and_no_reason(engine: Pocketsphi
 
 
 def organ() -> Waveform:
-    """Eight seconds of chords, a new one every half second."""
+    """Eight seconds of chords, a new one every second."""
     rng = np.random.default_rng(2)
-    time_s = np.arange(8_000) / 16_000
-    loudness = np.minimum(1, np.minimum(time_s / 0.02, (0.5 - time_s) / 0.05))
+    time_s = np.arange(16_000) / 16_000
+    loudness = np.minimum(1, np.minimum(time_s / 0.02, (1 - time_s) / 0.05))
     chords: list[NDArray[np.float64]] = []
-    for _ in range(16):
+    for _ in range(8):
         root_hz = rng.choice([131, 147, 165, 175, 196, 220])
         pitches_hz = [root_hz * step * h for step in (1, 1.26, 1.5) for h in range(1, 8)]
         tones = [root_hz / hz * np.sin(2 * np.pi * hz * time_s + i % 7) for i, hz in enumerate(pitches_hz)]
@@ -154,6 +154,19 @@ def test_a_known_phrase_is_speech_however_long_the_rest_is_stretched() -> None:
 
 def test_stretched_words_without_a_phrase_are_no_speech() -> None:
     assert "2.0 different phones a second" in not_speech(path(("and", 1_500, 0.9, 3), ("found", 1_500, 1.0, 3)), 1)
+
+
+def test_a_short_phrase_among_many_other_words_is_not_enough() -> None:
+    phrase = [(word, 300, 0.3, 3) for word in ("the", "kind", "down")]
+    music = [(f"word{i}", 1_000, 0.5, 1) for i in range(12)]
+    assert "3 of 15 words in phrases" in not_speech(path(*music, *phrase, pause_ms=30), 1)
+    assert not_speech(path(*music[:8], *phrase, pause_ms=30), 1) == ""
+
+
+def test_a_long_phrase_is_speech_however_much_music_is_around() -> None:
+    phrase = [(word, 300, 0.3, 3) for word in ("how", "old", "is", "the", "brooklyn", "bridge")]
+    music = [(f"word{i}", 1_000, 0.5, 1) for i in range(40)]
+    assert not_speech(path(*music, *phrase, pause_ms=30), 1) == ""
 
 
 def test_one_word_over_and_over_is_no_speech() -> None:

@@ -25,16 +25,19 @@ MAX_HMMS = 5000
 SHORTEST_MS = 200
 #: A word that takes longer than this per phone is stretched over something else than speech.
 LONGEST_PHONE_MS = 200
-#: Four different words in a row, three of them known to the language model in this order, make a phrase; a pause up to
-#: this long does not break it. Of 35 pieces of speech 31 hold one, of 46 pieces of music one does (measured).
-PHRASE_WORDS = 4
+#: Different words in a row, three of them known to the language model in this order, make a phrase, if the decoder
+#: believes them; a pause up to this long does not break it.
+PHRASE_WORDS = 3
 KNOWN_TRIGRAM = 3
 PAUSE_MS = 50
-PHRASE_CONFIDENCE = 0.05
+PHRASE_CONFIDENCE = 0.1
+#: Music gives a short phrase now and then: only a long one counts alone, others if they are this share of the words.
+LONG_PHRASE_WORDS = 6
+PHRASE_SHARE = 0.25
 #: The other signs of speech, in different phones per second of words, and in likely ones, which are weighted with their
 #: confidence: (least words, least pace, least likely pace). Speech has a pace of 6 to 16, music and machines one of 0.2
 #: to 7; birds are as quick as people, but the decoder does not believe its own words for them.
-PACES = ((5, 7.5, 0.8), (1, 5.0, 1.8))
+PACES = ((5, 7.5, 0.5), (1, 5.5, 1.8))
 
 
 class _Segment(Protocol):
@@ -122,13 +125,14 @@ class PocketsphinxEngine:
 def not_speech(heard: Sequence[Heard], strictness: float) -> str:
     """Why the sound behind a decoder's path is no speech, with what was measured; empty if it is speech.
 
-    A decoder that is made to find words in music spreads few, long or repeated ones over it, and none that follow each
-    other as people say them. Any one sign of speech is enough, so that a sentence over music is not lost with it.
+    A decoder that is made to find words in music spreads few, long or repeated ones over it, and hardly any that follow
+    each other as people say them. Any one sign of speech is enough, so that a sentence over music is not lost with it.
     ``strictness`` scales what is asked for: 0 takes everything for speech.
     """
-    if any(_is_phrase(run, strictness) for run in _runs(heard)):
-        return ""
     words = [word for word in heard if word.phones]
+    phrases = [count for run in _runs(heard) if (count := _phrase_words(run, strictness))]
+    if max(phrases, default=0) >= LONG_PHRASE_WORDS or sum(phrases) >= max(PHRASE_SHARE * len(words), 1):
+        return ""
     different: dict[str, int] = {}
     likely: dict[str, float] = {}
     for word in words:
@@ -141,25 +145,33 @@ def not_speech(heard: Sequence[Heard], strictness: float) -> str:
         quick = pace >= strictness * least_pace and likely_pace >= strictness * least_likely_pace
         if quick and len(different) >= least_words:
             return ""
-    return f"no speech: no phrase, and {pace:.1f} different phones a second of words, {likely_pace:.1f} of them likely"
+    return (
+        f"no speech: {sum(phrases)} of {len(words)} words in phrases, "
+        f"{pace:.1f} different phones a second of words, {likely_pace:.1f} of them likely"
+    )
 
 
 def _runs(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
-    """Words in a row that nobody needs to stretch, up to the next stretched word or pause."""
+    """Words in a row that nobody needs to stretch, up to the next stretched or repeated word or pause."""
     run: list[Heard] = []
     for entry in heard:
-        if entry.phones and not entry.stretched:
-            run.append(entry)
-        elif entry.phones or entry.end_ms - entry.begin_ms > PAUSE_MS:
+        spoken = entry.phones and not entry.stretched
+        pause = not entry.phones and entry.end_ms - entry.begin_ms <= PAUSE_MS
+        if not pause and (not spoken or (run and run[-1].text == entry.text)):
             yield run
             run = []
+        if spoken:
+            run.append(entry)
     yield run
 
 
-def _is_phrase(run: Sequence[Heard], strictness: float) -> bool:
-    if len({word.text for word in run}) < PHRASE_WORDS or all(word.ngram < KNOWN_TRIGRAM for word in run):
-        return False
-    return sum(word.confidence for word in run) >= strictness * PHRASE_CONFIDENCE * len(run)
+def _phrase_words(run: Sequence[Heard], strictness: float) -> int:
+    """How many different words the run holds if it is a phrase, else 0."""
+    different = len({word.text for word in run})
+    if different < PHRASE_WORDS or all(word.ngram < KNOWN_TRIGRAM for word in run):
+        return 0
+    believed = sum(word.confidence for word in run) >= strictness * PHRASE_CONFIDENCE * len(run)
+    return different if believed else 0
 
 
 def _sentence(words: Sequence[Heard], begin_ms: int) -> Sentence:
