@@ -38,11 +38,19 @@ class QuietFiles(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def start_server(home: Path) -> tuple[subprocess.Popen[bytes], str]:
+def serve_sample() -> str:
+    """Serve the sample on loopback for as long as this process lives: its URL."""
+    files = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=str(SAMPLE.parent)))
+    threading.Thread(target=files.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{files.server_port}/{SAMPLE.name}"
+
+
+def start_server(home: Path, **settings: str) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     variables = {"DASHSCRIBE_HOME": str(home), "DASHSCRIBE_API_KEY": KEY, "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1/32"}
+    variables |= settings
     command = [sys.executable, "-m", "dashscribe", "serve", "--port", str(port)]
     server = subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     base = f"http://127.0.0.1:{port}"
@@ -82,9 +90,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--measure", type=int, default=1_000)
     arguments = parser.parse_args()
-    files = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=str(SAMPLE.parent)))
-    threading.Thread(target=files.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{files.server_port}/{SAMPLE.name}"
+    url = serve_sample()
     with tempfile.TemporaryDirectory() as home:
         server, base = start_server(Path(home))
         try:

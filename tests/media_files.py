@@ -107,10 +107,10 @@ def wav_bytes(
 
 
 def decode(
-    path: Path, channels: Sequence[int] = (0,), stretch: Span | None = None
+    path: Path, channels: Sequence[int] = (0,), stretch: Span | None = None, *, mix: bool = False
 ) -> tuple[Decoder, NDArray[np.int16]]:
     """The decoder after its end, and all samples, shape (channels, n)."""
-    decoder = Decoder(path, url=path.name, channels=channels, stretch=stretch)
+    decoder = Decoder(path, url=path.name, channels=channels, mix=mix, stretch=stretch)
     return decoder, np.concatenate(list(decoder), axis=1)
 
 

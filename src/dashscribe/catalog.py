@@ -20,9 +20,16 @@ if TYPE_CHECKING:
     from dashscribe.config import Settings
 
 InputKey = Literal["file_urls", "file_url", "messages"]
+#: How a synchronous model's messages carry the recording, and what comes along: a system text, or pairs of messages.
+Dialect = Literal["", "audio", "input_audio"]
+#: How a synchronous model answers, and what it says was used (api-sync sections 2 and 5).
+Answer = Literal["", "choices", "sentence"]
+Usage = Literal["", "seconds", "tokens", "duration"]
 
 HOUR_MS = 3_600_000
 MEBIBYTE = 1024**2
+#: Words in a hotword list: what every page says, and what the newest says of the main models.
+HOTWORDS, MANY_HOTWORDS = 500, 2000
 
 
 def _codes(text: str) -> tuple[str, ...]:
@@ -30,6 +37,7 @@ def _codes(text: str) -> tuple[str, ...]:
 
 
 ZH_EN = _codes("zh en")
+ZH_EN_JA = _codes("zh en ja")
 FUN_ASR = _codes("zh en ja ko vi th id ms tl hi ar fr de es pt ru it nl sv da fi no el pl cs hu ro bg hr sk")
 FUN_ASR_MTL = _codes("zh yue en ja ko vi id th ms tl ar hi bg hr cs da nl et fi el hu ga lv lt mt pl pt ro sk sl sv")
 PARAFORMER = _codes("zh en ja yue ko de fr ru")
@@ -44,6 +52,8 @@ SENSEVOICE = _codes(
 #: clients document them for every model.
 _TASK = frozenset({"channel_id", "audio_event_detection_enabled", "speech_noise_threshold"})
 _SPEAKERS = frozenset({"diarization_enabled", "speaker_count"})
+#: Members of ``parameters`` about the form of a message.
+_MESSAGE = frozenset({"result_format", "incremental_output"})
 _PARAFORMER = _TASK | _SPEAKERS | {"special_word_filter", "disfluency_removal_enabled", "timestamp_alignment_enabled"}
 
 
@@ -54,8 +64,11 @@ class Model:
     ``languages`` are the codes its language parameter takes, ``language_arity`` how many of them recognition heeds (0:
     all), ``coverage`` what it recognizes. ``candidates`` are engines in order of preference. ``parameters`` are the
     wire names with a meaning for it; ``resources`` stands for the member of that name beside ``input``. Limits, rates
-    and ``submits_per_minute`` are the cloud's (0: none stated); here every rate is resampled. ``retired`` is the
-    announced day, if there is one.
+    and ``submits_per_minute`` are the cloud's (0: none stated); here every rate is resampled. ``max_hotwords`` is
+    the length of a hotword list (0: takes none), ``max_super_hotwords`` how many of it may have the greatest weight,
+    ``hotword_languages`` what a word may be marked with. ``dialect``, ``answer`` and ``usage`` are how synchronous
+    models talk, ``takes_context`` and ``annotated`` whether they read context and tell language and emotion. ``chat``
+    says that the OpenAI-compatible chat interface takes it. ``retired`` is the announced day, if there is one.
     """
 
     name: str
@@ -76,6 +89,15 @@ class Model:
     min_rate_hz: int = 0
     max_rate_hz: int = 0
     submits_per_minute: int = 600
+    dialect: Dialect = ""
+    answer: Answer = ""
+    usage: Usage = ""
+    takes_context: bool = False
+    annotated: bool = False
+    max_hotwords: int = 0
+    max_super_hotwords: int = 0
+    hotword_languages: tuple[str, ...] = ()
+    chat: bool = False
     retired: str = ""
     successor: str = ""
 
@@ -89,13 +111,16 @@ _FUN_ASR = Model(
     coverage=FUN_ASR,
     candidates=("pocketsphinx",),
     parameters=_TASK | _SPEAKERS | {"language_hints", "vocabulary_id", "special_word_filter"},
+    max_hotwords=MANY_HOTWORDS,
+    hotword_languages=ZH_EN_JA,
 )
-_FUN_ASR_MTL = replace(_FUN_ASR, family="fun-asr-mtl", coverage=FUN_ASR_MTL, min_rate_hz=16_000)
+_FUN_ASR_MTL = replace(_FUN_ASR, family="fun-asr-mtl", coverage=FUN_ASR_MTL, min_rate_hz=16_000, max_hotwords=HOTWORDS)
 _QWEN_AUDIO_FILETRANS = replace(
     _FUN_ASR,
     family="qwen-audio-filetrans",
     language_arity=4,
     parameters=_FUN_ASR.parameters | {"context"},
+    max_super_hotwords=50,
 )
 _PARAFORMER_V2 = Model(
     name="",
@@ -106,6 +131,8 @@ _PARAFORMER_V2 = Model(
     candidates=("pocketsphinx",),
     parameters=_PARAFORMER | {"language_hints", "vocabulary_id"},
     submits_per_minute=1200,
+    max_hotwords=HOTWORDS,
+    hotword_languages=PARAFORMER,
 )
 _PARAFORMER_V1 = Model(
     name="",
@@ -113,6 +140,7 @@ _PARAFORMER_V1 = Model(
     coverage=ZH_EN,
     candidates=("pocketsphinx",),
     parameters=_PARAFORMER | {"resources"},
+    max_hotwords=HOTWORDS,
 )
 # Telephone Mandarin only: no engine for another language may stand in.
 _PARAFORMER_8K_V2 = replace(
@@ -123,8 +151,11 @@ _PARAFORMER_8K_V2 = replace(
     parameters=_PARAFORMER | {"vocabulary_id"},
     max_rate_hz=8_000,
     submits_per_minute=1200,
+    hotword_languages=PARAFORMER,
 )
-_PARAFORMER_8K_V1 = replace(_PARAFORMER_8K_V2, parameters=_PARAFORMER_V1.parameters, submits_per_minute=600)
+_PARAFORMER_8K_V1 = replace(
+    _PARAFORMER_8K_V2, parameters=_PARAFORMER_V1.parameters, submits_per_minute=600, hotword_languages=()
+)
 _SENSEVOICE = Model(
     name="",
     family="sensevoice",
@@ -159,7 +190,11 @@ _FUN_ASR_FLASH = replace(
     max_files=1,
     max_bytes=10 * MEBIBYTE,
     max_duration_ms=HOUR_MS // 12,
-    parameters=frozenset({"language_hints", "vocabulary_id"}),
+    parameters=frozenset({"format", "sample_rate", "language_hints", "vocabulary_id"}),
+    dialect="input_audio",
+    answer="sentence",
+    usage="duration",
+    takes_context=True,
 )
 _QWEN3_FLASH = replace(
     _FUN_ASR_FLASH,
@@ -167,11 +202,22 @@ _QWEN3_FLASH = replace(
     languages=QWEN3,
     coverage=QWEN3,
     language_parameter="language",
-    parameters=frozenset({"language", "enable_itn"}),
+    parameters=_MESSAGE | {"language", "enable_itn", "enable_lid"},
+    dialect="audio",
+    answer="choices",
+    usage="seconds",
+    annotated=True,
     submits_per_minute=100,
+    max_hotwords=0,
+    hotword_languages=(),
+    chat=True,
 )
 _QWEN_AUDIO_FLASH = replace(
-    _FUN_ASR_FLASH, family="qwen-audio-flash", language_arity=4, parameters=_FUN_ASR_FLASH.parameters | {"vocabulary"}
+    _FUN_ASR_FLASH,
+    family="qwen-audio-flash",
+    language_arity=4,
+    parameters=_FUN_ASR_FLASH.parameters | {"vocabulary"},
+    max_super_hotwords=50,
 )
 _QWEN_AUDIO_ASR = replace(
     _FUN_ASR_FLASH,
@@ -180,9 +226,16 @@ _QWEN_AUDIO_ASR = replace(
     language_parameter="",
     language_arity=0,
     coverage=ZH_EN,
-    parameters=frozenset(),
+    parameters=_MESSAGE,
+    dialect="audio",
+    answer="choices",
+    usage="tokens",
+    takes_context=False,
     max_duration_ms=HOUR_MS // 20,
     submits_per_minute=0,
+    max_hotwords=0,
+    hotword_languages=(),
+    chat=True,
 )
 
 
@@ -197,7 +250,7 @@ def _rows() -> Iterator[Model]:
 
     yield alias(_FUN_ASR, "fun-asr", of="fun-asr-2025-11-07")
     yield retired(_FUN_ASR, "fun-asr-2025-11-07")
-    yield retired(replace(_FUN_ASR, languages=ZH_EN, coverage=ZH_EN), "fun-asr-2025-08-25")
+    yield retired(replace(_FUN_ASR, languages=ZH_EN, coverage=ZH_EN, max_hotwords=HOTWORDS), "fun-asr-2025-08-25")
     yield retired(alias(_FUN_ASR_MTL, "fun-asr-mtl", of="fun-asr-mtl-2025-08-25"), "fun-asr-mtl")
     yield retired(_FUN_ASR_MTL, "fun-asr-mtl-2025-08-25")
     yield replace(_QWEN_AUDIO_FILETRANS, name="qwen-audio-3.0-asr-flash-filetrans")
@@ -220,7 +273,12 @@ def _rows() -> Iterator[Model]:
     yield alias(_QWEN3_FLASH, "qwen3-asr-flash-us", of="qwen3-asr-flash-2025-09-08-us")
     yield replace(_QWEN3_FLASH, name="qwen3-asr-flash-2025-09-08-us")
     yield replace(_QWEN_AUDIO_FLASH, name="qwen-audio-3.0-asr-flash")
-    yield replace(_QWEN_AUDIO_FLASH, name="qwen-audio-3.1-asr-flash", max_bytes=2048 * MEBIBYTE)
+    yield replace(
+        _QWEN_AUDIO_FLASH,
+        name="qwen-audio-3.1-asr-flash",
+        parameters=_QWEN_AUDIO_FLASH.parameters | {"speaker_diarization_enabled", "keep_dialect"},
+        max_bytes=2048 * MEBIBYTE,
+    )
     of = "qwen-audio-asr-2024-12-04"
     yield retired(alias(_QWEN_AUDIO_ASR, "qwen-audio-asr", of), "qwen-audio-asr", "qwen3-asr-flash", "2026-03-30")
     yield retired(
@@ -230,6 +288,10 @@ def _rows() -> Iterator[Model]:
 
 
 MODELS: dict[str, Model] = {model.name: model for model in _rows()}
+
+#: What recognizes for names that only OpenAI knows, and the one of them that never streams.
+DEFAULT_MODEL = "fun-asr"
+UNSTREAMED = frozenset({"whisper-1"})
 
 #: Every language code that any model knows, whatever it calls the language: a hint among them says what is spoken.
 LANGUAGES = frozenset(code for model in MODELS.values() for code in (*model.languages, *model.coverage))
@@ -241,7 +303,7 @@ def find_model(name: str) -> Model:
         return MODELS[name]
     near = get_close_matches(name[:100], MODELS, n=3)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ModelNotFoundError(f"The name was {name[:100]!r}; {hint}`dashscribe models ls` lists the names.")
+    raise ModelNotFoundError(f"The name was {name[:100]!r}; {hint}`dashscribe models ls` lists the names.", name[:100])
 
 
 def choose_engine(model: Model, languages: Sequence[str], settings: Settings) -> EngineInfo:
@@ -264,7 +326,8 @@ def choose_engine(model: Model, languages: Sequence[str], settings: Settings) ->
     raise ModelNotFoundError(
         f"No installed engine can stand for {model.name} (which covers {_shortened(model.coverage)}) {wanted}. "
         f"Installed engines and the languages they read: {able or 'none'}. "
-        "`dashscribe models ls` shows what each model needs."
+        "`dashscribe models ls` shows what each model needs.",
+        model.name,
     )
 
 

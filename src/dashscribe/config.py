@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     time_zone: str = Field("Asia/Shanghai", description="Zone of the times on the wire, which carry none themselves.")
     max_file_bytes: int = Field(2 * 1024**3, gt=0, description="Largest source, in bytes.")
     max_duration_s: int = Field(12 * 3600, gt=0, description="Longest source, in seconds.")
+    strict_oss: bool = Field(
+        False, description="Refuse oss:// sources without the header X-DashScope-OssResourceResolve, as the cloud does."
+    )
+    rate_limits: str = Field(
+        "",
+        description="Calls per owner and model: empty for no limit, cloud for the service's, or MODEL=N/minute,…",
+    )
+    calls: int = Field(0, ge=0, description="Synchronous calls worked on at once; 0: two per recognition slot.")
+    call_wait_s: float = Field(10.0, ge=0, description="How long a synchronous call waits for its turn, then 429.")
     fetch_timeout_s: float = Field(3600.0, gt=0, description="Longest download in all, in seconds.")
     task_timeout_s: float = Field(
         0.0, ge=0, description="Longest task in seconds; 0 means no limit (the cloud: 10800)."

@@ -25,10 +25,17 @@ class DashscribeError(Exception):
     @property
     def message(self) -> str:
         """The fixed text followed by the detail."""
-        return f"{self.text} {self.detail}".strip()
+        return _joined(self.text, self.detail)
 
     def __str__(self) -> str:
         return self.detail or self.text
+
+
+def _joined(text: str, detail: str) -> str:
+    """Two sentences, the first of which may lack its end: it is kept as it is, since clients match on it."""
+    if not text or not detail:
+        return text or detail
+    return f"{text} {detail}" if text.endswith((".", "!", "！")) else f"{text}. {detail}"
 
 
 # --- a request that is refused -------------------------------------------------------------------------------------
@@ -105,6 +112,25 @@ class EmptyInputError(DashscribeError):
     text = "Required input parameter missing from request."
 
 
+class EmptyParametersError(InvalidParameterError):
+    """No ``parameters``, which the models that read ``input_audio`` need."""
+
+    code = "BadRequest.EmptyParameters"
+    text = 'Required parameter "parameters" missing from request.'
+
+
+class NoUserMessageError(InvalidParameterError):
+    """No message of the role ``user`` among ``input.messages``, or no messages at all."""
+
+    text = "The input messages do not contain elements with the role of user."
+
+
+class ContentPartError(InvalidParameterError):
+    """A part of a message's content that is of no use there, or of no kind that is known."""
+
+    text = "The item of content should be a message of a certain modal."
+
+
 class IllegalInputError(DashscribeError):
     """``input`` is no object, or the body is no JSON."""
 
@@ -127,6 +153,22 @@ class UnsupportedOperationError(DashscribeError):
     code = "UnsupportedOperation"
     status = 400
     text = "Failed to cancel the task, please confirm if the task is in PENDING status."
+
+
+class ResourceNotExistError(DashscribeError):
+    """A call about a hotword list that its owner does not have."""
+
+    code = "BadRequest.ResourceNotExist"
+    status = 400
+    text = "The Required resource not exist."
+
+
+class ListQuotaError(DashscribeError):
+    """More hotword lists than an owner may have; the service says so with 400, not 429."""
+
+    code = "Throttling.AllocationQuota"
+    status = 400
+    text = "Free allocated quota exceeded."
 
 
 class InvalidApiKeyError(DashscribeError):
@@ -159,12 +201,52 @@ class AsynchronousCallError(DashscribeError):
     text = "current user api does not support asynchronous calls."
 
 
+class AccessDeniedError(DashscribeError):
+    """The key is good, but not for this call."""
+
+    code = "AccessDenied"
+    status = 403
+    text = "Access denied."
+
+
 class ModelNotFoundError(DashscribeError):
-    """An unknown model, or one for which no installed engine can stand."""
+    """An unknown model, or one for which no installed engine can stand; ``model`` is its name where that is known."""
 
     code = "ModelNotFound"
     status = 404
     text = "Model can not be found."
+
+    def __init__(self, detail: str = "", model: str = "") -> None:
+        super().__init__(detail)
+        self.args = (detail, model)
+        self.model = model
+
+
+class UnsupportedModelError(DashscribeError):
+    """A model that the OpenAI-compatible chat interface does not take; ``detail`` is its name."""
+
+    code = "ModelNotSupported"
+    status = 404
+    text = "Unsupported model for OpenAI compatibility mode."
+
+    @property
+    def message(self) -> str:
+        """The service's sentence with the model in it."""
+        return f"Unsupported model {self.detail} for OpenAI compatibility mode." if self.detail else self.text
+
+
+class FormatMissingError(InvalidParameterError):
+    """What the OpenAI-compatible chat interface says first to a model of another interface: no ``format``."""
+
+    text = "<400> InternalError.Algo.InvalidParameter: format is empty"
+
+
+class NotTranslatedError(DashscribeError):
+    """Text in another language than the one spoken is wanted, and no engine here translates."""
+
+    code = "InvalidParameter"
+    status = 400
+    text = "Translation is not available."
 
 
 class NotFoundError(DashscribeError):
@@ -183,6 +265,24 @@ class ConflictError(DashscribeError):
     text = "The request conflicts with an earlier one."
 
 
+class UploadBusyError(DashscribeError):
+    """An upload to which another request is adding."""
+
+    code = "Conflict"
+    status = 423
+    text = "The request conflicts with another one."
+    retryable = True
+
+
+class NoRoomError(DashscribeError):
+    """The disk is at its reserve: nothing more is received."""
+
+    code = "InternalError.FileUpload"
+    status = 507
+    text = "The file cannot be stored."
+    retryable = True
+
+
 class RateLimitError(DashscribeError):
     """Too many requests; ``retry_after_s`` goes into the ``Retry-After`` header."""
 
@@ -197,6 +297,14 @@ class RateLimitError(DashscribeError):
         self.retry_after_s = retry_after_s
 
 
+class QuotaError(RateLimitError):
+    """A key has used its sound of this month; ``retry_after_s`` leads to the next one."""
+
+    code = "Throttling.AllocationQuota"
+    text = "Allocated quota exceeded, please increase your quota limit."
+    retryable = False
+
+
 # --- a source that cannot be had or read ---------------------------------------------------------------------------
 
 
@@ -204,12 +312,14 @@ class SourceError(DashscribeError):
     """Something is wrong with one source; other files of the task go on.
 
     ``code`` is what the ``file_urls`` families say; ``filetrans_code`` and ``sensevoice_code`` replace it where those
-    families differ (api-async section 4.3).
+    families differ (api-async section 4.3). ``sync_text`` is the fixed text of a synchronous call that is refused for
+    it, with code InvalidParameter (api-sync section 9); empty where such a call says the same as a task.
     """
 
     status = 400
     filetrans_code: ClassVar[str] = ""
     sensevoice_code: ClassVar[str] = ""
+    sync_text: ClassVar[str] = ""
 
     def code_for(self, shape: str) -> str:
         """The code in the vocabulary of a result shape: ``file_urls``, ``file_url`` or ``sensevoice``."""
@@ -223,12 +333,35 @@ class SourceError(DashscribeError):
         return f"{text} {self.detail}".strip()
 
 
+class RefusedSourceError(SourceError):
+    """A synchronous call refused for its source; ``sync_text`` is that of what is wrong with it."""
+
+    code = "InvalidParameter"
+
+    def __init__(self, detail: str = "", fixed_text: str = "") -> None:
+        super().__init__(detail)
+        self.args = (detail, fixed_text)
+        self.fixed_text = fixed_text
+
+    @property
+    def message(self) -> str:
+        """The fixed text of what is wrong, followed by the detail."""
+        return _joined(self.fixed_text, self.detail)
+
+
 class DownloadFailedError(SourceError):
-    """The source could not be fetched: network failure, refused connection, too slow."""
+    """The source could not be fetched: network failure, refused connection."""
 
     code = "InvalidFile.DownloadFailed"
     filetrans_code = "FILE_DOWNLOAD_FAILED"
     text = "The audio file cannot be downloaded."
+    sync_text = "Failed to download multimodal content."
+
+
+class DownloadTimeoutError(DownloadFailedError):
+    """The source did not come in time."""
+
+    sync_text = "Download the media resource timed out during the data inspection process."
 
 
 class SourceForbiddenError(DownloadFailedError):
@@ -253,12 +386,17 @@ class SourceUrlError(DownloadFailedError):
     """A scheme that is not fetched, a local path in a request, a URL that cannot be read."""
 
     filetrans_code = "REQUEST_INVALID_FILE_URL_VALUE"
+    sync_text = "The provided URL does not appear to be valid. Ensure it is correctly formatted."
 
 
 class SourceAddressError(DownloadFailedError):
     """The URL leads to an address that the guard refuses; ``DASHSCRIBE_FETCH_ALLOW`` exempts hosts."""
 
     filetrans_code = "FILE_403_FORBIDDEN"
+
+
+class UploadGoneError(DownloadFailedError):
+    """An ``oss://`` source that is not the owner's, has expired, or was not asked to be resolved."""
 
 
 class ContentLengthError(DownloadFailedError):
@@ -268,15 +406,23 @@ class ContentLengthError(DownloadFailedError):
 
 
 class FileTooLargeError(SourceError):
-    """More bytes than the limit (2 GB by default)."""
+    """More bytes than the limit (2 GB by default; most synchronous models: 10 MB)."""
 
     code = "FILE_TOO_LARGE"
+    sync_text = "<400> InternalError.Algo.InvalidParameter: Multimodal file size is too large"
+
+
+class DataUriTooLargeError(FileTooLargeError):
+    """A data URI whose encoded part is longer than 10 MB."""
+
+    sync_text = f"{FileTooLargeError.sync_text}. Exceeded limit on max bytes per data-uri item : 10485760"
 
 
 class DurationTooLongError(SourceError):
-    """More sound than the limit (12 h by default)."""
+    """More sound than the limit (12 h by default; most synchronous models: 5 min)."""
 
     code = "AUDIO_DURATION_TOO_LONG"
+    sync_text = "<400> InternalError.Algo.InvalidParameter: The audio is too long"
 
 
 class DecodeError(SourceError):
@@ -285,12 +431,20 @@ class DecodeError(SourceError):
     code = "DECODE_ERROR"
     sensevoice_code = "InvalidFile.DecodeFailed"
     text = "The audio file cannot be decoded."
+    sync_text = "The audio format is illegal and cannot be opened."
+
+
+class NotAudioError(DecodeError):
+    """The bytes are no audio, and their origin says so itself: a page, a picture."""
+
+    sync_text = "Wrong Content-Type of multimodal url"
 
 
 class NoAudioError(SourceError):
     """A readable container without sound: no audio stream, or no samples in it."""
 
     code = "NO_VALID_AUDIO_ERROR"
+    sync_text = "The audio is empty"
 
 
 class NoSuchChannelError(NoAudioError):
@@ -315,6 +469,14 @@ class RecognitionError(SourceError):
     code = "InternalError.Algo"
     status = 500
     text = "inference internal error."
+
+
+class CallTimeoutError(DashscribeError):
+    """A synchronous call took longer than its limit."""
+
+    code = "RequestTimeOut"
+    text = "Request timed out, please try again later."
+    retryable = True
 
 
 class TaskTimeoutError(SourceError):
@@ -348,6 +510,10 @@ class InvariantError(DashscribeError):
 
 class EngineUnavailableError(DashscribeError):
     """An engine's package or weights are not installed; the detail names the command that installs them."""
+
+    code = "ModelUnavailable"
+    status = 503
+    text = "Model is unavailable, please try again later."
 
 
 class ConfigError(DashscribeError):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, Select, delete, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, delete, select, update
 
-from dashscribe import order
+from dashscribe import order, usage
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.hosts.protocol import CutEnd
@@ -44,6 +43,9 @@ class ClaimedFile:
     task_id: str
     number: int
     owner: str
+    key_id: str
+    no_oss: bool
+    submitted_ms: int
     weight: int
     model: str
     shape: Shape
@@ -149,6 +151,9 @@ def _query(file_id: int) -> Select[Any]:
             _task.c.options,
             _task.c.notes.label("task_notes"),
             _task.c.file_count,
+            _task.c.key_id,
+            _task.c.no_oss,
+            _task.c.submitted_ms,
             owner.c.weight,
         )
         .join(_task, _task.c.id == _file.c.task_id)
@@ -164,6 +169,9 @@ def _claimed(row: RowMapping) -> ClaimedFile:
         "task_id",
         "number",
         "owner",
+        "key_id",
+        "no_oss",
+        "submitted_ms",
         "weight",
         "model",
         "shape",
@@ -259,7 +267,7 @@ def succeeded(
     with writing(engine) as connection:
         if not _end(connection, file, {**values, "state": FileState.SUCCEEDED}):
             return False
-        _count_usage(connection, file, duration_ms)
+        usage.book(connection, owner=file.owner, key_id=file.key_id, model=file.model, duration_ms=duration_ms)
     return True
 
 
@@ -310,19 +318,6 @@ def _end_task(connection: Connection, task_id: str) -> None:
     connection.execute(
         update(_task).where(_task.c.id == task_id, _task.c.status == Status.RUNNING).values(**values, ended_ms=now_ms())
     )
-
-
-def _count_usage(connection: Connection, file: ClaimedFile, duration_ms: int) -> None:
-    """Add to the figures of the day, which outlive the task."""
-    usage = tables.usage
-    row = {"day": datetime.now(UTC).date().isoformat(), "owner": file.owner, "model": file.model}
-    counted = connection.execute(
-        update(usage)
-        .where(*(usage.c[name] == value for name, value in row.items()))
-        .values(files=usage.c.files + 1, duration_ms=usage.c.duration_ms + duration_ms)
-    )
-    if not counted.rowcount:
-        connection.execute(insert(usage).values(**row, files=1, duration_ms=duration_ms))
 
 
 def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:

@@ -7,11 +7,15 @@ command line and synchronous calls use ``transcribe``, which runs the same parts
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from dashscribe import ledger
@@ -33,18 +37,29 @@ from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Trac
 
 #: A window whose host died, hung or broke a promise this often is booked as failed, and the source goes on.
 MAX_FAILURES = 3
+#: Longest time between two reports of progress, in seconds.
+REPORT_S = 0.5
 
 
 def recognize(
-    hosts: Hosts, engine: EngineInfo, window: Window, options: Options, *, express: bool = False
+    hosts: Hosts,
+    engine: EngineInfo,
+    window: Window,
+    options: Options,
+    *,
+    express: bool = False,
+    first: int = 0,
+    stop: threading.Event | None = None,
 ) -> Iterator[Outcome]:
-    """One admitted outcome per span of the window, in order, each as it becomes ready.
+    """One admitted outcome per span of the window from number ``first`` on, in order, each as it becomes ready.
 
-    Raises HostError when the host dies or hangs and InvariantError when the engine's answer breaks a promise.
+    Raises HostError when the host dies or hangs, or soon after ``stop`` was set, and InvariantError when the engine's
+    answer breaks a promise.
     """
-    heard = hosts.recognize(engine.name, window, options, express=express)
-    for span, outcome in zip(window.spans, heard, strict=True):
-        yield ledger.admit(outcome, span)
+    heard = hosts.recognize(engine.name, window, options, express=express, first=first, stop=stop)
+    with closing(heard):
+        for span, outcome in zip(window.spans[first:], heard, strict=True):
+            yield ledger.admit(outcome, span)
 
 
 def give_up(window: Window, reason: str) -> list[Outcome]:
@@ -64,7 +79,10 @@ def finish(
     Raises InvariantError when the result breaks a promise. A source without speech gives empty tracks: ask
     ``refuse_empty`` where that is an error.
     """
-    texts = {channel: tuple(sentences(outcomes.get(channel, ()), options)) for channel in cut.channels}
+    texts: dict[int, tuple[Sentence, ...]] = {}
+    for channel in cut.channels:
+        heard = {outcome.span: outcome for outcome in outcomes.get(channel, ())}
+        texts[channel] = tuple(sentences(heard, heard.__getitem__, options))
     return _bind(cut, outcomes, texts, options, engine, notes)
 
 
@@ -120,126 +138,197 @@ def transcribe(
     *,
     settings: Settings,
     hosts: Hosts,
+    url: str = "",
+    engine: EngineInfo | None = None,
+    express: bool = False,
+    max_duration_ms: int | None = None,
+    notes: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
     on_sentence: Callable[[int, Sentence], None] | None = None,
 ) -> Transcript:
-    """Transcribe a path or an http(s) URL in memory, on all slots of ``hosts``.
+    """Transcribe a path or an http(s) URL in memory, on all slots of ``hosts``; ``express`` takes an express slot too.
 
-    ``on_sentence(channel, sentence)`` receives each finished sentence, channel after channel, as it is settled; both
-    callbacks run in the caller's thread. A source without speech gives empty tracks. Raises SourceError subclasses for
-    a source that cannot be had or read and ModelNotFoundError where no installed engine fits.
+    ``url`` names the source in the result (default: as it was given), ``engine`` is one that was chosen before, and
+    ``notes`` come first among those of the transcript. ``on_sentence(channel, sentence)`` receives each sentence as
+    soon as it is settled, channel after channel. ``on_progress`` is called with every step and at least once a second.
+    Both run in the caller's thread, and what they raise ends the work, also that of the children. A source without
+    speech gives empty tracks. Raises SourceError subclasses for a source that cannot be had or read,
+    DurationTooLongError for one that is longer than ``max_duration_ms`` or the settings allow, and ModelNotFoundError
+    where no installed engine fits.
     """
-    engine = choose_engine(find_model(options.model), options.languages, settings)
-    if urlsplit(str(source)).scheme in ("http", "https"):
-        from dashscribe.fetch import fetch  # brings the HTTP library along, a third of a second that files need not pay
+    engine = engine or choose_engine(find_model(options.model), options.languages, settings)
+    with _as_file(source, settings, on_progress) as path:
+        stop = threading.Event()
+        messages = hosts.cut(
+            path,
+            url=url or str(source),
+            options=options,
+            limits=engine.limits,
+            max_duration_ms=max_duration_ms,
+            stop=stop,
+        )
+        recognizing = partial(recognize, hosts, engine, options=options, express=express, stop=stop)
+        # One window more than there are slots keeps every slot busy and bounds what waits in memory.
+        run = _Run(messages, recognizing, options, hosts.slots + 1, on_progress, on_sentence)
+        try:
+            return run.transcript(engine, notes)
+        except BaseException:
+            stop.set()
+            raise
+        finally:
+            run.close()
 
-        with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
-            # Whoever calls a library names a host on purpose; a redirect to another one is checked like any other.
-            path = fetch(str(source), Path(folder), settings=settings, trust_host=True).path
-            return _Run(path, str(source), options, engine, hosts, on_progress, on_sentence).transcript()
-    if not Path(source).is_file():
-        raise SourceNotFoundError(f"{source}: no such file")
-    return _Run(Path(source), str(source), options, engine, hosts, on_progress, on_sentence).transcript()
+
+@contextmanager
+def _as_file(source: str | Path, settings: Settings, on_progress: Callable[[Progress], None] | None) -> Generator[Path]:
+    """The source as a file on this machine; a download is gone afterwards."""
+    if urlsplit(str(source)).scheme not in ("http", "https"):
+        if not Path(source).is_file():
+            raise SourceNotFoundError(f"{source}: no such file")
+        yield Path(source)
+        return
+    from dashscribe.fetch import fetch  # brings the HTTP library along, a third of a second that files need not pay
+
+    def on_bytes(received_bytes: int, total_bytes: int | None) -> None:
+        if on_progress:
+            on_progress(Progress(None, 0, 0, 0))
+
+    with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
+        # Whoever calls a library names a host on purpose; a redirect to another one is checked like any other.
+        yield fetch(str(source), Path(folder), settings=settings, on_bytes=on_bytes, trust_host=True).path
 
 
 class _Run:
-    """One source on its way: windows go out to the slots as they are cut and come back in order."""
+    """One source on its way: windows go out to the slots as they are cut, outcomes come back as they are ready.
+
+    Threads do nothing but wait for children. What they bring goes through ``_events`` as calls that the caller's thread
+    makes one after another, so that everything else here needs no lock. At most ``ahead`` windows are between the cut
+    and the caller's thread.
+    """
 
     def __init__(
         self,
-        path: Path,
-        url: str,
+        messages: Generator[Media | Position | Window | CutEnd],
+        recognizing: Callable[..., Iterator[Outcome]],
         options: Options,
-        engine: EngineInfo,
-        hosts: Hosts,
+        ahead: int,
         on_progress: Callable[[Progress], None] | None,
         on_sentence: Callable[[int, Sentence], None] | None,
     ) -> None:
-        self._messages = hosts.cut(path, url=url, options=options, limits=engine.limits)
-        self._options, self._engine, self._hosts = options, engine, hosts
+        self._messages, self._recognizing, self._options, self._ahead = messages, recognizing, options, ahead
         self._on_progress, self._on_sentence = on_progress, on_sentence
+        self._threads = ThreadPoolExecutor(ahead + 1, thread_name_prefix="child")  # one more for the cut
+        self._events: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._progress = Progress(None, 0, 0, 0)
-        self._outcomes: dict[int, list[Outcome]] = defaultdict(list)
-        # One window more than there are slots keeps every slot busy and bounds what waits in memory.
-        self._ahead = hosts.slots + 1
-        self._slots = ThreadPoolExecutor(self._ahead, thread_name_prefix="window")
-        self._working: deque[tuple[Window, Future[list[Outcome]]]] = deque()
+        self._asking = False  # whether a thread waits for the next message of the cut
         self._cut: CutEnd | None = None
+        self._found: dict[int, list[Span]] = defaultdict(list)  # by channel
+        self._heard: dict[tuple[int, Span], Outcome] = {}
+        self._out: deque[deque[tuple[int, Span]]] = deque()  # what is not heard of the windows that are out
 
-    def transcript(self) -> Transcript:
+    def transcript(self, engine: EngineInfo, notes: Sequence[str]) -> Transcript:
         """Drive the source to its end."""
-        try:
-            while self._progress.media is None:
-                self._advance()
-            present = range(self._progress.media.channel_count)
-            channels = [c for c in dict.fromkeys(self._options.channels) if c in present]
-            texts = {channel: tuple(self._sentences(channel)) for channel in channels}
-            assert self._cut is not None, "the channels are worked off only when the cut has ended"
-            return _bind(self._cut, self._outcomes, texts, self._options, self._engine, ())
-        finally:
-            self._messages.close()
-            self._slots.shutdown(wait=False, cancel_futures=True)
+        while self._progress.media is None:
+            self._advance()
+        texts = {channel: tuple(self._sentences(channel)) for channel in self._channels(self._progress.media)}
+        assert self._cut is not None, "the channels are worked off only when the cut has ended"
+        outcomes = {channel: [self._heard[channel, span] for span in self._found[channel]] for channel in texts}
+        return _bind(self._cut, outcomes, texts, self._options, engine, notes)
+
+    def close(self) -> None:
+        """Wait for the threads, which are through or were told to stop."""
+        self._threads.shutdown(cancel_futures=True)
+        self._messages.close()
+
+    def _channels(self, media: Media) -> list[int]:
+        """The tracks that there will be."""
+        if self._options.mix:
+            return [0]
+        return [channel for channel in dict.fromkeys(self._options.channels) if channel < media.channel_count]
 
     def _sentences(self, channel: int) -> Iterator[Sentence]:
-        for sentence in sentences(self._channel_outcomes(channel), self._options):
+        hear = partial(self._outcome, channel)
+        for sentence in sentences(self._spans(channel), hear, self._options):
             if self._on_sentence:
                 self._on_sentence(channel, sentence)
             yield sentence
 
-    def _channel_outcomes(self, channel: int) -> Iterator[Outcome]:
-        """The outcomes of a channel in order, driving the whole source while they are not there yet."""
-        heard = self._outcomes[channel]
+    def _spans(self, channel: int) -> Iterator[Span]:
+        """The pieces of speech of a channel in order, driving the whole source while the next is not found yet."""
+        found = self._found[channel]
         given = 0
-        while True:
-            while given < len(heard):
-                given += 1
-                yield heard[given - 1]
-            if self._cut is not None and not self._working:
-                return
+        while given < len(found) or self._cut is None:
+            if given == len(found):
+                self._advance()
+                continue
+            yield found[given]
+            given += 1
+
+    def _outcome(self, channel: int, span: Span) -> Outcome:
+        """What was heard of a span, driving the whole source until that is known."""
+        while (channel, span) not in self._heard:
             self._advance()
+        return self._heard[channel, span]
 
     def _advance(self) -> None:
-        """Take the next message of the cut, or wait for the oldest window when enough of them are out."""
-        if self._cut is not None or len(self._working) >= self._ahead:
-            window, future = self._working.popleft()
-            self._outcomes[window.channel].extend(future.result())
-            self._report(recognized_ms=window.spans[-1].end_ms)
-            return
-        match next(self._messages):
-            case Window() as window:
-                self._working.append((window, self._slots.submit(self._recognize, window)))
-            case Position(position_ms):
-                self._report(decoded_ms=position_ms)
-            case Media() as media:
-                self._report(media=media, duration_ms=media.duration_ms)
-            case CutEnd() as end:
-                self._cut = end
-                self._report(media=end.media, decoded_ms=end.end_ms, duration_ms=end.end_ms)
-
-    def _recognize(self, window: Window) -> list[Outcome]:
-        """A window's outcomes; one that fails for good is booked as failed and the source goes on."""
-        reason = ""
-        for _ in range(MAX_FAILURES):
-            try:
-                return list(recognize(self._hosts, self._engine, window, self._options))
-            except (HostError, InvariantError) as error:
-                reason = str(error)
-        return give_up(window, reason)
-
-    def _report(
-        self,
-        *,
-        media: Media | None = None,
-        decoded_ms: int | None = None,
-        recognized_ms: int | None = None,
-        duration_ms: int | None = None,
-    ) -> None:
-        last = self._progress
-        self._progress = Progress(
-            media or last.media,
-            last.decoded_ms if decoded_ms is None else decoded_ms,
-            last.recognized_ms if recognized_ms is None else max(recognized_ms, last.recognized_ms),
-            last.duration_ms if duration_ms is None else duration_ms,
-        )
+        """Take the next thing that happens, or after a while without any just tell that time passes."""
+        if self._cut is None and not self._asking and len(self._out) < self._ahead:
+            self._asking = True
+            asked = self._threads.submit(next, self._messages)
+            asked.add_done_callback(lambda done: self._events.put(lambda: self._take(done.result())))
+        try:
+            event = self._events.get(timeout=REPORT_S)
+        except Empty:
+            pass
+        else:
+            event()
         if self._on_progress:
             self._on_progress(self._progress)
+
+    def _take(self, message: Media | Position | Window | CutEnd) -> None:
+        """The next message of the cut."""
+        self._asking = False
+        match message:
+            case Window() as window:
+                self._found[window.channel] += window.spans
+                self._out.append(deque((window.channel, span) for span in window.spans))
+                recognized = self._threads.submit(self._recognize, window)
+                recognized.add_done_callback(lambda done: self._events.put(done.result))
+            case Position(position_ms):
+                self._progress = replace(self._progress, decoded_ms=position_ms)
+            case Media() as media:
+                self._progress = replace(self._progress, media=media, duration_ms=media.duration_ms)
+            case CutEnd() as end:
+                self._cut = end
+                self._progress = replace(self._progress, media=end.media, decoded_ms=end.end_ms, duration_ms=end.end_ms)
+
+    def _recognize(self, window: Window) -> None:
+        """Bring a window's outcomes, in a thread of its own; what fails for good is booked and the source goes on.
+
+        An outcome that was brought may be on the reader's screen: another try goes on behind it.
+        """
+        brought, reason = 0, ""
+        for _ in range(MAX_FAILURES):
+            try:
+                for outcome in self._recognizing(window, first=brought):
+                    self._events.put(partial(self._hear, window.channel, outcome))
+                    brought += 1
+            except (HostError, InvariantError) as error:
+                reason = str(error)
+            else:
+                return
+        for outcome in give_up(window, reason)[brought:]:
+            self._events.put(partial(self._hear, window.channel, outcome))
+
+    def _hear(self, channel: int, outcome: Outcome) -> None:
+        """Keep an outcome and strike it off what is out; windows end in the order in which they were cut."""
+        self._heard[channel, outcome.span] = outcome
+        recognized_ms = self._progress.recognized_ms
+        while self._out:
+            pieces = self._out[0]
+            while pieces and pieces[0] in self._heard:
+                recognized_ms = max(recognized_ms, pieces.popleft()[1].end_ms)
+            if pieces:
+                break
+            self._out.popleft()
+        self._progress = replace(self._progress, recognized_ms=recognized_ms)

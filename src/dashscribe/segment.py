@@ -29,7 +29,8 @@ FRAME_BYTES = FRAME_MS * BYTES_PER_MS
 WINDOW_FRAMES = 10
 OPENING_FRAMES = 7
 KEEPING_FRAMES = 3
-#: Silence that ends a run of speech. Shorter pauses stay inside: the language model wants whole phrases.
+#: Silence that ends a run of speech. Shorter pauses stay inside: the language model wants whole phrases. As long as the
+#: pause that ends a sentence: no sentence goes on from one run to the next.
 HANGOVER_MS = 700
 #: Sound kept before and after a run, for soft onsets and releases that the detector misses.
 PAD_MS = 300

@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, select, update
 
-from dashscribe import order
+from dashscribe import order, uploads
 from dashscribe.db import as_datetime, as_ms, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.errors import ConflictError
@@ -90,7 +90,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a caller asks for, checked and complete."""
+    """What a caller asks for, checked and complete.
+
+    ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
+    itself and its URL is of our own making: repeating such a call is repeating its bytes.
+    """
 
     owner: str
     key_id: str
@@ -101,11 +105,13 @@ class Submission:
     file_urls: tuple[str, ...]
     notes: tuple[str, ...] = ()
     idempotency_key: str = ""
+    no_oss: bool = False
+    content_sha256: str = ""
 
     @property
     def digest(self) -> str:
         """What makes two submissions the same."""
-        asked = (self.model, self.shape, self.options, self.file_urls)
+        asked = (self.model, self.shape, self.options, self.content_sha256 or self.file_urls)
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
@@ -149,6 +155,17 @@ class TaskBook:
                 waiting = (task.c.status == Status.PENDING, task.c.tag_ms < row["tag_ms"])
                 ahead = connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
         return _task(row, rows, ahead)
+
+    def result_key(self, task_id: str, index: int) -> str | None:
+        """Where the result of one file lies, whoever the owner is: for URLs whose signature is the permission."""
+        task, file = tables.tasks, tables.files
+        query = (
+            select(file.c.result_key)
+            .join(task, task.c.id == file.c.task_id)
+            .where(task.c.id == task_id, file.c.number == index, *_answering())
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one_or_none() or None
 
     def list(
         self,
@@ -204,9 +221,13 @@ class TaskBook:
 
 def _visible(owner: str) -> tuple[ColumnElement[bool], ...]:
     """What an owner may see: tasks that have not ended, and those that ended not too long ago."""
+    return (tables.tasks.c.owner == owner, *_answering())
+
+
+def _answering() -> tuple[ColumnElement[bool], ...]:
     table = tables.tasks
     recent = table.c.ended_ms.is_(None) | (table.c.ended_ms > now_ms() - ANSWERS_MS)
-    return (table.c.owner == owner, table.c.removed.is_(False), recent)
+    return (table.c.removed.is_(False), recent)
 
 
 def _earlier(connection: Connection, submission: Submission, now: int) -> str | None:
@@ -231,6 +252,7 @@ def _earlier(connection: Connection, submission: Submission, now: int) -> str | 
 
 def _insert(connection: Connection, submission: Submission, now: int) -> Task:
     task_id = str(uuid.uuid4())
+    uploads.pin(connection, submission.owner, submission.file_urls, now)
     tags = order.reserve(connection, submission.owner, len(submission.file_urls), now)
     connection.execute(
         insert(tables.tasks).values(
@@ -242,6 +264,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
             shape=submission.shape,
             options=as_json(submission.options),
             notes=as_json(submission.notes),
+            no_oss=submission.no_oss,
             status=Status.PENDING,
             tag_ms=tags[0],
             file_count=len(tags),

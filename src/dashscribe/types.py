@@ -38,7 +38,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Hotword:
-    """One term to listen for: ``weight`` 1..5 favors it, -6..-1 disfavors it; ``language`` empty means any."""
+    """One term to listen for: ``weight`` 1..5 favors it, 50 more than anything, -6..-1 disfavors it.
+
+    ``language`` empty means any.
+    """
 
     text: str
     weight: int = 4
@@ -59,12 +62,14 @@ class Options:
     """What one transcription was asked to do, defaults already applied.
 
     ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0.
-    ``stretch`` limits work to a part of the file; times in the result stay on the file's clock.
+    ``mix`` averages all tracks of the source into one, numbered 0, whatever ``channels`` say. ``stretch`` limits work
+    to a part of the file; times in the result stay on the file's clock.
     """
 
     model: str = "fun-asr"
     languages: tuple[str, ...] = ()
     channels: tuple[int, ...] = (0,)
+    mix: bool = False
     stretch: Span | None = None
     # what the text should look like
     words: bool = True

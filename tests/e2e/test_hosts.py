@@ -12,7 +12,7 @@ import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from dashscribe.errors import (
 )
 from dashscribe.hosts import BATCH_NICE, EXPRESS_NICE, Bounds, Hosts
 from dashscribe.hosts.protocol import CutEnd, Position
-from dashscribe.types import Fate, Limits, Media, Options, Span, Window
+from dashscribe.types import Fate, Limits, Media, Options, Outcome, Span, Window
 
 HERE = Path(__file__).parent
 OPTIONS = Options()
@@ -109,6 +109,12 @@ def test_every_span_gets_its_own_sound_and_its_outcome_in_order(hosts: Hosts) ->
     outcomes = list(hosts.recognize("fault", window(1_000, 9_000, 70_000), OPTIONS))
     assert [outcome.span for outcome in outcomes] == [Span(1_000, 1_500), Span(9_000, 9_500), Span(70_000, 70_500)]
     assert [outcome.sentences[0].text.split()[-1] for outcome in outcomes] == ["1", "2", "3"]
+
+
+def test_a_window_can_be_taken_up_in_its_middle(hosts: Hosts) -> None:
+    outcomes = list(hosts.recognize("fault", window(1_000, 9_000, 70_000), OPTIONS, first=1))
+    assert [outcome.span for outcome in outcomes] == [Span(9_000, 9_500), Span(70_000, 70_500)]
+    assert [outcome.sentences[0].text.split()[-1] for outcome in outcomes] == ["2", "3"]
 
 
 def test_an_outcome_arrives_before_the_next_span_is_recognized(hosts: Hosts, tmp_path: Path) -> None:
@@ -253,6 +259,27 @@ def test_slots_bound_what_runs_at_once_for_all_engines_together(settings: Settin
         assert all(call.result(SOON_S) for call in calls)
 
 
+def test_slots_are_given_in_the_order_of_the_calls(settings: Settings, tmp_path: Path) -> None:
+    served: list[int] = []
+
+    def wait_in_row(number: int) -> None:
+        for _ in hosts.recognize("fault", window(), OPTIONS, stop=threading.Event()):
+            served.append(number)
+
+    with Hosts(settings, slots=1) as hosts, ThreadPoolExecutor(9) as threads:
+        first = threads.submit(ask, hosts, f"meet {tmp_path}")
+        wait_until(lambda: at_work(tmp_path) == 1)
+        row: list[Future[None]] = []
+        for number in range(8):
+            row.append(threads.submit(wait_in_row, number))
+            time.sleep(0.03)
+        (tmp_path / "door-0").touch()
+        assert first.result(SOON_S)
+        for call in row:
+            call.result(SOON_S)
+    assert served == list(range(8))
+
+
 def test_an_express_call_gets_through_when_all_slots_are_busy(settings: Settings, tmp_path: Path) -> None:
     with Hosts(settings, slots=1, express_slots=1) as hosts, ThreadPoolExecutor(1) as threads:
         batch = threads.submit(ask, hosts, f"meet {tmp_path}")
@@ -299,6 +326,70 @@ def test_a_child_survives_the_thread_that_started_it(hosts: Hosts) -> None:
         before = thread.submit(ask, hosts).result(SOON_S)
     time.sleep(0.3)
     assert ask(hosts) == before
+
+
+# --- stopping from another thread -------------------------------------------------------------------------------------
+
+
+def call(hosts: Hosts, command: str, stop: threading.Event, engine: str = "fault") -> list[Outcome]:
+    return list(hosts.recognize(engine, window(), Options(context=command), stop=stop))
+
+
+def test_stopping_a_recognition_ends_its_child_and_frees_its_slot(hosts: Hosts, tmp_path: Path) -> None:
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        held = threads.submit(call, hosts, f"hold {tmp_path / 'stuck'}", stop)
+        wait_until(lambda: (tmp_path / "stuck").exists())
+        (child,) = children()
+        stop.set()
+        with pytest.raises(HostError, match="nobody waits"):
+            held.result(SOON_S)
+    assert ended([child.pid])
+    assert ask(hosts)
+
+
+def test_stopping_a_call_that_waits_for_a_slot_leaves_the_one_that_has_it(hosts: Hosts, tmp_path: Path) -> None:
+    stop = threading.Event()
+    with ThreadPoolExecutor(2) as threads:
+        working = threads.submit(ask, hosts, f"meet {tmp_path}")
+        wait_until(lambda: at_work(tmp_path) == 1)
+        waiting = threads.submit(call, hosts, "", stop)
+        stop.set()
+        with pytest.raises(HostError, match="nobody waits"):
+            waiting.result(SOON_S)
+        (tmp_path / "door-0").touch()
+        assert working.result(SOON_S)
+
+
+def test_stopping_ends_an_engine_that_is_still_loading(hosts: Hosts) -> None:
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(call, hosts, "", stop, "dawdle")
+        wait_until(lambda: len(children()) == 1)
+        stop.set()
+        with pytest.raises(HostError, match="nobody waits"):
+            loading.result(SOON_S)
+    wait_until(lambda: children() == [])
+    assert ask(hosts)
+
+
+def test_stopping_a_cut_ends_it(hosts: Hosts, wav: Callable[..., Path]) -> None:
+    stop = threading.Event()
+    found = hosts.cut(wav(np.tile(voice(10), 30)), url="a.wav", options=OPTIONS, limits=Limits(), stop=stop)
+    assert isinstance(next(found), Media)
+    (child,) = children()
+    stop.set()
+    with pytest.raises(HostError, match="nobody waits"):
+        list(found)
+    assert ended([child.pid])
+
+
+def test_a_call_that_was_stopped_before_it_began_starts_no_child(hosts: Hosts) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(HostError, match="nobody waits"):
+        call(hosts, "", stop)
+    assert children() == []
 
 
 # --- the end of a child ---------------------------------------------------------------------------------------------
@@ -583,6 +674,25 @@ def test_a_source_longer_than_the_limit_is_refused(settings: Settings, wav: Call
         pytest.raises(DurationTooLongError, match="limit of 5 s"),
     ):
         list(hosts.cut(wav(silence(6)), url="a.wav", options=OPTIONS, limits=Limits()))
+
+
+def test_a_call_may_have_a_lower_limit_but_no_higher_one(settings: Settings, wav: Callable[..., Path]) -> None:
+    path = wav(silence(6))
+    with Hosts(settings.model_copy(update={"max_duration_s": 10}), slots=1) as hosts:
+        with pytest.raises(DurationTooLongError, match=r"limit of 5 s: 6.0 s or more; split it\.$"):
+            list(hosts.cut(path, url="a.wav", options=OPTIONS, limits=Limits(), max_duration_ms=5_000))
+        assert list(hosts.cut(path, url="a.wav", options=OPTIONS, limits=Limits(), max_duration_ms=6_000))
+        with pytest.raises(DurationTooLongError, match=r"limit of 10 s.*DASHSCRIBE_MAX_DURATION_S"):
+            list(hosts.cut(wav(silence(11)), url="a.wav", options=OPTIONS, limits=Limits(), max_duration_ms=60_000))
+
+
+def test_a_mix_is_cut_as_one_track(hosts: Hosts, wav: Callable[..., Path]) -> None:
+    options = Options(mix=True, channels=(7,))
+    found = list(hosts.cut(wav(silence(6), voice(6)), url="a.wav", options=options, limits=Limits()))
+    end = found[-1]
+    assert isinstance(end, CutEnd)
+    assert (end.channels, end.media.channel_count, end.notes) == ((0,), 2, ())
+    assert {message.channel for message in found if isinstance(message, Window)} == {0}
 
 
 def test_a_source_that_turns_out_longer_than_it_claims_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -238,6 +238,18 @@ def test_second_signal_ends_the_server_at_once(serve: Callable[..., Serving], so
     assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
 
 
+def test_request_whose_head_never_ends_is_cut_off(serve: Callable[..., Serving], free_port: int) -> None:
+    serve()
+    sent = 0
+    with socket.create_connection(("127.0.0.1", free_port), timeout=PATIENCE_S) as endless:
+        endless.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nX-Endless: ")
+        with pytest.raises(ConnectionError):
+            while sent < 100_000_000:
+                endless.sendall(b"a" * 100_000)
+                sent += 100_000
+    assert call("GET", f"http://127.0.0.1:{free_port}/healthz")[0] == 200
+
+
 def test_taken_port_is_an_error_that_names_it(serve: Callable[..., Serving], free_port: int, tmp_path: Path) -> None:
     serve()
     second = subprocess.run(

@@ -40,6 +40,19 @@ def test_blocks_of_any_size_give_equal_samples(rate_hz: int, cuts: list[int]) ->
     assert np.array_equal(resample(rate_hz, cuts)[1], resample(rate_hz, [])[1])
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sound=arrays(np.int16, st.tuples(st.integers(1, 9), st.integers(1, 300)), elements=st.integers(-32768, 32767)),
+    asked=st.lists(st.integers(-1, 9), max_size=3),
+)
+def test_a_mix_is_the_mean_of_all_channels_to_the_sample(
+    sound: NDArray[np.int16], asked: list[int], tmp_path: Path
+) -> None:
+    decoder, samples = decode(write_wav(tmp_path / "any.wav", sound), asked, mix=True)
+    assert (decoder.channels, decoder.notes) == ((0,), [])
+    assert np.array_equal(samples, np.rint(sound.mean(axis=0, keepdims=True)))
+
+
 @given(rate_hz=RATES_HZ, length=st.integers(0, 20_000))
 def test_length_at_16_khz_is_the_length_in_time(rate_hz: int, length: int) -> None:
     resampler, samples = resample(rate_hz, [], length=length)

@@ -29,6 +29,7 @@ from dashscribe.steps.bench import Bench, Fetch
 from dashscribe.store import Store
 from dashscribe.tasks import Status, Submission, Subtask, Task, TaskBook
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Window, Word
+from dashscribe.uploads import UploadBook
 
 
 def source(*windows: list[tuple[int, int]], channels: int = 1, duration_ms: int | None = None) -> dict:
@@ -93,7 +94,10 @@ class FakeHosts:
                 )
         yield CutEnd(media, tuple(range(made_up["channels"])), 0, media.duration_ms, (), ())
 
-    def recognize(self, engine: str, window: Window, options: Options, *, express: bool = False) -> Iterator[Outcome]:
+    def recognize(
+        self, engine: str, window: Window, options: Options, *, express: bool, first: int, stop: object
+    ) -> Iterator[Outcome]:
+        assert first == 0 and stop is None, "a durable step recognizes whole windows"
         sound = window.audio.decode()
         self.on_recognize(sound)
         self.recognized[sound] += 1
@@ -128,6 +132,7 @@ class Home:
         self.engine = open_database(self.settings.resolved_database_url)
         self.store = Store(self.settings.resolved_store_url)
         self.book = TaskBook(self.engine)
+        self.uploads = UploadBook(self.engine, self.store, self.settings)
         self.hosts = FakeHosts()
         self.origin = FakeOrigin(sources or {})
         self.worker = self.new_worker()
@@ -148,6 +153,7 @@ class Home:
         return Bench(
             engine=self.engine,
             store=self.store,
+            uploads=self.uploads,
             hosts=self.hosts,
             settings=self.settings,
             worker=worker,

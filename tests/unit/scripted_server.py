@@ -28,7 +28,8 @@ class Script:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                script.seen.append((self.command, self.path, headers, json.loads(body) if body else None))
+                is_json = "json" in headers.get("content-type", "")
+                script.seen.append((self.command, self.path, headers, json.loads(body) if is_json else body or None))
                 status, answer, *more = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
                 if status == 0:  # break the connection without a word
                     self.connection.shutdown(socket.SHUT_RDWR)
@@ -42,7 +43,7 @@ class Script:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST
+            do_GET = do_HEAD = do_PATCH = do_OPTIONS = do_POST
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

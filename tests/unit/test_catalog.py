@@ -38,7 +38,7 @@ def test_every_public_name_has_a_row_of_its_interface():
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 def test_rows_hold_together(model: Model):
     assert MODELS[model.name] is model
-    assert model.parameters <= set(ROWS) | {"vocabulary"}
+    assert model.parameters <= set(ROWS)
     assert set(model.candidates) <= set(ENGINES)
     assert bool(model.languages) == bool(model.language_parameter)
     assert (model.language_parameter in model.parameters) or not model.language_parameter
@@ -46,6 +46,11 @@ def test_rows_hold_together(model: Model):
     assert not model.successor or model.successor in MODELS
     assert bool(model.retired) == bool(model.successor)
     assert (model.input_key == "file_url") == (model.shape == "file_url")
+    talks = {bool(model.dialect), bool(model.answer), bool(model.usage), model.input_key == "messages"}
+    assert talks == {model.interface == "sync"}
+    assert (model.dialect == "input_audio") == (model.answer == "sentence") == (model.usage == "duration")
+    assert ("format" in model.parameters) == (model.dialect == "input_audio")
+    assert ("incremental_output" in model.parameters) == (model.answer == "choices")
     assert all(len(set(codes)) == len(codes) for codes in (model.languages, model.coverage))
 
 
@@ -54,6 +59,7 @@ def test_an_alias_answers_in_the_shape_of_what_it_stands_for():
         if model.alias_of:
             target = MODELS[model.alias_of]
             assert (model.shape, model.input_key, model.interface) == (target.shape, target.input_key, target.interface)
+            assert (model.dialect, model.answer, model.usage) == (target.dialect, target.answer, target.usage)
 
 
 def test_only_the_filetrans_models_of_qwen3_take_a_single_url():

@@ -5,9 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from dashscribe import usage
 from dashscribe.cli.keys import app
 from dashscribe.config import load
-from dashscribe.db import open_database
+from dashscribe.db import open_database, writing
 from dashscribe.errors import InvalidApiKeyError
 from dashscribe.keys import Keys
 
@@ -55,3 +56,29 @@ def test_revoking_what_does_not_exist_exits_with_1(key_id: str) -> None:
 def test_revoking_goes_on_after_an_id_that_does_not_exist() -> None:
     made = json.loads(run("create", "--json")[1])
     assert run("revoke", "99", made["id"])[:2] == (1, f"key {made['id']} revoked\n")
+
+
+@pytest.mark.parametrize("text", ["3600", "3600/month"])
+def test_quota_is_set_and_shown_with_what_was_used(text: str) -> None:
+    made = json.loads(run("create", "--quota-seconds", text, "--json")[1])
+    assert made["quota_seconds"] == 3600
+    settings = load()
+    with writing(open_database(settings.resolved_database_url)) as connection:
+        usage.book(connection, owner="default", key_id=made["id"], model="fun-asr", duration_ms=1500)
+    assert {"quota_seconds": 3600, "used_seconds": 2}.items() <= json.loads(run("ls", "--json")[1])[0].items()
+    assert "3600 s/month" in run("ls")[1]
+    assert "2 s" in run("ls")[1]
+
+
+def test_key_without_quota_says_so() -> None:
+    run("create")
+    assert "none" in run("ls")[1]
+    assert json.loads(run("ls", "--json")[1])[0]["quota_seconds"] is None
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "3600/day", "much", "3600/", "/month", "9" * 11])
+def test_quota_that_is_no_number_of_seconds_is_a_usage_error(text: str) -> None:
+    code, stdout, stderr = run("create", "--quota-seconds", text)
+    assert (code, stdout) == (2, "")
+    assert "N/month" in stderr
+    assert json.loads(run("ls", "--json")[1]) == []

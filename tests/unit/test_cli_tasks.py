@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from scripted_server import SUBMITTED, URL, Script, task
 from typer.testing import CliRunner
 
 from dashscribe.cli.tasks import app
-from dashscribe.client import ApiError
+from dashscribe.client import ApiError, Client
 
 FILES = [
     {"file_url": URL, "transcription_url": "http://h/r/0.json?Signature=a", "subtask_status": "SUCCEEDED"},
@@ -147,3 +148,31 @@ def test_refused_key_is_an_error_of_the_whole_command(script: Script, tasks: Cal
     script.answers = [(401, {"code": "InvalidApiKey", "message": "Invalid API-key provided."})]
     assert isinstance(tasks("cancel", "t-1", "t-2").exception, ApiError)
     assert len(script.seen) == 1
+
+
+def test_submit_uploads_local_files_first(
+    script: Script, tasks: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.answers = [SUBMITTED]
+    local = tmp_path / "会议.wav"
+    local.write_bytes(b"sound")
+    sent: list[tuple[Path, str]] = []
+
+    def upload(client: Client, path: Path, model: str, on_bytes: Callable[[int, int], None]) -> str:
+        sent.append((path, model))
+        on_bytes(5, 5)
+        return f"oss://d/{path.name}"
+
+    monkeypatch.setattr(Client, "upload", upload)
+    result = tasks("submit", str(local), URL, str(local), "--model", "paraformer-v2")
+    assert (result.exit_code, result.stdout) == (0, "t-1\n")
+    assert sent == [(local, "paraformer-v2")]  # named twice, sent once
+    assert script.seen[0][3]["input"]["file_urls"] == ["oss://d/会议.wav", URL, "oss://d/会议.wav"]
+
+
+def test_submit_of_what_is_no_file_sends_nothing(script: Script, tasks: Callable[..., Result], tmp_path: Path) -> None:
+    for source in (str(tmp_path / "missing.wav"), str(tmp_path)):
+        result = tasks("submit", source)
+        assert result.exit_code == 2
+        assert "neither a file nor a URL" in result.stderr
+    assert script.seen == []

@@ -1,13 +1,15 @@
 import hashlib
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
+from dashscribe import usage
 from dashscribe.config import Settings
-from dashscribe.db import open_database
-from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError
+from dashscribe.db import open_database, tables, writing
+from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError, QuotaError
 from dashscribe.keys import TRUSTED_S, Identity, Keys
 
 
@@ -109,3 +111,84 @@ def test_secret_is_in_no_file_of_the_database(keys: Keys, tmp_path: Path) -> Non
     data = b"".join(path.read_bytes() for path in tmp_path.glob("keys.db*"))
     assert secret.encode() not in data
     assert hashlib.sha256(secret.encode()).hexdigest().encode() in data
+
+
+def use(engine: Engine, key_id: str, seconds: float, *, owner: str = "ann") -> None:
+    with writing(engine) as connection:
+        usage.book(connection, owner=owner, key_id=key_id, model="fun-asr", duration_ms=round(seconds * 1000))
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was used is looked up at every call."""
+    monkeypatch.setattr("dashscribe.keys.TRUSTED_S", -1.0)
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_quota_counts_the_sound_of_the_key_alone(keys: Keys, engine: Engine) -> None:
+    key_id, _ = keys.create("ann", quota_s=60)
+    other, _ = keys.create("ann")
+    for used in (59.9, 1000):
+        keys.check_quota(Identity("ann", key_id))
+        use(engine, key_id if used < 60 else other, used)
+    keys.check_quota(Identity("ann", key_id))
+    keys.check_quota(Identity("ann", other))
+    use(engine, key_id, 0.1)
+    with pytest.raises(QuotaError):
+        keys.check_quota(Identity("ann", key_id))
+    with pytest.raises(QuotaError):
+        keys.check_quota(Identity("ann", key_id, temporary=True))
+    keys.check_quota(Identity("ann", other))
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_refusal_names_what_was_used_the_limit_and_the_next_month(keys: Keys, engine: Engine) -> None:
+    key_id, _ = keys.create("ann", quota_s=60)
+    use(engine, key_id, 75.5)
+    with pytest.raises(QuotaError) as caught:
+        keys.check_quota(Identity("ann", key_id))
+    error = caught.value
+    assert (error.status, error.code, error.retryable) == (429, "Throttling.AllocationQuota", False)
+    assert error.message.startswith("Allocated quota exceeded, please increase your quota limit. ")
+    now = datetime.now(UTC)
+    anew = (now.replace(day=28) + timedelta(days=4)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    for told in ("75.5", "60 seconds", f"{anew:%Y-%m-01} 08:00+08:00"):
+        assert told in error.message
+    assert 0 < error.retry_after_s <= 31 * 86400 + 1
+    assert abs((now + timedelta(seconds=error.retry_after_s) - anew).total_seconds()) < 10
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_quota_starts_anew_with_the_month(keys: Keys, engine: Engine) -> None:
+    key_id, _ = keys.create("ann", quota_s=60)
+    last = datetime.now(UTC).replace(day=1) - timedelta(days=1)
+    row = {"day": f"{last:%Y-%m-%d}", "owner": "ann", "key_id": key_id, "model": "fun-asr"}
+    with writing(engine) as connection:
+        connection.execute(insert(tables.usage).values(**row, files=1, duration_ms=10**6))
+    keys.check_quota(Identity("ann", key_id))
+    assert keys.list()[0].used_ms == 0
+
+
+def test_quota_is_looked_up_about_once_a_second(keys: Keys, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    key_id, _ = keys.create("ann", quota_s=60)
+    keys.check_quota(Identity("ann", key_id))
+    use(engine, key_id, 61)
+    keys.check_quota(Identity("ann", key_id))
+    later = time.monotonic() + 1.0
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    with pytest.raises(QuotaError):
+        keys.check_quota(Identity("ann", key_id))
+
+
+def test_configured_key_has_no_quota(engine: Engine, tmp_path: Path) -> None:
+    keys = Keys(engine, Settings(home=tmp_path, api_key="sk-configured"))
+    use(engine, "0", 10**6, owner="default")
+    keys.check_quota(keys.identify("sk-configured"))
+
+
+def test_list_tells_quota_and_what_was_used_of_it(keys: Keys, engine: Engine) -> None:
+    first, _ = keys.create("ann", quota_s=60)
+    keys.create("bob")
+    use(engine, first, 1.2)
+    use(engine, first, 2.0)
+    assert [(key.quota_s, key.used_ms) for key in keys.list()] == [(60, 3200), (None, 0)]

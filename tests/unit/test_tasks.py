@@ -326,6 +326,7 @@ def test_usage_outlives_the_task(home: Home) -> None:
     assert row == {
         "day": datetime.now(UTC).date().isoformat(),
         "owner": "default",
+        "key_id": "0",
         "model": "fun-asr",
         "files": 2,
         "duration_ms": 5000,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dashscribe.catalog import MODELS, find_model
-from dashscribe.errors import InvalidParameterError
-from dashscribe.types import Censor, Options
-from dashscribe.wire.params import ROWS, TABLE, Asked, read
+from dashscribe.errors import InvalidParameterError, NotFoundError
+from dashscribe.types import Censor, Hotword, Options
+from dashscribe.wire.params import ROWS, TABLE, Asked, pin_hotwords, read
 
 FILETRANS = "qwen3-asr-flash-filetrans"
 
@@ -54,7 +54,7 @@ def test_channels_out_of_range_are_refused(value: Any):
 @pytest.mark.parametrize("row", [row for row in TABLE if row.schema == {"type": "boolean"}], ids=lambda row: row.name)
 @pytest.mark.parametrize("value", ["true", "false", 0, 1, [], {}])
 def test_switches_are_json_booleans(row: Any, value: Any):
-    model = next(model for model in MODELS.values() if model.interface == "async" and row.name in model.parameters)
+    model = next(model for model in MODELS.values() if row.name in model.parameters)
     with pytest.raises(InvalidParameterError) as caught:
         read(model, {row.name: value})
     assert caught.value.parameter == row.name
@@ -283,4 +283,74 @@ def test_every_row_names_its_source_and_is_taken_by_some_model():
         assert row.source
         assert row.name in taken
         assert not row.option or hasattr(Options(), row.option)
-        assert row.option or row.lack, "a row without an option must say why it has no effect"
+        assert row.option or row.asks or row.lack, "a row without an option must say why it has no effect"
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"),
+    [("16000", True), (16000, True), ("8000", True), ("16k", False), (0, False), (1.5, False), (True, False)],
+)
+def test_sample_rate_is_a_number_or_a_numeric_string(value: Any, rate: bool):
+    members = {"format": "wav", "sample_rate": value}
+    if rate:
+        assert "sample_rate had no effect: the recording itself tells its rate" in asked(members, "fun-asr-flash").notes
+        return
+    with pytest.raises(InvalidParameterError, match="sample rate in Hz"):
+        asked(members, "fun-asr-flash")
+
+
+def test_result_format_is_named_only_where_another_form_was_asked_for():
+    assert asked({"result_format": "message"}, "qwen3-asr-flash").notes == []
+    assert asked({"result_format": "text"}, "qwen3-asr-flash").notes == [
+        "result_format had no effect: answers are messages"
+    ]
+
+
+def test_instant_hotwords_become_hotwords():
+    result = asked({"vocabulary": {"etcd": 4, "控制面": 50}}, "qwen-audio-3.1-asr-flash")
+    assert result.options.hotwords == (Hotword("etcd", 4), Hotword("控制面", 50))
+
+
+def test_form_of_a_stream_is_no_option():
+    assert asked({"incremental_output": True}, "qwen3-asr-flash") == Asked(
+        Options(model="qwen3-asr-flash"), incremental=True
+    )
+
+
+# --- hotword lists --------------------------------------------------------------------------------------------------
+
+
+class Lists:
+    """Stands in for the book of hotword lists."""
+
+    def resolve(self, owner: str, list_id: str, model: Any, languages: Any) -> tuple[tuple[Hotword, ...], str]:
+        assert (owner, model.name, languages) == ("ann", "qwen-audio-3.1-asr-flash", ("en",))
+        if list_id != "good":
+            raise NotFoundError
+        return (Hotword("etcd", 2), Hotword("CoreDNS", 3)), "one word is of another language"
+
+
+def pinned(list_id: str) -> Asked:
+    members = {"vocabulary_id": list_id, "vocabulary": {"etcd": 5}, "language_hints": ["en"]}
+    book: Any = Lists()
+    return pin_hotwords(asked(members, "qwen-audio-3.1-asr-flash"), "ann", book)
+
+
+def test_words_of_a_list_come_after_those_of_the_request_which_win():
+    result = pinned("good")
+    assert set(result.options.hotwords) == {Hotword("etcd", 5), Hotword("CoreDNS", 3)}
+    assert result.notes[-1] == "one word is of another language"
+    assert result.lists == ()
+
+
+def test_list_that_does_not_exist_is_an_error_and_an_empty_id_is_none():
+    with pytest.raises(NotFoundError):
+        pinned("gone")
+    assert asked({"vocabulary_id": ""}).lists == ()
+    assert pinned("").options.hotwords == (Hotword("etcd", 5),)
+
+
+def test_ids_of_both_generations_are_kept_for_later():
+    assert asked({"vocabulary_id": "vocab-x-1"}).lists == ("vocab-x-1",)
+    resources = [{"resource_id": "a", "resource_type": "asr_phrase"}, {"resource_id": "b"}]
+    assert asked({"resources": resources}, "paraformer-v1").lists == ("a", "b")

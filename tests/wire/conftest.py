@@ -46,23 +46,57 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_server(running)
 
 
-@pytest.fixture(scope="session")
-def sdk_1() -> Path:
-    """A folder with the newest release of the official client's first major, kept from one run to the next."""
-    folder = Path(platformdirs.user_cache_dir("dashscribe-tests", appauthor=False)) / "dashscope-1"
+def kept(name: str, install: Callable[[Path], list[str]]) -> Path:
+    """A folder into which a client was installed, kept from one run to the next."""
+    folder = Path(platformdirs.user_cache_dir("dashscribe-tests", appauthor=False)) / name
     if folder.is_dir():
         return folder
-    uv = shutil.which("uv")
-    install = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
     draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-    done = subprocess.run([*install, "--quiet", "--target", draft, "dashscope<2"], capture_output=True, text=True)
+    draft.mkdir(parents=True)
+    done = subprocess.run(install(draft), capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"the first major of the official client cannot be installed: {done.stderr.strip()[-300:]}")
+        shutil.rmtree(draft)
+        pytest.skip(f"{name} cannot be installed: {done.stderr.strip()[-300:]}")
     try:
         draft.rename(folder)
     except OSError:
         shutil.rmtree(draft)  # another test process was faster
     return folder
+
+
+def kept_python(name: str, *packages: str) -> Path:
+    """A folder for PYTHONPATH with these packages."""
+    uv = shutil.which("uv")
+    pip = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
+    return kept(name, lambda folder: [*pip, "--quiet", "--target", str(folder), *packages])
+
+
+@pytest.fixture(scope="session")
+def sdk_1() -> Path:
+    """The newest release of the official client's first major."""
+    return kept_python("dashscope-1", "dashscope<2")
+
+
+@pytest.fixture(scope="session")
+def sdk_oldest() -> Path:
+    """The first release of the official client that makes every synchronous call, local recordings included."""
+    return kept_python("dashscope-1.13.0", "dashscope==1.13.0")
+
+
+@pytest.fixture(scope="session")
+def openai_1_52() -> Path:
+    """The oldest release of OpenAI's client that the service's guides allow, with what it was made for."""
+    return kept_python("openai-1.52.0", "openai==1.52.0", "httpx<0.28")
+
+
+@pytest.fixture(scope="session", params=["4.68.0", "latest"])
+def openai_node(request: pytest.FixtureRequest) -> Path:
+    """OpenAI's client for Node: the oldest release that the service's guides allow, and the newest."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm are not installed (Debian: apt-get install nodejs npm)")
+    quiet = [npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix"]
+    return kept(f"openai-node-{request.param}", lambda folder: [*quiet, str(folder), f"openai@{request.param}"])
 
 
 @pytest.fixture(scope="session")

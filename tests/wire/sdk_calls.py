@@ -10,7 +10,7 @@ import time
 from unittest import mock
 
 import dashscope
-from dashscope.audio.asr import Transcription
+from dashscope.audio.asr import AsrPhraseManager, Transcription
 from dashscope.audio.qwen_asr import QwenTranscription
 from dashscope.client.base_api import BaseAsyncAioApi
 from dashscope.version import __version__
@@ -48,7 +48,9 @@ def several_files():
     keep("wait by id", Transcription.wait(task=task.output.task_id))
     keep("cancel ended", Transcription.cancel(task=task.output.task_id))
     keep("all failed", Transcription.call(model="fun-asr", file_urls=[gone]))
-    keep("phrases", Transcription.call(model="paraformer-v1", file_urls=[good], phrase_id="paraformer-v1-ft-1"))
+    phrase_id = AsrPhraseManager.create_phrases(model="paraformer-v1", phrases={"Kestrel": 3}).output.finetuned_output
+    keep("phrases", Transcription.call(model="paraformer-v1", file_urls=[good], phrase_id=phrase_id))
+    AsrPhraseManager.delete_phrases(phrase_id=phrase_id)
     keep("list", Transcription.list(page_no=1, page_size=3, model_name="paraformer-v2"))
 
 

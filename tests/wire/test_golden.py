@@ -94,7 +94,8 @@ def test_exchange(path: Path, server: Server, origin: Origin):
             if "text" in expected:
                 match(expected["text"], response.text, names, "text")
             else:
-                assert_no_null(response.json())
+                if not request["path"].startswith("/compatible-mode/"):  # OpenAI's shapes have nulls
+                    assert_no_null(response.json())
                 match(expected["body"], response.json(), names, "$")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sqlalchemy import update
 from wire_servers import Desk, checked, open_desk
 
 from dashscribe.db import tables, writing
-from dashscribe.wire.results import signature
+from dashscribe.wire.results import pseudonym, signature
 
 RESULT = json.dumps({"file_url": "https://a.example/海.wav", "transcripts": []}, ensure_ascii=False).encode()
 
@@ -152,12 +153,25 @@ def test_urls_survive_a_restart(tmp_path: Path):
         assert fetch(second, url).content == RESULT
 
 
-def test_owner_of_any_name_gets_a_working_url(desk: Desk):
+def test_owner_of_any_name_gets_a_working_url_that_does_not_tell_it(desk: Desk):
     owner = "Zoë & co/海?#"
     _, key = desk.parts.keys.create(owner, "k")
     desk.http.headers["Authorization"] = f"Bearer {key}"
     url = finish(desk)
     assert fetch(desk, url).content == RESULT
+    assert re.fullmatch(r"[0-9a-f]{16}", parse_qs(urlsplit(url).query)["OSSAccessKeyId"][0])
+
+
+def test_urls_of_one_owner_name_the_same_access_key_and_those_of_two_do_not():
+    assert pseudonym("secret", "default") == pseudonym("secret", "default")
+    assert len({pseudonym("secret", "default"), pseudonym("secret", "other"), pseudonym("another", "default")}) == 3
+
+
+def test_result_of_a_task_that_no_longer_answers_is_gone_whatever_the_url_says(desk: Desk):
+    url = finish(desk)
+    with writing(desk.engine) as connection:
+        connection.execute(update(tables.tasks).values(removed=True))
+    assert_xml(fetch(desk, url), 404, "NoSuchKey")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,11 @@ from fastapi import Request
 from starlette.types import Message
 from wire_servers import ASYNC, SUBMIT, Desk, assert_refused, checked
 
+from dashscribe.catalog import find_model
 from dashscribe.errors import TooLargeError
-from dashscribe.wire.body import MAX_BODY_BYTES, receive
+from dashscribe.hotwords import Kind
+from dashscribe.types import Hotword
+from dashscribe.wire.body import MAX_BODY_BYTES, MAX_RECORDING_BODY_BYTES, receive
 from dashscribe.wire.submission import MAX_URL_CHARS
 
 URL = "https://media.example.net/a.wav"
@@ -133,7 +136,7 @@ def test_body_that_is_unusable_as_a_whole(desk: Desk, body: bytes):
 
 
 def test_body_beyond_the_limit_is_refused(desk: Desk):
-    response = desk.http.post(SUBMIT, content=b" " * (MAX_BODY_BYTES + 1), headers=ASYNC)
+    response = desk.http.post(SUBMIT, content=b" " * (MAX_RECORDING_BODY_BYTES + 1), headers=ASYNC)
     assert_refused(response, 400, "BadRequest.TooLarge", "Payload Too Large.")
 
 
@@ -316,9 +319,10 @@ def test_members_in_the_wrong_place_are_named(desk: Desk):
 
 
 def test_phrase_lists_lie_beside_input(desk: Desk):
-    resources = [{"resource_id": "paraformer-v1-ft-202606011200-ab12", "resource_type": "asr_phrase"}]
+    made = desk.parts.hotwords.create("default", Kind.PHRASES, find_model("paraformer-v1"), [Hotword("Kestrel", 3)])
+    resources = [{"resource_id": made.id, "resource_type": "asr_phrase"}]
     body = checked(desk.submit(model="paraformer-v1", parameters={}, resources=resources))
-    assert body["dashscribe"]["notes"] == ["resources had no effect: this server keeps no phrase lists"]
+    assert body["dashscribe"]["notes"] == ["resources had no effect: no installed engine listens for hotwords"]
 
 
 def test_repeated_idempotency_key_gives_the_same_task(desk: Desk):

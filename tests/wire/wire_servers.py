@@ -21,10 +21,14 @@ from sqlalchemy import Engine
 
 from dashscribe.config import Settings
 from dashscribe.db import open_database
+from dashscribe.hosts import Hosts
+from dashscribe.hotwords import HotwordBook
 from dashscribe.keys import Keys
 from dashscribe.store import Store
 from dashscribe.tasks import TaskBook
+from dashscribe.uploads import UploadBook
 from dashscribe.wire.app import Parts, create_app
+from dashscribe.wire.limits import RateLimits
 
 KEY = "sk-wire-tests"
 SUBMIT = "/api/v1/services/audio/asr/transcription"
@@ -88,16 +92,24 @@ class Desk:
 
 
 @contextmanager
-def open_desk(home: Path) -> Iterator[Desk]:
-    settings = Settings(home=home, api_key=KEY, engine="standin")
+def open_desk(home: Path, **changes: Any) -> Iterator[Desk]:
+    """The application in this process; ``changes`` are settings."""
+    settings = Settings(home=home, api_key=KEY, engine="standin", **changes)
     engine = open_database(settings.resolved_database_url)
+    store = Store(settings.resolved_store_url)
+    hosts = Hosts(settings, slots=1, express_slots=1)
     ready: dict[str, str] = {}
     woken: list[None] = []
     parts = Parts(
         settings=settings,
+        database=engine,
         tasks=TaskBook(engine),
         keys=Keys(engine, settings),
-        store=Store(settings.resolved_store_url),
+        store=store,
+        uploads=UploadBook(engine, store, settings),
+        hotwords=HotwordBook(engine),
+        hosts=hosts,
+        limits=RateLimits(settings),
         secret="a secret of these tests",
         wake=lambda: woken.append(None),
         ready=lambda: ready,
@@ -105,6 +117,7 @@ def open_desk(home: Path) -> Iterator[Desk]:
     app = create_app(parts)
     with TestClient(app, headers={"Authorization": f"Bearer {KEY}"}) as http:
         yield Desk(http, app, parts, engine, ready, woken)
+    hosts.close()
     engine.dispose()
 
 

@@ -23,9 +23,12 @@ COMMANDS = {
     "transcribe": "Transcribe files, folders, URLs or standard input.",
     "probe": "Say what files or URLs are and which models take them.",
     "serve": "Run the HTTP service.",
+    "asr": "Transcribe one recording by a server, with the flags of the cloud's helper script.",
     "tasks": "Hand in, list, follow and cancel the tasks of a server.",
     "models": "List model names and what can recognize for them.",
+    "hotwords": "Keep hotword lists on a server.",
     "keys": "Create, list and revoke API keys.",
+    "conformance": "Replay the documented call forms against any server and compare its answers.",
     "config": "Show every setting with its value and origin.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,15 +25,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def create(
     owner: Annotated[str, typer.Option(help="Whose tasks the key sees; keys of one owner see the same.")] = "default",
     name: Annotated[str, typer.Option(help="A name for your own orientation.")] = "",
+    quota_seconds: Annotated[
+        str,
+        typer.Option(help="Seconds of sound that the key may have worked on each month (UTC).", metavar="N[/month]"),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it; this is the only time that it is shown.
 
-    Example: export DASHSCOPE_API_KEY=$(dashscribe keys create --name laptop)
+    Example: export DASHSCOPE_API_KEY=$(dashscribe keys create --name laptop --quota-seconds 36000/month)
     """
-    key_id, secret = _keys().create(owner, name)
+    quota_s = _quota(quota_seconds)
+    key_id, secret = _keys().create(owner, name, quota_s)
     if as_json:
-        print_json({"id": key_id, "owner": owner, "name": name, "secret": secret})
+        print_json({"id": key_id, "owner": owner, "name": name, "quota_seconds": quota_s, "secret": secret})
         return
     typer.echo(secret)
     typer.echo(f"key {key_id} of owner {owner}; it is not shown again", err=True)
@@ -40,7 +46,7 @@ def create(
 
 @app.command()
 def ls(as_json: AsJson = False) -> None:
-    """List the keys, revoked ones included, without their secrets.
+    """List the keys, revoked ones included, without their secrets, and the seconds they used this month (UTC).
 
     Example: dashscribe keys ls --json
     """
@@ -57,17 +63,20 @@ def ls(as_json: AsJson = False) -> None:
                     "hint": key.hint,
                     "created_at": key.created_at.isoformat(),
                     "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+                    "quota_seconds": key.quota_s,
+                    "used_seconds": _seconds(key.used_ms),
                 }
                 for key in keys
             ]
         )
         return
-    table = Table("ID", "OWNER", "NAME", "KEY", "CREATED", "STATE", box=None, pad_edge=False)
+    table = Table("ID", "OWNER", "NAME", "KEY", "CREATED", "STATE", "USED", "QUOTA", box=None, pad_edge=False)
     for key in keys:
         state = f"revoked {key.revoked_at.astimezone():%Y-%m-%d}" if key.revoked_at else "works"
-        table.add_row(
-            key.id, key.owner, key.name, f"…{key.hint}", f"{key.created_at.astimezone():%Y-%m-%d %H:%M}", state
-        )
+        created = f"{key.created_at.astimezone():%Y-%m-%d %H:%M}"
+        quota = f"{key.quota_s} s/month" if key.quota_s is not None else "none"
+        used = f"{_seconds(key.used_ms)} s"
+        table.add_row(key.id, key.owner, key.name, f"…{key.hint}", created, state, used, quota)
     console().print(table)
 
 
@@ -91,6 +100,21 @@ def revoke(
             typer.echo(f"no working key has the id {key_id!r}; `dashscribe keys ls` lists them", err=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _quota(text: str) -> int | None:
+    """``N`` or ``N/month`` in seconds; None where nothing is given."""
+    if not text:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,9})(/month)?", text)
+    if not found:
+        raise typer.BadParameter(f"{text!r} is not N or N/month with N from 1", param_hint="--quota-seconds")
+    return int(found[1])
+
+
+def _seconds(duration_ms: int) -> int:
+    """Whole seconds, begun ones included."""
+    return -(-duration_ms // 1000)
 
 
 def _keys() -> Keys:

@@ -7,6 +7,7 @@ anything else happens; the first signal ends the server within seconds, the seco
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import signal
@@ -63,18 +64,22 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.db import open_database, secret
     from dashscribe.fetch.address import Guard
     from dashscribe.hosts import Hosts
+    from dashscribe.hotwords import HotwordBook
     from dashscribe.keys import Keys
     from dashscribe.readiness import Readiness
     from dashscribe.steps import open_worker
     from dashscribe.store import Store
     from dashscribe.tasks import TaskBook
+    from dashscribe.uploads import UploadBook
     from dashscribe.wire.app import create_app
+    from dashscribe.wire.limits import RateLimits
     from dashscribe.wire.parts import Parts
 
     Guard(settings.fetch_allow)  # an unusable setting is to be told now, not with the first task
     summary = _engine_line(settings)
     database = open_database(settings.resolved_database_url)
     store, keys = Store(settings.resolved_store_url), Keys(database, settings)
+    uploads = UploadBook(database, store, settings)
     with ExitStack() as stack:
         hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1))
         slots = open_worker(database, store, hosts, settings) if with_worker else None
@@ -83,15 +88,23 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
             stack.callback(slots.stop)
         parts = Parts(
             settings=settings,
+            database=database,
             tasks=TaskBook(database),
             keys=keys,
             store=store,
+            uploads=uploads,
+            hotwords=HotwordBook(database),
+            hosts=hosts,
+            limits=RateLimits(settings),
             secret=secret(database, "result-urls"),
             wake=slots.wake if slots else lambda: None,  # a worker elsewhere finds new tasks by itself
             ready=Readiness(database, store, hosts, settings),
         )
         server = _server(create_app(parts))
         typer.echo(_greeting(settings, keys, listener, summary, with_worker=with_worker))
+        # Nothing of what was imported is garbage, and to look through it stops every thread for some 60 ms.
+        gc.collect()
+        gc.freeze()
         server.run(sockets=[listener])
         logger.info("stopping; unfinished tasks go on with the next start")
 
@@ -130,6 +143,8 @@ def _server(app: FastAPI) -> Server:
     server = OurSignals(
         uvicorn.Config(
             app,
+            # h11 bounds the head of a request; httptools would keep all of an endless one in memory, and with uvloop
+            # saves no more than a tenth of a submission's processor time.
             http="h11",
             ws="none",
             loop="asyncio",

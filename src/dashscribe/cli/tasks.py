@@ -13,6 +13,11 @@ import typer
 from dashscribe.cli.output import console, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
     from dashscribe.client import Client, TaskAnswer
 
 app = typer.Typer(
@@ -34,8 +39,13 @@ TaskId = Annotated[str, typer.Argument(help="The id that submitting gave.", meta
 
 @app.command()
 def submit(
-    urls: Annotated[
-        list[str], typer.Argument(help="Audio or video at http or https.", metavar="URL...", show_default=False)
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Audio or video: local files, which are uploaded first, or http, https and oss URLs.",
+            metavar="FILE|URL...",
+            show_default=False,
+        ),
     ],
     model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
     parameter: Annotated[
@@ -47,12 +57,17 @@ def submit(
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Hand in URLs as a new task and print its id.
+    """Hand in files and URLs as a new task and print its id. No web server is needed for local files.
 
-    Example: dashscribe tasks submit https://example.com/a.mp3 -p language_hints='["en"]' --wait
+    Files are kept on the server for 48 hours; an upload that breaks off goes on where it was.
+
+    Example: dashscribe tasks submit meeting.m4a https://example.com/a.mp3 -p language_hints='["en"]' --wait
     """
     parameters = dict(map(_parameter, parameter or ()))
+    local = _local_files(sources)
     with _client(base_url, api_key) as client:
+        uploaded = _upload(client, model, local)
+        urls = [uploaded.get(source, source) for source in sources]
         task = client.submit(model, urls, parameters)
         if wait_for_it:
             _follow(client, task.id, float("inf"), as_json=as_json)
@@ -153,6 +168,41 @@ def _client(base_url: str | None, api_key: str | None) -> Client:
     from dashscribe.client import Client
 
     return Client(base_url, api_key)
+
+
+def _local_files(sources: Sequence[str]) -> dict[str, Path]:
+    """The sources that are no URLs, each once; what is no file is wrong usage, told before anything is sent."""
+    from pathlib import Path
+
+    local = {source: Path(source) for source in sources if "://" not in source}
+    for source, path in local.items():
+        if not path.is_file():
+            raise typer.BadParameter(f"{source!r} is neither a file nor a URL", param_hint="FILE|URL...")
+    return local
+
+
+def _upload(client: Client, model: str, files: Mapping[str, Path]) -> dict[str, str]:
+    """Upload files with a progress bar each on stderr: their URLs by name."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    urls: dict[str, str] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        for name, path in files.items():
+            bar = progress.add_task(f"uploading {path.name}", total=None)
+
+            def show(sent: int, total: int, bar: TaskID = bar) -> None:
+                progress.update(bar, completed=sent, total=total)
+
+            urls[name] = client.upload(path, model, show)
+    return urls
 
 
 def _parameter(text: str) -> tuple[str, Any]:

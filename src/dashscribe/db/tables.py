@@ -114,7 +114,18 @@ keys = Table(
     Column("hint", Text, nullable=False),  # its last characters, so that a person can tell keys apart
     Column("created_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger),
+    Column("quota_ms", BigInteger),  # sound per calendar month (UTC), NULL for no limit
     sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("digest", Text, primary_key=True),  # SHA-256 of the temporary key
+    Column("key_id", Text, nullable=False),  # of the key that asked for it
+    Column("owner", Text, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("ix_tokens_expires", "expires_ms"),
 )
 
 owners = Table(
@@ -155,6 +166,7 @@ tasks = Table(
     Column("ended_ms", BigInteger),
     _text("code"),
     _text("message"),
+    _flag("no_oss"),  # oss:// sources are refused: the call did not ask for them to be resolved
     _flag("stripped"),  # source and transcript are gone, the result still answers
     _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
     Index("ix_tasks_owner", "owner", "submitted_ms"),
@@ -239,7 +251,41 @@ usage = Table(
     metadata,
     Column("day", Text, primary_key=True),  # UTC, YYYY-MM-DD
     Column("owner", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
     Column("model", Text, primary_key=True),
     _number("files"),
     _amount("duration_ms"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("key", Text, primary_key=True),  # what follows oss://
+    Column("owner", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("name", Text, nullable=False),  # as the client called the file
+    Column("length", BigInteger),  # what a resumable upload announced, NULL while it is not known
+    _amount("received"),
+    _flag("complete"),
+    _text("sha256"),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger, nullable=False),  # when a submit last named it: expiry keeps away for a while
+    _flag("removed"),  # past its time: nobody sees it any more, its blob is being deleted
+    Index("ix_uploads_owner", "owner", "created_ms"),
+    Index("ix_uploads_created", "created_ms"),
+)
+
+hotword_lists = Table(
+    "hotword_lists",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # vocabulary (second generation) or phrases (first)
+    Column("target_model", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    _text("job_id"),  # of the call that wrote a phrase list last
+    Column("words", Text, nullable=False),  # JSON array of types.Hotword
+    Column("created_ms", BigInteger, nullable=False),
+    Column("modified_ms", BigInteger, nullable=False),
+    Index("ix_hotword_lists_owner", "owner", "kind", "created_ms"),
 )

@@ -1,4 +1,4 @@
-"""Streams one media file as int16 at 16 kHz, a track per requested channel, and packs samples into FLAC and back.
+"""Streams one media file as int16 at 16 kHz, a track per channel or all in one, and packs samples into FLAC and back.
 
 Leaves opening to ``probe``, the file's clock to ``clock``, arithmetic on samples to ``resample``. Sound that cannot be
 decoded becomes silence of the same length and is named in ``lost``, so that times hold whatever is broken.
@@ -21,7 +21,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from dashscribe.decode.clock import clock_for
-from dashscribe.decode.resample import Resampler, pick_channels
+from dashscribe.decode.resample import Resampler, mix_channels, pick_channels
 from dashscribe.decode.source import RATES_HZ, open_source
 from dashscribe.errors import DecodeError, NoAudioError, NoSuchChannelError
 from dashscribe.types import MAX_CHANNELS, RATE_HZ, SAMPLES_PER_MS, Media, Span, total_ms
@@ -59,16 +59,20 @@ def probe(path: Path, url: str) -> Media:
 class Decoder:
     """Iterate once: yields blocks of shape (len(channels), n), int16, 16 kHz, contiguous from ``begin_ms``.
 
-    ``channels`` are the requested ones that exist. ``media.duration_ms`` is the container's claim until the end, then
+    ``channels`` are the requested ones that exist; with ``mix`` all of the file's are averaged into one, numbered 0,
+    and the requested ones do not matter. ``media.duration_ms`` is the container's claim until the end, then
     the length that was decoded; ``end_ms``, ``lost`` and ``notes`` are complete after the last block. Raises
     DecodeError and NoAudioError when opened or while iterating, NoSuchChannelError when opened.
     """
 
-    def __init__(self, path: Path, *, url: str, channels: Sequence[int], stretch: Span | None) -> None:
+    def __init__(
+        self, path: Path, *, url: str, channels: Sequence[int], mix: bool = False, stretch: Span | None
+    ) -> None:
         self._source = open_source(path, url)
         self.media = self._source.media
         self.notes = list(self._source.notes)
-        self.channels = self._present(tuple(dict.fromkeys(channels)))
+        self._mix = mix
+        self.channels = (0,) if mix else self._present(tuple(dict.fromkeys(channels)))
         self.begin_ms = stretch.begin_ms if stretch else 0
         self.end_ms = self.begin_ms
         self.lost: list[Span] = []
@@ -160,7 +164,8 @@ class Decoder:
                 if frame.layout.nb_channels <= max(self.channels):
                     self._lose(length_s)
                     self._channel_absent = True
-                yield frame.sample_rate, pick_channels(frame, self.channels)
+                samples = mix_channels(frame) if self._mix else pick_channels(frame, self.channels)
+                yield frame.sample_rate, samples
                 self._clock.seconds += length_s
         if self._sounds:
             yield from self._fill(self._clock.missing_at_end(), rate_hz)

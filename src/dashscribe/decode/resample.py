@@ -1,4 +1,4 @@
-"""Frames of any format and rate become int16 at 16 kHz: channels picked by index, never mixed.
+"""Frames of any format and rate become int16 at 16 kHz: channels picked by index, mixed only on request.
 
 The resampler is soxr at its best quality: at 8.5 kHz it damps by 94 dB where FFmpeg's own leaves -26 dB of alias, and
 as it computes in double precision, a run that starts in the middle gives the very samples of the whole. Rounding is
@@ -51,10 +51,25 @@ def pick_channels(frame: AudioFrame, channels: tuple[int, ...]) -> NDArray[np.fl
     return picked if one == 1 else picked / np.float32(one)
 
 
+def mix_channels(frame: AudioFrame) -> NDArray[np.float32]:
+    """The mean of all channels that this frame has, shape (n, 1), full scale 1.0.
+
+    A mean of samples within full scale stays within it. It is taken in double precision, where it is exact for equal
+    samples: a mono file, or one track in many channels, comes out as that track.
+    """
+    channels = pick_channels(frame, tuple(range(frame.layout.nb_channels)))
+    return _sound(channels).mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+
+
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Round half to even and clip. Shape (n, channels) becomes (channels, n)."""
     scaled = np.rint(samples.T * np.float32(2**15))
     return np.ascontiguousarray(np.clip(scaled, -(2**15), 2**15 - 1).astype(np.int16))
+
+
+def _sound(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without garbage: one NaN or infinity would spread to every channel of a mean, and through a filter for good."""
+    return np.clip(np.nan_to_num(samples), -LOUDEST, LOUDEST)
 
 
 class Resampler:
@@ -117,8 +132,7 @@ class Resampler:
 
     def _compute(self, samples: NDArray[np.float32], *, last: bool) -> list[NDArray[np.int16]]:
         self._run_samples += len(samples)
-        # One NaN or infinity would spread through the filter over all that follows.
-        samples = np.clip(np.nan_to_num(samples), -LOUDEST, LOUDEST)
+        samples = _sound(samples)
         if self._stream is not None:
             samples = self._stream.resample_chunk(samples, last=last)
         self.position += len(samples)

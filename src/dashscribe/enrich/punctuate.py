@@ -21,10 +21,10 @@ MARKS = frozenset(",;:?!…。，、；：？！")
 
 
 def punctuate(sentences: Iterable[Sentence], options: Options) -> Iterator[Sentence]:
-    """Regroup the bare sentences of one channel, in order of time; each is yielded once the next one has begun.
+    """Regroup the bare sentences of one passage, in order of time; each is yielded once the next one has begun.
 
-    A sentence goes on over the border between two pieces of sound. Left alone are sentences that carry a mark, that
-    have no words, and that are in a script without spaces or capitals.
+    A sentence goes on over the border between two pieces of sound that touch. Left alone are sentences that carry a
+    mark, that have no words, and that are in a script without spaces or capitals.
     """
     del options
     words: list[Word] = []

@@ -65,6 +65,8 @@ def fetch(
     settings: Settings,
     on_bytes: OnBytes | None = None,
     trust_host: bool = False,
+    max_bytes: int | None = None,
+    timeout_s: float | None = None,
     resolver: Resolver = resolve,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Fetched:
@@ -72,14 +74,17 @@ def fetch(
 
     ``on_bytes(received, total or None)`` is called with every piece and about once a second while none comes; what it
     raises ends the fetch. ``trust_host`` exempts the URL's own host from the guard, for a URL that a person at this
-    machine typed; where it redirects to is still checked. Raises SourceError's children, naming host and remedy.
+    machine typed; where it redirects to is still checked. ``max_bytes`` and ``timeout_s`` narrow the settings' limits.
+    Raises SourceError's children, naming host and remedy.
     """
     target = source_url(url)
     guard = Guard(settings.fetch_allow, resolver, trusted=host_of(target) if trust_host else "")
+    most_bytes = min(settings.max_file_bytes, max_bytes or settings.max_file_bytes)
+    limit_s = min(settings.fetch_timeout_s, timeout_s or settings.fetch_timeout_s)
     descriptor, name = tempfile.mkstemp(dir=directory, prefix="source-")
     try:
-        with os.fdopen(descriptor, "wb") as file, Session(guard, settings.fetch_timeout_s, sleep) as session:
-            download = _Download(session, target, file, settings.max_file_bytes, on_bytes)
+        with os.fdopen(descriptor, "wb") as file, Session(guard, limit_s, sleep) as session:
+            download = _Download(session, target, file, most_bytes, on_bytes)
             answer = with_retries(download.attempt, session.pause, stop=download.is_hopeless)
             return Fetched(
                 path=Path(name),
@@ -217,7 +222,8 @@ class _Download:
 
     def _too_large(self, what: str) -> FileTooLargeError:
         return FileTooLargeError(
-            f"{host_of(self._url)} {what}; the limit is {self._limit_bytes} bytes (DASHSCRIBE_MAX_FILE_BYTES)"
+            f"{host_of(self._url)} {what}; the limit is {self._limit_bytes} bytes "
+            "(DASHSCRIBE_MAX_FILE_BYTES; less for most synchronous models)"
         )
 
 

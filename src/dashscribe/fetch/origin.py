@@ -7,13 +7,16 @@ setting can lead around it. What becomes of the body is ``fetch.py``'s matter.
 from __future__ import annotations
 
 import base64
+import os
 import re
+import ssl
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -25,6 +28,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from dashscribe.errors import (
     DownloadFailedError,
+    DownloadTimeoutError,
     SourceError,
     SourceForbiddenError,
     SourceNotFoundError,
@@ -61,6 +65,16 @@ def source_url(url: str) -> httpx.URL:
 def host_of(url: httpx.URL) -> str:
     """The host as it is asked for; ``url.host`` would fail for names that are no proper IDN and yet exist."""
     return url.raw_host.decode("ascii")
+
+
+@lru_cache(maxsize=1)
+def _trust(file: str, folder: str) -> ssl.SSLContext:
+    """The authorities that are trusted, read once, since that takes 20 ms.
+
+    httpx's context honors SSL_CERT_FILE and SSL_CERT_DIR, so that a site's own authority can be trusted.
+    """
+    del file, folder  # read by httpx itself; here they tell when to read again
+    return httpx.create_ssl_context()
 
 
 class BrokenError(Exception):
@@ -152,8 +166,8 @@ class Session:
         self._sleep = sleep
         self.on_pulse: Callable[[], None] = lambda: None
         backend = GuardedBackend(guard, self.pulse)
-        # httpx's context honors SSL_CERT_FILE, so that a site's own authority can be trusted.
-        self._pool = httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), network_backend=backend)
+        trust = _trust(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+        self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=backend)
 
     def __enter__(self) -> Self:
         return self
@@ -164,10 +178,11 @@ class Session:
         self._pool.close()
 
     def pulse(self) -> None:
-        """Raise DownloadFailedError once the time for the whole fetch is over, or what the observer raises."""
+        """Raise DownloadTimeoutError once the time for the whole fetch is over, or what the observer raises."""
         if time.monotonic() > self._end_s:
-            raise DownloadFailedError(
-                f"the download took longer than {self._limit_s:g} s in all (DASHSCRIBE_FETCH_TIMEOUT_S)"
+            raise DownloadTimeoutError(
+                f"the download took longer than {self._limit_s:g} s in all "
+                "(DASHSCRIBE_FETCH_TIMEOUT_S; less for synchronous calls)"
             )
         self.on_pulse()
 
@@ -192,7 +207,8 @@ class Session:
                 url = self._next_hop(url, headers["location"])
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             reason = str(error) or type(error).__name__
-            raise BrokenError(DownloadFailedError(f"the connection to {host_of(url)} failed: {reason}")) from error
+            kind = DownloadTimeoutError if isinstance(error, httpcore.TimeoutException) else DownloadFailedError
+            raise BrokenError(kind(f"the connection to {host_of(url)} failed: {reason}")) from error
         raise DownloadFailedError(f"{host_of(url)}: more than {MAX_REDIRECTS} redirects")
 
     def _send(self, method: str, url: httpx.URL, extra: dict[str, str]) -> AbstractContextManager[httpcore.Response]:

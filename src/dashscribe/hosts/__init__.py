@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections import deque
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from dashscribe.engines import find_engine, is_installed
 from dashscribe.errors import EngineUnavailableError, HostError
-from dashscribe.hosts.parent import Host, Kind
+from dashscribe.hosts.parent import STOP_S, Host, Kind, check_stop
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
     Cut,
@@ -105,19 +106,28 @@ class Hosts:
         return reply.media
 
     def cut(
-        self, path: Path, *, url: str, options: Options, limits: Limits
+        self,
+        path: Path,
+        *,
+        url: str,
+        options: Options,
+        limits: Limits,
+        max_duration_ms: int | None = None,
+        stop: threading.Event | None = None,
     ) -> Generator[Media | Position | Window | CutEnd]:
         """Decode the file and find its speech: first a Media, then Windows and Positions as found, last a CutEnd.
 
         The child waits while the caller does not ask for more; closing the iterator early ends its work. Raises
-        SourceError for a source that cannot be read or is longer than the settings allow.
+        SourceError for a source that cannot be read or is longer than the settings, or ``max_duration_ms``, allow;
+        HostError soon after ``stop`` was set.
         """
-        request = Cut(
-            os.fsencode(path.absolute()), sendable(url), options, limits, self._settings.max_duration_s * 1000
-        )
+        most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
+        if max_duration_ms is not None and max_duration_ms < most_ms:
+            most_ms, remedy = max_duration_ms, "split it"
+        request = Cut(os.fsencode(path.absolute()), sendable(url), options, limits, most_ms, remedy)
         skipped_s = options.stretch.begin_ms / 1000 if options.stretch else 0.0
         limit_s = self._bounds.media_s + self._bounds.per_skipped_s * skipped_s
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s)) as replies:
+        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in replies:
                 match reply:
                     case MediaReply(media):
@@ -129,11 +139,21 @@ class Hosts:
                     case _:
                         raise _unexpected(reply)
 
-    def recognize(self, engine: str, window: Window, options: Options, *, express: bool = False) -> Generator[Outcome]:
-        """One outcome per span of the window, in order, each as it becomes ready; waits for a free slot first.
+    def recognize(
+        self,
+        engine: str,
+        window: Window,
+        options: Options,
+        *,
+        express: bool = False,
+        first: int = 0,
+        stop: threading.Event | None = None,
+    ) -> Generator[Outcome]:
+        """One outcome per span of the window, in order, each as it becomes ready; waits for a free slot before.
 
-        Raises EngineUnavailableError when the engine cannot be opened, InvariantError when the window's audio does not
-        fit its spans, HostDiedError and HostTimeoutError when the child does not survive it.
+        Spans before number ``first`` are left out. Raises EngineUnavailableError when the engine cannot be opened,
+        InvariantError when the window's audio does not fit its spans, HostDiedError and HostTimeoutError when the child
+        does not survive it, HostError soon after ``stop`` was set, even if it was still waiting.
         """
         info = find_engine(engine)
         if not is_installed(info):
@@ -142,10 +162,10 @@ class Hosts:
             )
         longest_s = max((span.duration_ms for span in window.spans), default=0) / 1000
         limit_s = self._bounds.speech_s + self._bounds.per_speech_s * longest_s
-        with self._permits.held(express=express) as nice:
+        with self._permits.held(express=express, stop=stop) as nice:
             kind = Kind(role="asr", engine=info.name, target=info.target, nice=nice)
-            request = Recognize(window, options)
-            with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s)) as replies:
+            request = Recognize(window, options, first)
+            with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
                 for reply in replies:
                     if not isinstance(reply, OutcomeReply):
                         raise _unexpected(reply)
@@ -164,38 +184,56 @@ class Hosts:
         with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s)) as replies:
             return next(replies, None)
 
-    def _load(self, host: Host) -> None:
+    def _load(self, host: Host, stop: threading.Event | None) -> None:
         """Make a new child ready: engine children open their engine."""
         if host.kind.role == "asr":
             settings = self._settings.model_dump_json(exclude={"api_key"}).encode()
-            for reply in host.call(Load(settings), self._bounds.load_s):
+            for reply in host.call(Load(settings), self._bounds.load_s, stop):
                 raise _unexpected(reply)
 
 
 class _Permits:
-    """The free slots, by the niceness of the children that work in them. Thread-safe."""
+    """The free slots, by the niceness of the children that work in them. Thread-safe.
+
+    Who came first is served first, among express calls and among the others: the first window of a source is heard
+    before its second.
+    """
 
     def __init__(self, batch: int, express: int) -> None:
         self._free = {BATCH_NICE: batch, EXPRESS_NICE: express}
+        self._waiting: dict[bool, deque[object]] = {False: deque(), True: deque()}  # by whether they are express
         self._changed = threading.Condition()
         self._closed = False
 
     @contextmanager
-    def held(self, *, express: bool) -> Generator[int]:
+    def held(self, *, express: bool, stop: threading.Event | None) -> Generator[int]:
         """Wait for a slot and hold it; yields its niceness. Express calls take an express slot if one is free."""
-        wanted = (EXPRESS_NICE, BATCH_NICE) if express else (BATCH_NICE,)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or any(self._free[nice] for nice in wanted))
-            if self._closed:
-                raise HostError("no slot is given any more because the program is closing")
-            nice = next(nice for nice in wanted if self._free[nice])
-            self._free[nice] -= 1
+            nice = self._take(express, stop)
         try:
             yield nice
         finally:
             with self._changed:
                 self._free[nice] += 1
                 self._changed.notify_all()
+
+    def _take(self, express: bool, stop: threading.Event | None) -> int:
+        wanted = (EXPRESS_NICE, BATCH_NICE) if express else (BATCH_NICE,)
+        ticket, waiting = object(), self._waiting[express]
+        waiting.append(ticket)
+        try:
+            while True:
+                check_stop(stop)
+                if self._closed:
+                    raise HostError("no slot is given any more because the program is closing")
+                free = [nice for nice in wanted if self._free[nice]]
+                if free and waiting[0] is ticket:
+                    self._free[free[0]] -= 1
+                    return free[0]
+                self._changed.wait(None if stop is None else STOP_S)
+        finally:
+            waiting.remove(ticket)
+            self._changed.notify_all()  # the next in the row may find another free slot
 
     def close(self) -> None:
         """Wake up all who wait, to an error."""

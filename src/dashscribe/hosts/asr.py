@@ -14,7 +14,7 @@ from dashscribe.decode import decode_flac
 from dashscribe.engines import Engine
 from dashscribe.errors import DashscribeError, EngineUnavailableError, HostError, InvariantError
 from dashscribe.hosts.protocol import Load, OutcomeReply, Recognize, Reply, Request
-from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Waveform, Window
+from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Waveform, Window, total_ms
 
 #: Longest reason of a failed span, in characters; it stands in the ledger of the result.
 MAX_REASON = 300
@@ -32,8 +32,8 @@ class EngineRole:
         match request:
             case Load(settings):
                 self._engine = self._open(Settings.model_validate_json(settings))
-            case Recognize(window, options) if self._engine is not None:
-                for outcome in recognize(self._engine, window, options):
+            case Recognize(window, options, first) if self._engine is not None:
+                for outcome in recognize(self._engine, window, options, first):
                     yield OutcomeReply(outcome)
             case _:
                 raise HostError(f"an engine child cannot answer {type(request).__name__} now")
@@ -51,16 +51,19 @@ class EngineRole:
             ) from error
 
 
-def recognize(engine: Engine, window: Window, options: Options) -> Iterator[Outcome]:
-    """One outcome per span, in order. Raises InvariantError when the audio is not as long as the spans together."""
+def recognize(engine: Engine, window: Window, options: Options, first: int = 0) -> Iterator[Outcome]:
+    """One outcome per span from number ``first`` on, in order.
+
+    Raises InvariantError when the audio is not as long as the spans together.
+    """
     samples = decode_flac(window.audio)
     if len(samples) != window.speech_ms * SAMPLES_PER_MS:
         raise InvariantError(
             f"window {window.index} of channel {window.channel} holds {len(samples)} samples, "
             f"its spans need {window.speech_ms * SAMPLES_PER_MS}"
         )
-    begin = 0
-    for span in window.spans:
+    begin = total_ms(window.spans[:first]) * SAMPLES_PER_MS
+    for span in window.spans[first:]:
         end = begin + span.duration_ms * SAMPLES_PER_MS
         yield _recognize_span(engine, Waveform(samples[begin:end], span.begin_ms), options)
         begin = end

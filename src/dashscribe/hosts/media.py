@@ -64,9 +64,13 @@ class _Lane:
 def _cut(request: Cut) -> Iterator[Reply]:
     options = request.options
     decoder = decode.Decoder(
-        Path(os.fsdecode(request.path)), url=request.url, channels=options.channels, stretch=options.stretch
+        Path(os.fsdecode(request.path)),
+        url=request.url,
+        channels=options.channels,
+        mix=options.mix,
+        stretch=options.stretch,
     )
-    _check_duration(decoder.media.duration_ms, request.max_duration_ms)
+    _check_duration(decoder.media.duration_ms, request)
     yield MediaReply(decoder.media)
     lanes = [
         _Lane(channel, request.limits, decoder.begin_ms, options.speech_noise_threshold) for channel in decoder.channels
@@ -76,7 +80,7 @@ def _cut(request: Cut) -> Iterator[Reply]:
     for block in decoder:
         samples += block.shape[1]
         position_ms = decoder.begin_ms + samples // SAMPLES_PER_MS
-        _check_duration(position_ms, request.max_duration_ms)
+        _check_duration(position_ms, request)
         for lane, channel_samples in zip(lanes, block, strict=True):
             for window in lane.feed(channel_samples):
                 yield WindowReply(window)
@@ -96,10 +100,10 @@ def _cut(request: Cut) -> Iterator[Reply]:
     )
 
 
-def _check_duration(duration_ms: int, most_ms: int) -> None:
+def _check_duration(duration_ms: int, request: Cut) -> None:
     """Refuse a source that claims, or turns out, to be longer than the limit."""
-    if duration_ms > most_ms:
+    if duration_ms > request.max_duration_ms:
         raise DurationTooLongError(
-            f"The source is longer than the limit of {most_ms / 1000:g} s: {duration_ms / 1000:.1f} s or more; "
-            "split it, or raise DASHSCRIBE_MAX_DURATION_S."
+            f"The source is longer than the limit of {request.max_duration_ms / 1000:g} s: "
+            f"{duration_ms / 1000:.1f} s or more; {request.remedy}."
         )

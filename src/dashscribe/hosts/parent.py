@@ -42,6 +42,8 @@ QUOTE_CHARS = 400
 REAP_S = 5.0
 #: How long an abandoned call may take to send its End before the child is killed, in seconds.
 ABANDON_S = 0.1
+#: How often a call that can be stopped looks whether it was, in seconds.
+STOP_S = 0.1
 #: Signals that a terminal or a service manager sends to the whole group; children die with their parent instead.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -99,18 +101,19 @@ class Host:
             return 0
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def call(self, request: Request, limit_s: float) -> Generator[Reply]:
+    def call(self, request: Request, limit_s: float, stop: threading.Event | None = None) -> Generator[Reply]:
         """Send a request and yield its replies up to the End, which is swallowed.
 
         ``limit_s`` is the longest silence before the first reply and between any two; time that the caller spends is
         not counted. Raises the child's own error for a Failure, after which the child goes on; HostDiedError or
-        HostTimeoutError, after which it is gone. Closing the iterator early kills the child.
+        HostTimeoutError, after which it is gone. Closing the iterator early kills the child; so does another thread
+        that sets ``stop``, to a HostError here.
         """
         orderly = False
         try:
             with self._patience(limit_s):
                 self._requests.send_bytes(encode(request))
-            while not isinstance(reply := self._receive(limit_s), End):
+            while not isinstance(reply := self._receive(limit_s, stop), End):
                 if isinstance(reply, Failure):
                     orderly = True
                     raise error_from(reply)
@@ -135,10 +138,11 @@ class Host:
         for pipe in (self._requests, self._replies, self._life, self._stderr):
             pipe.close()
 
-    def _receive(self, limit_s: float) -> Reply:
+    def _receive(self, limit_s: float, stop: threading.Event | None = None) -> Reply:
         with self._patience(limit_s):
             while True:
-                ready = wait(self._watched)
+                check_stop(stop)
+                ready = wait(self._watched, None if stop is None else STOP_S)
                 if self._stderr in ready:
                     self._listen()
                 if self._replies in ready:
@@ -203,6 +207,12 @@ class Host:
         if self._expired:
             return HostTimeoutError(f"the {self.kind} gave no sign for {limit_s:g} s and was ended{said}")
         return HostDiedError(f"the {self.kind} {_fate(status)}{said}")
+
+
+def check_stop(stop: threading.Event | None) -> None:
+    """Raise HostError once ``stop`` is set."""
+    if stop is not None and stop.is_set():
+        raise HostError("the work was stopped because nobody waits for it any more")
 
 
 class _Spawner:

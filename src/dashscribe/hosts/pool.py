@@ -33,7 +33,14 @@ class Pool:
     ``age_s`` is ended when its caller gives it back, one that rests for ``idle_s`` by a thread that sleeps until then.
     """
 
-    def __init__(self, prepare: Callable[[Host], None], *, idle_s: float, age_s: float, memory_bytes: int) -> None:
+    def __init__(
+        self,
+        prepare: Callable[[Host, threading.Event | None], None],
+        *,
+        idle_s: float,
+        age_s: float,
+        memory_bytes: int,
+    ) -> None:
         self._prepare = prepare
         self._idle_s, self._age_s, self._memory_bytes = idle_s, age_s, memory_bytes
         self._changed = threading.Condition()
@@ -43,9 +50,9 @@ class Pool:
         self._closed = False
 
     @contextmanager
-    def borrowed(self, kind: Kind) -> Generator[Host]:
-        """A child of that kind, idle or new, for this caller alone."""
-        host = self._take(kind)
+    def borrowed(self, kind: Kind, stop: threading.Event | None = None) -> Generator[Host]:
+        """A child of that kind, idle or new, for this caller alone; ``stop`` is passed on to ``prepare``."""
+        host = self._take(kind, stop)
         try:
             yield host
         finally:
@@ -63,7 +70,7 @@ class Pool:
         for rest in resting:
             rest.host.end()
 
-    def _take(self, kind: Kind) -> Host:
+    def _take(self, kind: Kind, stop: threading.Event | None) -> Host:
         host = self._resting_of(kind)
         while host is not None and not host.alive:
             host.end()
@@ -75,7 +82,7 @@ class Pool:
             self._busy.add(host)
         try:
             self._refuse_when_closed()
-            self._prepare(host)
+            self._prepare(host, stop)
         except BaseException:
             with self._changed:
                 self._busy.discard(host)

@@ -39,20 +39,28 @@ class Probe(Struct, frozen=True, tag=True):
 
 
 class Cut(Struct, frozen=True, tag=True):
-    """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd."""
+    """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd.
+
+    ``remedy`` is what a message advises for a source that is longer than ``max_duration_ms``.
+    """
 
     path: bytes
     url: str
     options: Options
     limits: Limits
     max_duration_ms: int
+    remedy: str
 
 
 class Recognize(Struct, frozen=True, tag=True):
-    """To an engine child: answer with one OutcomeReply per span of the window, in order, each when it is ready."""
+    """To an engine child: answer with one OutcomeReply per span of the window, in order, each when it is ready.
+
+    The spans before number ``first`` were answered in an earlier call and are left out.
+    """
 
     window: Window
     options: Options
+    first: int = 0
 
 
 Request = Describe | Load | Probe | Cut | Recognize

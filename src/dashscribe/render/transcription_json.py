@@ -26,7 +26,7 @@ def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = 
     """
     result: dict[str, Any] = {"file_url": transcript.media.url, **_about(transcript.media, shape)}
     result["transcripts"] = [_track(track, shape, words, language) for track in transcript.tracks]
-    result["dashscribe"] = _extras(transcript)
+    result["dashscribe"] = extras(transcript)
     return json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 
 
@@ -105,7 +105,8 @@ def _tagged(sentence: Sentence) -> str:
     return f"{text} <|{emotion}|>" if emotion else text
 
 
-def _extras(transcript: Transcript) -> dict[str, Any]:
+def extras(transcript: Transcript) -> dict[str, Any]:
+    """What only we say, the member ``dashscribe`` of results and answers: engine, coverage, notes, warnings."""
     return {
         "engine": transcript.engine,
         "coverage": [_coverage(track) for track in transcript.tracks],

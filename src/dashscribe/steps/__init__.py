@@ -18,6 +18,7 @@ from dashscribe.queue.embedded import Steps, Worker
 from dashscribe.steps import booking, expire, finish, prepare, recognize
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
 from dashscribe.store import Store
+from dashscribe.uploads import UploadBook
 
 if TYPE_CHECKING:
     from dashscribe.hosts import Hosts
@@ -37,6 +38,7 @@ def open_worker(
     bench = Bench(
         engine=engine,
         store=store,
+        uploads=UploadBook(engine, store, settings),
         hosts=hosts,
         settings=settings,
         worker=worker,

@@ -17,6 +17,7 @@ from dashscribe.fetch import Fetched, OnBytes
 from dashscribe.queue.embedded import Worker
 from dashscribe.queue.slots import PutBack
 from dashscribe.store import Store
+from dashscribe.uploads import UploadBook
 
 if TYPE_CHECKING:
     from dashscribe.hosts import Hosts
@@ -38,6 +39,7 @@ class Bench:
 
     engine: Engine
     store: Store
+    uploads: UploadBook
     hosts: Hosts
     settings: Settings
     worker: Worker

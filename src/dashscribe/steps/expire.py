@@ -1,4 +1,4 @@
-"""Removes what is past its time: tasks with all their blobs, sources and transcripts, used Idempotency-Keys.
+"""Removes what is past its time: tasks with all their blobs, sources and transcripts, uploads, used Idempotency-Keys.
 
 Rows go first, by compare-and-set, then blobs, then the last trace of the row, so that a crash in between is made up for
 by the next round. A round is skipped when the clocks disagree: a clock that jumps must not delete anything.
@@ -69,6 +69,7 @@ def expire(bench: Bench, now: int) -> None:
         for key in keys:
             bench.store.delete(key)
         bench.pause()
+    bench.uploads.expire(now, bench.pause)
     with writing(bench.engine) as connection:
         table = tables.idempotency
         connection.execute(delete(table).where(table.c.created_ms <= now - KEY_LIVES_MS))

@@ -1,14 +1,15 @@
 """From a URL to windows: fetch the source once and for all, cut it, hand out windows as they are found.
 
-The source's copy in the store is what every later attempt reads. A cut that is interrupted begins anew, under the next
-generation, and finds what the one before it had made.
+The source's copy in the store is what every later attempt reads; of an upload it is another name of the same bytes. A
+cut that is interrupted begins anew, under the next generation, and finds what the one before it had made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +18,13 @@ from dashscribe import files, order, windows
 from dashscribe.catalog import find_model
 from dashscribe.db import now_ms
 from dashscribe.engines import find_engine
-from dashscribe.errors import RecognitionError
+from dashscribe.errors import FileTooLargeError, RecognitionError, UploadGoneError
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.queue.slots import PutBack, Stage
 from dashscribe.steps.bench import Bench
 from dashscribe.types import Window
+from dashscribe.uploads import SCHEME, Upload
 
 #: How often a cut that has to wait looks whether it may go on, in seconds.
 LOOK_S = 0.5
@@ -43,17 +45,41 @@ def fetch(bench: Bench, file: ClaimedFile) -> None:
 
 
 def _spool(bench: Bench, file: ClaimedFile) -> ClaimedFile:
-    """Download the source and put it into the store, under a key of this claim alone; the file that knows of it."""
+    """Put the source into the store, under a key of this claim alone; the file that knows of it."""
     key = f"{file.prefix}/source-{file.claim}"
-    watch = _Watch(bench)
-    with TemporaryDirectory(dir=bench.worker.scratch) as folder:
-        fetched = bench.fetch(file.url, Path(folder), settings=bench.settings, on_bytes=watch.see)
-        stored = bench.store.put(key, fetched.path)
+    with _source(bench, file) as path:
+        stored = bench.store.put(key, path)
     if not files.spooled(bench.engine, file, key, stored):
         raise PutBack  # somebody else has the file; what was put goes with the task
     for earlier in range(1, file.claim):  # what claims put that ended before they could say so
         bench.store.delete(f"{file.prefix}/source-{earlier}")
     return replace(file, source_key=key, source_bytes=stored.size_bytes)
+
+
+@contextmanager
+def _source(bench: Bench, file: ClaimedFile) -> Generator[Path]:
+    """The source on disk: the owner's upload as it was good when the task was submitted, or what a download brings."""
+    if file.url.startswith(SCHEME):
+        with bench.uploads.path(_upload(bench, file)) as path:
+            yield path
+        return
+    watch = _Watch(bench)
+    with TemporaryDirectory(dir=bench.worker.scratch) as folder:
+        yield bench.fetch(file.url, Path(folder), settings=bench.settings, on_bytes=watch.see).path
+
+
+def _upload(bench: Bench, file: ClaimedFile) -> Upload:
+    if file.no_oss:
+        raise UploadGoneError(
+            "oss:// sources need the header X-DashScope-OssResourceResolve: enable (DASHSCRIBE_STRICT_OSS is set)."
+        )
+    upload = bench.uploads.find(file.owner, file.url, at_ms=file.submitted_ms)
+    limit_bytes = bench.settings.max_file_bytes
+    if upload.size_bytes > limit_bytes:
+        raise FileTooLargeError(
+            f"the upload has {upload.size_bytes} bytes; the limit is {limit_bytes} bytes (DASHSCRIBE_MAX_FILE_BYTES)"
+        )
+    return upload
 
 
 def _check_copy(bench: Bench, file: ClaimedFile) -> None:

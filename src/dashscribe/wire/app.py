@@ -12,16 +12,31 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from dashscribe.errors import ConfigError
-from dashscribe.wire import async_tasks, envelope, results
+from dashscribe.wire import (
+    async_tasks,
+    audio,
+    docs_page,
+    envelope,
+    generation,
+    hotwords,
+    models,
+    openai,
+    phrases,
+    results,
+    tokens,
+    tus,
+    uploads,
+)
 from dashscribe.wire.parts import Parts, in_thread, parts_of
+from dashscribe.wire.turns import Turns
 
 health = APIRouter(tags=["health"])
 
 
 @health.get("/healthz", summary="Whether the process answers")
 async def healthz(request: Request) -> Response:
-    """Always 200 while the server runs."""
-    return envelope.answer(request, {"status": "ok"})
+    """Always 200 while the server runs. ``service`` tells clients whose extensions they may rely on."""
+    return envelope.answer(request, {"status": "ok", "service": "dashscribe"})
 
 
 @health.get("/readyz", summary="Whether work would succeed", responses={503: {"description": "The reasons, by name"}})
@@ -46,10 +61,26 @@ def create_app(parts: Parts) -> FastAPI:
         version=version("dashscribe"),
         description="Recorded-file speech recognition with the HTTP interface of Alibaba Cloud Model Studio.",
         redirect_slashes=False,  # clients post to both forms, and a redirected POST loses its body
+        docs_url=None,
         redoc_url=None,
     )
     app.state.parts = parts
+    app.state.turns = Turns(parts.settings)
     envelope.install(app)
-    for router in (async_tasks.router, results.router, health):
+    docs_page.install(app)
+    for router in (
+        async_tasks.router,
+        generation.router,
+        uploads.router,
+        tus.router,
+        hotwords.router,
+        phrases.router,
+        tokens.router,
+        results.router,
+        models.router,
+        openai.router,
+        audio.router,
+        health,
+    ):
         app.include_router(router)
     return app

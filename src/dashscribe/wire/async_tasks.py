@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -16,14 +17,17 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from dashscribe.catalog import choose_engine
 from dashscribe.engines import EngineInfo
-from dashscribe.errors import InvalidParameterError, SynchronousCallError, UnsupportedOperationError
+from dashscribe.errors import InvalidParameterError, SourceError, SynchronousCallError, UnsupportedOperationError
+from dashscribe.fetch import data_uri
 from dashscribe.keys import Identity
 from dashscribe.tasks import Status, Submission, Task
+from dashscribe.uploads import Upload
 from dashscribe.wire import body, envelope, openapi
 from dashscribe.wire.answers import Teller, unknown
 from dashscribe.wire.guard import Caller
+from dashscribe.wire.params import pin_hotwords
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.submission import read_order
+from dashscribe.wire.submission import Order, read_order
 from dashscribe.wire.values import refusal
 
 DAY = timedelta(hours=24)
@@ -50,16 +54,20 @@ async def submit(
     parts: Here,
     x_dashscope_async: Annotated[str, Header(description="Must be `enable`.")] = "",
     idempotency_key: Annotated[str, Header(description="Repeating it within 24 h gives the same task.")] = "",
+    x_dashscope_ossresourceresolve: Annotated[
+        str, Header(description="`enable` where a source is an oss:// URL; needed only if the server says so.")
+    ] = "",
 ) -> Response:
     """Accepts a task: it is on disk when this answers, and goes on whatever happens to the server."""
     if x_dashscope_async.strip().lower() != "enable":
         raise SynchronousCallError("Send the header X-DashScope-Async: enable.")
     if len(idempotency_key) > MAX_IDEMPOTENCY_KEY_CHARS:
         raise refusal("Idempotency-Key", idempotency_key, f"give at most {MAX_IDEMPOTENCY_KEY_CHARS} characters")
-    sent = await body.receive(request)
-    task, engine = await in_thread(
-        parts.queries, _submit, parts, caller, envelope.request_id(request), sent, idempotency_key
-    )
+    resolves = x_dashscope_ossresourceresolve.strip().lower() == "enable"
+    call = _Call(envelope.request_id(request), idempotency_key, parts.settings.strict_oss and not resolves)
+    with BytesIO() as sent:
+        await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
+        task, engine = await in_thread(parts.queries, _submit, parts, caller, call, sent.getvalue())
     parts.wake()
     members: dict[str, Any] = {"output": {"task_id": task.id, "task_status": task.status.value}}
     if task.notes:
@@ -67,24 +75,48 @@ async def submit(
     return envelope.answer(request, members, headers={"x-dashscribe-engine": engine.name})
 
 
-def _submit(parts: Parts, caller: Identity, request_id: str, sent: bytes, key: str) -> tuple[Task, EngineInfo]:
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the headers of a submit call say."""
+
+    request_id: str
+    idempotency_key: str
+    no_oss: bool
+
+
+def _submit(parts: Parts, caller: Identity, call: _Call, sent: bytes) -> tuple[Task, EngineInfo]:
     order = read_order(sent)
-    options = order.asked.options
-    engine = choose_engine(order.model, options.languages, parts.settings)
+    parts.limits.call(caller.owner, order.model)
+    parts.keys.check_quota(caller)
+    asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
+    engine = choose_engine(order.model, asked.options.languages, parts.settings)
+    kept = _keep(parts, caller, order) if order.data_uri else None
     task = parts.tasks.submit(
         Submission(
             owner=caller.owner,
             key_id=caller.key_id,
-            request_id=request_id,
+            request_id=call.request_id,
             model=order.model.name,
             shape=order.model.shape,
-            options=options,
-            file_urls=order.file_urls,
-            notes=tuple(order.asked.notes),
-            idempotency_key=key,
+            options=asked.options,
+            file_urls=(kept.url,) if kept else order.file_urls,
+            notes=tuple(asked.notes),
+            idempotency_key=call.idempotency_key,
+            no_oss=call.no_oss and kept is None,
+            content_sha256=kept.sha256 if kept else "",
         )
     )
     return task, engine
+
+
+def _keep(parts: Parts, caller: Identity, order: Order) -> Upload:
+    """Make an upload of a recording that came within the call: a task must find it whatever happens."""
+    with parts.uploads.folder() as folder:
+        try:
+            file = data_uri.save(order.data_uri, folder)
+        except SourceError as error:
+            raise InvalidParameterError(error.detail, "input_audio") from error
+        return parts.uploads.keep(caller.owner, "input_audio", file, model=order.model.name)
 
 
 @router.get("/tasks/{task_id}", summary="Query a task", responses=openapi.QUERIED)
@@ -93,6 +125,7 @@ def _submit(parts: Parts, caller: Identity, request_id: str, sent: bytes, key: s
 @router.post("/tasks/{task_id}/", include_in_schema=False)
 async def query(request: Request, caller: Caller, parts: Here, task_id: str) -> Response:
     """The state of a task and, at its end, where its results are; UNKNOWN where there is no such task."""
+    parts.limits.ask(caller.owner, "query")
     task = None
     if _TASK_ID.fullmatch(task_id):
         task = await in_thread(parts.queries, parts.tasks.get, caller.owner, task_id)
@@ -103,6 +136,7 @@ async def query(request: Request, caller: Caller, parts: Here, task_id: str) -> 
 @router.post("/tasks/{task_id}/cancel/", include_in_schema=False)
 async def cancel(request: Request, caller: Caller, parts: Here, task_id: str) -> Response:
     """Calls off a task that is still PENDING; any other answers UnsupportedOperation."""
+    parts.limits.ask(caller.owner, "cancel")
     if not _TASK_ID.fullmatch(task_id):
         raise UnsupportedOperationError("There is no such task.")
     await in_thread(parts.queries, _cancel, parts, caller, task_id)
@@ -134,6 +168,7 @@ class Listing:
 @router.get("/tasks/", include_in_schema=False)
 async def list_tasks(request: Request, caller: Caller, parts: Here, listing: Annotated[Listing, Depends()]) -> Response:
     """The caller's tasks of the last 24 hours or of another day, the newest first."""
+    parts.limits.ask(caller.owner, "list")
     teller = _teller(request, parts)
     start, end = _stretch(listing.start_time, listing.end_time, teller.zone)
     page_no = _number("page_no", listing.page_no, 1, 1, 10**9)

@@ -7,7 +7,8 @@ service's clients and curl users send several, and the bytes tell.
 from __future__ import annotations
 
 import codecs
-from typing import TypeAlias
+from io import BytesIO
+from typing import IO, TypeAlias
 
 import msgspec
 from fastapi import Request
@@ -16,6 +17,8 @@ from dashscribe.errors import IllegalInputError, InvalidBodyError, TooLargeError
 
 #: A hundred URLs of the greatest length (params.MAX_URL_CHARS) fit four times over.
 MAX_BODY_BYTES = 4 * 1024**2
+#: A recording of 10 MB as base64, with the context that may come along.
+MAX_RECORDING_BODY_BYTES = 16 * 1024**2
 #: Objects and arrays inside each other; no documented body goes deeper than five.
 MAX_DEPTH = 32
 
@@ -24,12 +27,17 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 async def receive(request: Request) -> bytes:
     """The body's bytes. Raises TooLargeError as soon as more than ``MAX_BODY_BYTES`` came."""
-    body = bytearray()
+    with BytesIO() as body:
+        await receive_into(request, body, MAX_BODY_BYTES)
+        return body.getvalue()
+
+
+async def receive_into(request: Request, file: IO[bytes], max_bytes: int) -> None:
+    """Append the body to ``file``. Raises TooLargeError as soon as more than ``max_bytes`` came."""
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    return bytes(body)
+        file.write(chunk)
+        if file.tell() > max_bytes:
+            raise TooLargeError(f"The body is larger than {max_bytes} bytes.")
 
 
 def parse_object(body: bytes) -> dict[str, JSON]:

@@ -1,14 +1,17 @@
-"""The form of every answer: JSON with a request id, errors in the service's envelope, no nulls, no tracebacks.
+"""The form of every answer: JSON with a request id, errors in the service's envelope or in OpenAI's, no tracebacks.
 
-This is the one door where exceptions become HTTP. The id is made once per request and stands in the body and in the
-header ``x-request-id`` of whatever is answered.
+This is the one door where exceptions become HTTP. The id is made once per request and stands in the header
+``x-request-id`` of whatever is answered, and in the body wherever the interface has a place for it. The path decides
+which envelope an error takes; ``_OPENAI`` is the one table between the two.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -21,12 +24,25 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashscribe.errors import (
+    AccessDeniedError,
+    CallTimeoutError,
     DashscribeError,
+    EmptyModelError,
+    EngineUnavailableError,
+    IllegalInputError,
+    InvalidApiKeyError,
     InvalidBodyError,
     InvalidParameterError,
     MethodNotSupportedError,
+    ModelNotFoundError,
     NotFoundError,
+    NotTranslatedError,
+    QuotaError,
     RateLimitError,
+    RecognitionError,
+    SourceError,
+    TooLargeError,
+    UnsupportedModelError,
 )
 
 log = logging.getLogger(__name__)
@@ -44,8 +60,12 @@ def answer(
     request: Request, members: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A JSON answer: the request id, then ``members``."""
-    body = msgspec.json.encode({"request_id": request_id(request), **members})
-    return Response(body, status, dict(headers or {}), "application/json")
+    return plain({"request_id": request_id(request), **members}, status=status, headers=headers)
+
+
+def plain(members: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer with exactly these members, in this order."""
+    return Response(msgspec.json.encode(members), status, dict(headers or {}), "application/json")
 
 
 def base_url(request: Request, public_url: str) -> str:
@@ -60,13 +80,75 @@ def base_url(request: Request, public_url: str) -> str:
     return f"{request.url.scheme}://{host}{request.scope.get('root_path', '')}"
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenAIError:
+    """How an error is told to OpenAI's clients; ``text`` and ``status`` replace the native ones where given."""
+
+    code: str
+    type: str = "invalid_request_error"
+    text: str = ""
+    status: int = 0
+
+
+#: By class, a subclass without a row of its own takes its parent's. Codes and types: api-sync section 9.
+_OPENAI: dict[type[DashscribeError], _OpenAIError] = {
+    InvalidApiKeyError: _OpenAIError("invalid_api_key", text="Incorrect API key provided."),
+    AccessDeniedError: _OpenAIError("access_denied"),
+    EmptyModelError: _OpenAIError("invalid_request_error", text="you must provide a model parameter."),
+    ModelNotFoundError: _OpenAIError(
+        "model_not_found", text="The model {model} does not exist or you do not have access to it."
+    ),
+    UnsupportedModelError: _OpenAIError("model_not_supported"),
+    IllegalInputError: _OpenAIError("invalid_request_error"),
+    InvalidBodyError: _OpenAIError("invalid_request_error"),
+    InvalidParameterError: _OpenAIError("invalid_parameter_error"),
+    SourceError: _OpenAIError("invalid_parameter_error"),
+    RecognitionError: _OpenAIError("internal_error", "internal_error"),
+    CallTimeoutError: _OpenAIError("RequestTimeOut", "internal_error"),
+    EngineUnavailableError: _OpenAIError("ModelUnavailable", "internal_error"),
+    NotFoundError: _OpenAIError("not_found"),
+    MethodNotSupportedError: _OpenAIError("method_not_allowed", status=405),
+    TooLargeError: _OpenAIError("request_too_large", status=413),
+    NotTranslatedError: _OpenAIError("not_implemented"),
+    RateLimitError: _OpenAIError("limit_requests", "limit_requests"),
+    QuotaError: _OpenAIError("insufficient_quota", "insufficient_quota"),
+    DashscribeError: _OpenAIError("internal_error", "internal_error"),
+}
+
+
+def openai_error(error: DashscribeError, request_id: str) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and the body of an error in OpenAI's envelope; a stream sends the body as one of its events."""
+    told = next(_OPENAI[kind] for kind in type(error).__mro__ if kind in _OPENAI)
+    text = told.text.format(model=error.model) if isinstance(error, ModelNotFoundError) else told.text
+    message = f"{text} {error.detail}".strip() if text else error.message
+    parameter = error.parameter if isinstance(error, InvalidParameterError) else ""
+    described = {"message": message, "type": told.type, "param": parameter or None, "code": told.code}
+    return told.status or error.status, {"error": described, "request_id": request_id}
+
+
+def speaks_openai(request: Request) -> bool:
+    """Whether a path belongs to the interfaces that OpenAI's clients call."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return path.startswith(("/v1/", "/compatible-mode/"))
+
+
 async def refuse(request: Request, error: Exception) -> Response:
     """The envelope of a DashscribeError; those that are our own fault are logged."""
     assert isinstance(error, DashscribeError), "registered for this class only"
     if error.status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-    retry = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimitError) else {}
-    return answer(request, {"code": error.code, "message": error.message}, status=error.status, headers=retry)
+    return _refusal(request, error)
+
+
+def _refusal(request: Request, error: DashscribeError) -> Response:
+    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimitError) else {}
+    if not speaks_openai(request):
+        return answer(request, {"code": error.code, "message": error.message}, status=error.status, headers=headers)
+    status, members = openai_error(error, request_id(request))
+    if status == 429 or status >= 500:
+        # OpenAI's clients try these again on their own, unless they are told that it is of no use.
+        headers["x-should-retry"] = "true" if error.retryable else "false"
+    return plain(members, status=status, headers=headers)
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
@@ -113,12 +195,15 @@ class RequestIds:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the server stops, and has waited for this answer as long as it will
+            log.warning("%s %s: cut short by the end of the server", scope["method"], scope["path"])
+            if not begun:
+                await _refusal(Request(scope), DashscribeError("The server is stopping."))(scope, receive, send_with_id)
         except Exception:
             log.exception("%s %s: unexpected error", scope["method"], scope["path"])
             if begun:
                 raise
-            envelope = {"code": DashscribeError.code, "message": DashscribeError.text}
-            await answer(Request(scope), envelope, status=500)(scope, receive, send_with_id)
+            await _refusal(Request(scope), DashscribeError())(scope, receive, send_with_id)
 
 
 def install(app: FastAPI) -> None:

@@ -14,7 +14,7 @@ from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError
 from dashscribe.keys import Identity
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 
-_bearer = HTTPBearer(auto_error=False, description="An API key, as `dashscribe keys create` prints it.")
+_bearer = HTTPBearer(auto_error=False, description="An API key of `dashscribe keys create`, or a temporary one.")
 
 
 async def identify(

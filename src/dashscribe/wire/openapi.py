@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dashscribe.catalog import MODELS
 from dashscribe.wire.params import TABLE
 
 
@@ -12,11 +13,15 @@ def _parameter(summary: str, lack: str) -> str:
     return f"{summary} No effect here: {lack}." if lack else summary
 
 
-_PARAMETERS = {
-    row.name: {**row.schema, "description": _parameter(row.summary, row.lack)}
-    for row in TABLE
-    if row.name != "resources"  # lies beside them
-}
+def _parameters(interface: str) -> dict[str, Any]:
+    """The members that any model of the interface takes, but for ``resources``, which lies beside them."""
+    names = {name for model in MODELS.values() if model.interface == interface for name in model.parameters}
+    return {
+        row.name: {**row.schema, "description": _parameter(row.summary, row.lack)}
+        for row in TABLE
+        if row.name in names - {"resources"}
+    }
+
 
 SUBMIT_BODY: dict[str, Any] = {
     "required": True,
@@ -34,7 +39,7 @@ SUBMIT_BODY: dict[str, Any] = {
                             "file_url": {"type": "string", "description": "Filetrans models take this one URL."},
                         },
                     },
-                    "parameters": {"type": "object", "properties": _PARAMETERS},
+                    "parameters": {"type": "object", "properties": _parameters("async")},
                     "resources": {"type": "array", "items": {"type": "object"}},
                 },
             },
@@ -42,6 +47,71 @@ SUBMIT_BODY: dict[str, Any] = {
                 "model": "fun-asr",
                 "input": {"file_urls": ["https://media.example.net/a.wav"]},
                 "parameters": {"channel_id": [0]},
+            },
+        }
+    },
+}
+
+_RECORDING = {"type": "string", "description": "An http or https URL, a data URI, or the oss:// URL of an upload."}
+_IN_ASR_OPTIONS = ("language", "enable_itn", "enable_lid")
+_SYNC_PARAMETERS = _parameters("sync")
+
+GENERATION_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["model", "input"],
+                "properties": {
+                    "model": {"type": "string"},
+                    "input": {
+                        "type": "object",
+                        "required": ["messages"],
+                        "properties": {
+                            "messages": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "required": ["role", "content"],
+                                    "properties": {
+                                        "role": {"type": "string", "enum": ["system", "user", "assistant"]},
+                                        "content": {
+                                            "type": "array",
+                                            "items": {
+                                                "type": "object",
+                                                "properties": {
+                                                    "audio": _RECORDING,
+                                                    "input_audio": {
+                                                        "type": "object",
+                                                        "properties": {"data": _RECORDING},
+                                                    },
+                                                    "text": {"type": "string"},
+                                                    "type": {"type": "string"},
+                                                },
+                                            },
+                                        },
+                                    },
+                                },
+                            }
+                        },
+                    },
+                    "parameters": {
+                        "type": "object",
+                        "properties": {
+                            "asr_options": {
+                                "type": "object",
+                                "properties": {name: _SYNC_PARAMETERS[name] for name in _IN_ASR_OPTIONS},
+                            },
+                            **{name: row for name, row in _SYNC_PARAMETERS.items() if name not in _IN_ASR_OPTIONS},
+                        },
+                    },
+                },
+            },
+            "example": {
+                "model": "qwen3-asr-flash",
+                "input": {"messages": [{"role": "user", "content": [{"audio": "https://media.example.net/a.wav"}]}]},
+                "parameters": {"asr_options": {"language": "en"}},
             },
         }
     },
@@ -103,4 +173,35 @@ LISTED = _answers(
         "tasks": [{"task_id": _TASK_ID, "task_status": "SUCCEEDED"}],
     },
     {400: "A filter is out of range"},
+)
+GENERATED = _answers(
+    {
+        "request_id": _REQUEST_ID,
+        "output": {
+            "choices": [
+                {
+                    "finish_reason": "stop",
+                    "message": {
+                        "role": "assistant",
+                        "content": [{"text": "Four score and seven years ago."}],
+                        "annotations": [{"type": "audio_info", "language": "en", "emotion": "neutral"}],
+                    },
+                }
+            ]
+        },
+        "usage": {
+            "input_tokens_details": {"text_tokens": 0},
+            "output_tokens_details": {"text_tokens": 8},
+            "input_tokens": 90,
+            "output_tokens": 8,
+            "seconds": 3,
+        },
+    },
+    {
+        400: "A part of the body is missing or wrong, or the recording cannot be had or read, is too long or too large",
+        403: "AccessDenied: the header X-DashScope-Async was sent",
+        404: "ModelNotFound: unknown, or no installed engine can stand for it; NotFound: there is no such hotword list",
+        429: "Throttling: too many calls, too many at once, or the key's quota is used up; Retry-After tells when",
+        500: "InternalError.Algo: recognition failed; RequestTimeOut: it took too long",
+    },
 )

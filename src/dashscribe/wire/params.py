@@ -8,11 +8,13 @@ the effect comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from dashscribe.catalog import Model
+from dashscribe.catalog import Model, find_model
+from dashscribe.errors import EmptyModelError
+from dashscribe.hotwords import HotwordBook
 from dashscribe.types import Options
 from dashscribe.wire import values
 from dashscribe.wire.body import JSON
@@ -28,7 +30,8 @@ class Parameter:
 
     ``default`` is read where the request says nothing, None where ``Options`` has its own default. ``option`` is empty
     for a member that no stage could ever read. ``lack`` says why asking for it has no effect here; empty: it has one.
-    ``source`` is the section of the service's documents.
+    ``asks`` is the field of ``Asked`` that takes the value of a row that is no option. ``source`` is the section of the
+    service's documents.
     """
 
     name: str
@@ -39,10 +42,14 @@ class Parameter:
     option: str = ""
     default: JSON = None
     lack: str = ""
+    asks: Literal["", "lists", "incremental"] = ""
 
 
 _FLAG: Mapping[str, Any] = {"type": "boolean"}
 _TEXT: Mapping[str, Any] = {"type": "string"}
+_NO_HOTWORDS = "no installed engine listens for hotwords"
+_NO_CONTEXT = "no installed engine reads context"
+_NO_SPEAKERS = "speakers are not told apart"
 _CODES: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 TABLE: tuple[Parameter, ...] = (
@@ -117,7 +124,7 @@ TABLE: tuple[Parameter, ...] = (
         summary="Each sentence tells its speaker.",
         source="api-async 1.4",
         option="diarize",
-        lack="speakers are not told apart",
+        lack=_NO_SPEAKERS,
     ),
     Parameter(
         name="speaker_count",
@@ -126,7 +133,7 @@ TABLE: tuple[Parameter, ...] = (
         summary="How many speakers to expect; counts only with diarization_enabled.",
         source="api-async 1.4",
         option="speaker_count",
-        lack="speakers are not told apart",
+        lack=_NO_SPEAKERS,
     ),
     Parameter(
         name="special_word_filter",
@@ -139,11 +146,12 @@ TABLE: tuple[Parameter, ...] = (
     ),
     Parameter(
         name="vocabulary_id",
-        parse=values.text,
+        parse=values.list_id,
         schema=_TEXT,
         summary="A hotword list.",
         source="api-async 1.4, 6.1",
-        lack="this server keeps no hotword lists",
+        lack=_NO_HOTWORDS,
+        asks="lists",
     ),
     Parameter(
         name="resources",
@@ -151,7 +159,17 @@ TABLE: tuple[Parameter, ...] = (
         schema={"type": "array", "items": {"type": "object"}},
         summary="Phrase lists of the first Paraformer models; the member lies beside input, not in parameters.",
         source="api-async 1.1, 6.2",
-        lack="this server keeps no phrase lists",
+        lack=_NO_HOTWORDS,
+        asks="lists",
+    ),
+    Parameter(
+        name="vocabulary",
+        parse=values.vocabulary,
+        schema={"type": "object", "additionalProperties": {"type": "integer"}},
+        summary="Hotwords for this call alone: an object from word to weight.",
+        source="api-sync 1.2",
+        option="hotwords",
+        lack=_NO_HOTWORDS,
     ),
     Parameter(
         name="corpus",
@@ -160,7 +178,7 @@ TABLE: tuple[Parameter, ...] = (
         summary="What the recording is about, as {text}.",
         source="api-async 1.4",
         option="context",
-        lack="no installed engine reads context",
+        lack=_NO_CONTEXT,
     ),
     Parameter(
         name="text",
@@ -169,7 +187,7 @@ TABLE: tuple[Parameter, ...] = (
         summary="What the recording is about.",
         source="models 4",
         option="context",
-        lack="no installed engine reads context",
+        lack=_NO_CONTEXT,
     ),
     Parameter(
         name="context",
@@ -178,7 +196,7 @@ TABLE: tuple[Parameter, ...] = (
         summary="What the recording is about.",
         source="api-async 1.2, 1.4",
         option="context",
-        lack="no installed engine reads context",
+        lack=_NO_CONTEXT,
     ),
     Parameter(
         name="audio_event_detection_enabled",
@@ -196,6 +214,63 @@ TABLE: tuple[Parameter, ...] = (
         source="api-async 1.4",
         option="speech_noise_threshold",
     ),
+    Parameter(
+        name="speaker_diarization_enabled",
+        parse=values.flag,
+        schema=_FLAG,
+        summary="Each sentence tells its speaker.",
+        source="api-sync 1.2",
+        option="diarize",
+        lack=_NO_SPEAKERS,
+    ),
+    Parameter(
+        name="keep_dialect",
+        parse=values.flag,
+        schema=_FLAG,
+        summary="Dialect is written as it is spoken.",
+        source="api-sync 1.2",
+        lack="text stays as the engine writes it",
+    ),
+    Parameter(
+        name="format",
+        parse=values.audio_format,
+        schema=_TEXT,
+        summary="Container or codec of the recording; the models that read input_audio require it.",
+        source="api-sync 1.2",
+        lack="the recording itself tells what it is",
+    ),
+    Parameter(
+        name="sample_rate",
+        parse=values.sample_rate,
+        schema={"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        summary="Sample rate of the recording in Hz, as a number or a string.",
+        source="api-sync 1.2",
+        lack="the recording itself tells its rate",
+    ),
+    Parameter(
+        name="enable_lid",
+        parse=values.flag,
+        schema=_FLAG,
+        summary="The language is told.",
+        source="api-sync 1.1",
+        lack="the language is told without it, too",
+    ),
+    Parameter(
+        name="result_format",
+        parse=values.other_than_message,
+        schema={"type": "string", "enum": ["message", "text"]},
+        summary="Answers always have the form message.",
+        source="api-sync 1.1",
+        lack="answers are messages",
+    ),
+    Parameter(
+        name="incremental_output",
+        parse=values.flag,
+        schema=_FLAG,
+        summary="Events of a stream carry only what is new, not all text so far.",
+        source="api-sync 3.3",
+        asks="incremental",
+    ),
 )
 
 ROWS: dict[str, Parameter] = {row.name: row for row in TABLE}
@@ -203,10 +278,16 @@ ROWS: dict[str, Parameter] = {row.name: row for row in TABLE}
 
 @dataclass(slots=True)
 class Asked:
-    """What a request asks for: the options with all defaults applied, and notes on what had no effect."""
+    """What a request asks for: the options with all defaults applied, and notes on what had no effect.
+
+    ``lists`` are ids of hotword lists, whose words are not in the options yet: that is up to ``pin_hotwords``.
+    ``incremental`` is how a stream is to be told.
+    """
 
     options: Options
     notes: list[str] = field(default_factory=list[str])
+    lists: tuple[str, ...] = ()
+    incremental: bool = False
 
 
 def read(model: Model, members: Mapping[str, JSON]) -> Asked:
@@ -216,6 +297,7 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
     """
     notes: list[str] = []
     options: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     for row in TABLE:
         value = members.get(row.name)
         if row.name not in model.parameters:
@@ -228,10 +310,56 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
         parsed = row.parse(Reading(row.name, value, model, notes))
         if row.option and not (row.option in options and not parsed):
             options[row.option] = parsed
+        if row.asks:
+            others[row.asks] = parsed
         if row.lack and parsed:
             notes.append(f"{row.name} had no effect: {row.lack}")
     _note_unknown(members, notes)
-    return Asked(Options(model=model.name, **options), notes)
+    return Asked(Options(model=model.name, **options), notes, **others)
+
+
+def pin_hotwords(asked: Asked, owner: str, book: HotwordBook) -> Asked:
+    """The same with the words of the hotword lists in its options, after those that the request itself carries.
+
+    A word that comes twice counts as it came first. Raises NotFoundError for a list that the owner does not have.
+    """
+    options = asked.options
+    words = {word.text: word for word in options.hotwords}
+    notes = list(asked.notes)
+    for list_id in asked.lists:
+        found, note = book.resolve(owner, list_id, find_model(options.model), options.languages)
+        words = {word.text: word for word in found} | words
+        notes += [note] if note else []
+    return replace(asked, options=replace(options, hotwords=tuple(words.values())), notes=notes, lists=())
+
+
+def model_name(members: Mapping[str, JSON]) -> str:
+    """The model that a body names. Raises EmptyModelError and InvalidParameterError."""
+    name = members.get("model")
+    if name in (None, ""):
+        raise EmptyModelError("Give the name of a model, such as fun-asr.")
+    if not isinstance(name, str):
+        raise values.refusal("model", name, "give the name of a model as a string, such as fun-asr")
+    return name
+
+
+def parameters_of(members: Mapping[str, JSON], name: str = "parameters") -> Mapping[str, JSON]:
+    """The members of an object that may be missing. Raises InvalidParameterError for anything but an object."""
+    value = members.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise values.refusal(name, value, "give an object, or leave it out")
+    return value
+
+
+def misplaced(place: str, found: Iterable[str], known: Collection[str]) -> list[str]:
+    """A note on members that stand in a place where nothing reads them; none where all are known there."""
+    names = sorted(name for name in found if name not in known)
+    if not names:
+        return []
+    belongs = "; parameters belong inside parameters" if any(name in ROWS for name in names) else ""
+    return [f"members of {place} had no effect: {values.shortened(', '.join(names))}{belongs}"]
 
 
 def _note_unknown(members: Mapping[str, JSON], notes: list[str]) -> None:

@@ -14,11 +14,16 @@ from typing import ParamSpec, TypeVar
 import anyio
 from anyio import to_thread
 from fastapi import Request
+from sqlalchemy import Engine
 
 from dashscribe.config import Settings
+from dashscribe.hosts import Hosts
+from dashscribe.hotwords import HotwordBook
 from dashscribe.keys import Keys
 from dashscribe.store import Store
 from dashscribe.tasks import TaskBook
+from dashscribe.uploads import UploadBook
+from dashscribe.wire.limits import RateLimits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,14 +34,19 @@ class Parts:
     """The rooms below one application.
 
     ``secret`` signs result URLs and comes from the database, so that URLs outlive the process. ``wake`` tells a worker
-    in this process that there is work. ``ready`` does a real check of this server and gives the reasons why it cannot
-    work, by name; an empty mapping means ready.
+    in this process that there is work. ``hosts`` recognize for synchronous calls. ``ready`` does a real check of this
+    server and gives the reasons why it cannot work, by name; an empty mapping means ready.
     """
 
     settings: Settings
+    database: Engine
     tasks: TaskBook
     keys: Keys
     store: Store
+    uploads: UploadBook
+    hotwords: HotwordBook
+    hosts: Hosts
+    limits: RateLimits
     secret: str
     wake: Callable[[], None]
     ready: Callable[[], Mapping[str, str]]
@@ -44,6 +54,8 @@ class Parts:
     queries: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
     blobs: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
     checks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    # Parsing a body that carries a recording takes some 40 MB for a moment.
+    bodies: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
 
 
 async def parts_of(request: Request) -> Parts:

@@ -1,7 +1,8 @@
 """Result URLs: open to whoever holds one, signed, good for 24 hours after the task's end.
 
 They look like the service's own, which lead to an object store: a query of Expires, OSSAccessKeyId and Signature, and
-errors as that store's XML. The signature covers the path and the expiry; its secret lies in the database.
+errors as that store's XML. The signature covers all that a URL names; its secret lies in the database. URLs are passed
+on to people, so that they must not tell whose they are.
 """
 
 from __future__ import annotations
@@ -34,18 +35,28 @@ router = APIRouter(tags=["results"])
 def result_url(base_url: str, secret: str, owner: str, task_id: str, index: int, ended_at: datetime) -> str:
     """The URL of one file's result: the same each time it is asked for, since it depends on the task's end only.
 
-    The owner stands where the service's URLs name the account's access key: with whose rights the file is read.
+    Where the service's URLs name the account's access key stands a pseudonym of the owner.
     """
     expires = int((ended_at + LIFETIME).timestamp())
-    signed = signature(secret, owner, task_id, index, expires)
-    query = urlencode({"Expires": expires, "OSSAccessKeyId": owner, "Signature": signed})
+    access_key = pseudonym(secret, owner)
+    signed = signature(secret, access_key, task_id, index, expires)
+    query = urlencode({"Expires": expires, "OSSAccessKeyId": access_key, "Signature": signed})
     return f"{base_url}/results/{task_id}/{index}.json?{query}"
 
 
-def signature(secret: str, owner: str, task_id: str, index: int, expires: int) -> str:
+def pseudonym(secret: str, owner: str) -> str:
+    """The same 16 hexadecimal digits for an owner each time, from which nobody without the secret learns the name."""
+    return _digest(secret, "owner", owner)[:16]
+
+
+def signature(secret: str, access_key: str, task_id: str, index: int, expires: int) -> str:
     """HMAC-SHA256 over all that the URL names, in hexadecimal, which no client has to escape."""
-    signed = "\n".join((owner, task_id, str(index), str(expires)))
-    return hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
+    return _digest(secret, "url", access_key, task_id, str(index), str(expires))
+
+
+def _digest(secret: str, *parts: str) -> str:
+    # The first part says what the digest is for, so that one made for an owner's name is never a signature.
+    return hmac.digest(secret.encode(), "\n".join(parts).encode(), "sha256").hex()
 
 
 @router.head("/results/{task_id}/{name}", include_in_schema=False)
@@ -60,19 +71,19 @@ async def download(
     task_id: str,
     name: str,
     expires: Annotated[str, Query(alias="Expires")] = "",
-    owner: Annotated[str, Query(alias="OSSAccessKeyId")] = "",
+    access_key: Annotated[str, Query(alias="OSSAccessKeyId")] = "",
     given: Annotated[str, Query(alias="Signature")] = "",
 ) -> Response:
     """The stored result file, byte by byte. No key is needed: the signature is the permission."""
     index = _INDEX.fullmatch(name)
     if not index or not _EXPIRES.fullmatch(expires):
         return _refuse(request, 403, "AccessDenied", "The URL is not signed.")
-    wanted = signature(parts.secret, owner, task_id, int(index[1]), int(expires))
+    wanted = signature(parts.secret, access_key, task_id, int(index[1]), int(expires))
     if not hmac.compare_digest(wanted.encode(), given.encode()):
         return _refuse(request, 403, "AccessDenied", "The signature does not belong to this URL.")
     if int(expires) < time.time():
         return _refuse(request, 403, "AccessDenied", "Request has expired.")
-    key = await in_thread(parts.queries, _result_key, parts, owner, task_id, int(index[1]))
+    key = await in_thread(parts.queries, parts.tasks.result_key, task_id, int(index[1]))
     size = await in_thread(parts.blobs, parts.store.size, key) if key else None
     if key is None or size is None:
         return _refuse(request, 404, "NoSuchKey", "The specified key does not exist.")
@@ -80,11 +91,6 @@ async def download(
     if request.method == "HEAD":
         return Response(None, 200, headers, "application/json; charset=utf-8")
     return StreamingResponse(_chunks(parts, key), 200, headers, "application/json; charset=utf-8")
-
-
-def _result_key(parts: Parts, owner: str, task_id: str, index: int) -> str | None:
-    task = parts.tasks.get(owner, task_id)
-    return next((s.result_key for s in task.subtasks if s.index == index), None) if task else None
 
 
 async def _chunks(parts: Parts, key: str) -> AsyncIterator[bytes]:

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from dashscribe.catalog import Model, find_model
 from dashscribe.errors import (
     EmptyInputError,
-    EmptyModelError,
     IllegalInputError,
     InvalidParameterError,
     MissingFileUrlsError,
     UrlError,
 )
+from dashscribe.fetch.data_uri import is_data_uri
 from dashscribe.wire.body import JSON, parse_object
-from dashscribe.wire.params import ROWS, Asked, read
-from dashscribe.wire.values import refusal, shortened
+from dashscribe.wire.params import Asked, misplaced, model_name, parameters_of, read
+from dashscribe.wire.values import refusal
 
 #: Far beyond any signed URL.
 MAX_URL_CHARS = 8192
@@ -31,54 +31,56 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A submit call that holds: one transcription per URL, in this order."""
+    """A submit call that holds: one transcription per URL, in this order, or one of ``data_uri``."""
 
     model: Model
     file_urls: tuple[str, ...]
     asked: Asked
+    data_uri: str = ""
 
 
 def read_order(body: bytes) -> Order:
     """Check the body of a submit call. Raises the refusals of api-async section 1.5."""
     members = parse_object(body)
-    name = members.get("model")
+    name = model_name(members)
     given = members.get("input")
-    if name in (None, ""):
-        raise EmptyModelError("Give the name of a model, such as fun-asr.")
-    if not isinstance(name, str):
-        raise refusal("model", name, "give the name of a model as a string, such as fun-asr")
-    if given is None:
+    if given is None and members.get("input_audio") is None:
         raise EmptyInputError
-    if not isinstance(given, dict):
+    if not isinstance(given, dict | None):
         raise IllegalInputError('input must be an object, such as {"file_urls": ["https://…"]}.')
     model = find_model(name)
     if model.interface != "async":
         raise UrlError(f"{name} is synchronous: it takes no tasks, but calls of multimodal-generation/generation.")
     asked = read(model, _parameters(members))
+    if given is None:
+        return _order_of_audio(model, asked, members)
     asked.notes.extend(_misplaced(members, given))
     return Order(model, _sources(model, given), asked)
 
 
+def _order_of_audio(model: Model, asked: Asked, members: dict[str, JSON]) -> Order:
+    """A call with ``input_audio`` in place of ``input``, as a public script sends local files; filetrans only."""
+    if model.input_key != "file_url":
+        raise EmptyInputError(f"{model.name} takes input.file_urls.")
+    audio = members.pop("input_audio")
+    asked.notes.extend(_misplaced(members, {}))
+    data = audio.get("data") if isinstance(audio, dict) else None
+    if not isinstance(data, str):
+        raise refusal("input_audio", audio, 'give {"data": "…"} with a URL or a data URI')
+    if is_data_uri(data):
+        return Order(model, (), asked, data_uri=data)
+    return Order(model, (_filetrans_source({"file_url": data}),), asked)
+
+
 def _parameters(members: dict[str, JSON]) -> dict[str, JSON]:
     """The members of ``parameters``, and ``resources``, which lies beside it."""
-    parameters = members.get("parameters")
-    if parameters is None:
-        parameters = {}
-    if not isinstance(parameters, dict):
-        raise refusal("parameters", parameters, "give an object, or leave it out")
+    parameters = dict(parameters_of(members))
     return parameters | {"resources": members["resources"]} if "resources" in members else parameters
 
 
 def _misplaced(members: dict[str, JSON], given: dict[str, JSON]) -> list[str]:
     """Notes on members that stand where nothing reads them."""
-    notes: list[str] = []
-    beside = [name for name in members if name not in _TOP]
-    inside = [name for name in given if name not in ("file_urls", "file_url")]
-    for place, names in (("the body", beside), ("input", inside)):
-        if names:
-            belongs = "; parameters belong inside parameters" if any(name in ROWS for name in names) else ""
-            notes.append(f"members of {place} had no effect: {shortened(', '.join(sorted(names)))}{belongs}")
-    return notes
+    return misplaced("the body", members, _TOP) + misplaced("input", given, ("file_urls", "file_url"))
 
 
 def _sources(model: Model, given: dict[str, JSON]) -> tuple[str, ...]:

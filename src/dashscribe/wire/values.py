@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from dashscribe.catalog import LANGUAGES, Model
-from dashscribe.errors import DashscribeError, InvalidParameterError
-from dashscribe.types import MAX_CHANNELS, Censor
+from dashscribe.errors import DashscribeError, FormatMissingError, InvalidParameterError
+from dashscribe.hotwords import Kind, check_words
+from dashscribe.types import MAX_CHANNELS, Censor, Hotword
 from dashscribe.wire.body import JSON, parse_object
 
 MAX_CHANNEL = MAX_CHANNELS - 1
 #: The service takes 10 000 tokens of context; a token is about four Latin characters.
 MAX_CONTEXT_CHARS = 40_000
+#: What a request of the models that read ``input_audio`` has to say of its recording.
+FORMAT_NEEDED = "Name the recording's container or codec as parameters.format, such as wav."
 #: Characters of a value or a name that are repeated in messages and notes.
 MAX_SHOWN = 80
 
@@ -61,9 +64,62 @@ def text(reading: Reading) -> str:
     return reading.value
 
 
+def list_id(reading: Reading) -> tuple[str, ...]:
+    """One id of a hotword list, as a tuple; an empty string names none."""
+    return (text(reading),) if reading.value != "" else ()
+
+
+def vocabulary(reading: Reading) -> tuple[Hotword, ...]:
+    """Hotwords from an object of words and weights, under the rules for the words of a list."""
+    if not isinstance(reading.value, dict):
+        reading.refuse('give an object from word to weight, such as {"etcd": 4}')
+    words: list[Hotword] = []
+    for word, weight in reading.value.items():
+        if not isinstance(weight, int) or isinstance(weight, bool):
+            Reading(f"{reading.name}.{shortened(word)}", weight, reading.model, reading.notes).refuse("give an integer")
+        words.append(Hotword(word, weight))
+    if words:
+        check_words(Kind.VOCABULARY, reading.model, words)
+    return tuple(words)
+
+
+def audio_format(reading: Reading) -> str:
+    """The name of a container or codec, which the models that need it must not be left without."""
+    name = text(reading).strip()
+    if not name:
+        raise FormatMissingError(FORMAT_NEEDED)
+    return name
+
+
+def sample_rate(reading: Reading) -> int:
+    """A rate in Hz as a number or as a numeric string, since the service's own samples have both."""
+    value = reading.value
+    value = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,7}", value) else value
+    rate_hz = _integer(value, 1, 10**6)
+    if rate_hz is None:
+        reading.refuse("give a sample rate in Hz, such as 16000")
+    return rate_hz
+
+
+def other_than_message(reading: Reading) -> bool:
+    """Whether another form than ``message`` is wanted."""
+    if reading.value not in ("message", "text"):
+        reading.refuse('give "message" or "text"')
+    return reading.value != "message"
+
+
 def _integer(value: JSON, low: int, high: int) -> int | None:
     """The value if it is an integer within the bounds."""
     return value if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else None
+
+
+def number(name: str, text: str, default: int, low: int, high: int) -> int:
+    """A whole number from a query string; ``default`` where it is empty or missing."""
+    if not text:
+        return default
+    if not re.fullmatch(r"[0-9]{1,10}", text) or not low <= int(text) <= high:
+        raise refusal(name, text, f"give a number from {low} to {high}")
+    return int(text)
 
 
 def channels(reading: Reading) -> tuple[int, ...]:
@@ -162,7 +218,7 @@ def corpus(reading: Reading) -> str:
     return context(Reading(f"{reading.name}.text", reading.value.get("text") or "", reading.model, reading.notes))
 
 
-def resources(reading: Reading) -> list[str]:
+def resources(reading: Reading) -> tuple[str, ...]:
     """The ids of ``[{"resource_id": …, "resource_type": "asr_phrase"}]``."""
     allowed = 'give an array of objects such as {"resource_id": "…", "resource_type": "asr_phrase"}'
     if not isinstance(reading.value, list):
@@ -173,7 +229,7 @@ def resources(reading: Reading) -> list[str]:
         if not isinstance(resource_id, str):
             reading.refuse(allowed)
         ids.append(resource_id)
-    return ids
+    return tuple(ids)
 
 
 def censor(reading: Reading) -> Censor:

@@ -1,0 +1,177 @@
+"""``dashscribe hotwords``: keep the hotword lists of a server, ours or the cloud, over the documented route.
+
+These are vocabularies, the lists of the second generation. A list is read from a file or standard input, as text with a
+word on each line, or as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dashscribe.cli.output import console, print_json
+from dashscribe.cli.tasks import ApiKey, AsJson, BaseUrl
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Hotword lists of a server. Example: dashscribe hotwords create words.txt --prefix harbor",
+)
+
+ListId = Annotated[str, typer.Argument(help="The id that creating gave.", metavar="LIST_ID", show_default=False)]
+Words = Annotated[
+    Path,
+    typer.Argument(
+        help="Text, one word or phrase a line, then after a tab or comma its weight and language if you like; or JSON, "
+        "as an array of {text, weight, lang} or an object of weights; - is standard input.",
+        metavar="FILE",
+        show_default=False,
+        allow_dash=True,
+        dir_okay=False,
+    ),
+]
+#: ``Kestrel Bridge``, ``Kestrel Bridge,4``, ``Kestrel Bridge<tab>4<tab>en``.
+_LINE = re.compile(r"(?P<text>[^\t,]+)(?:[\t,]\s*(?P<weight>-?[0-9]{1,3})\s*(?:[\t,]\s*(?P<lang>[A-Za-z]{2,3})\s*)?)?")
+
+
+@app.command()
+def create(
+    file: Words,
+    prefix: Annotated[str, typer.Option(help="1 to 10 digits and lower-case letters; part of the id.")],
+    model: Annotated[str, typer.Option(help="The model that is to use the list, by its exact name.")] = "fun-asr",
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Keep a new list and print its id.
+
+    Example: dashscribe hotwords create words.txt --prefix harbor --model fun-asr
+    """
+    vocabulary = read_words(file)
+    output = _ask(base_url, api_key, "create_vocabulary", target_model=model, prefix=prefix, vocabulary=vocabulary)
+    print_json(output) if as_json else typer.echo(output.get("vocabulary_id", ""))
+
+
+@app.command()
+def ls(
+    prefix: Annotated[str, typer.Option(help="Only lists of this prefix.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """List the lists, the newest first.
+
+    Example: dashscribe hotwords ls --prefix harbor
+    """
+    from rich.table import Table
+
+    only = {"prefix": prefix} if prefix else {}
+    lists = _ask(base_url, api_key, "list_vocabulary", page_index=0, page_size=limit, **only).get("vocabulary_list", [])
+    if as_json:
+        print_json(lists)
+        return
+    table = Table("LIST", "STATUS", "CREATED", "CHANGED", box=None, pad_edge=False)
+    for one in lists:
+        table.add_row(*(str(one.get(name, "")) for name in ("vocabulary_id", "status", "gmt_create", "gmt_modified")))
+    console().print(table)
+
+
+@app.command()
+def get(list_id: ListId, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+    """Print the words of a list, in the form that create and update read.
+
+    Example: dashscribe hotwords get vocab-harbor-0123456789abcdef0123456789abcdef > words.txt
+    """
+    output = _ask(base_url, api_key, "query_vocabulary", vocabulary_id=list_id)
+    if as_json:
+        print_json(output)
+        return
+    typer.echo(f"{list_id} for {output.get('target_model')}, changed {output.get('gmt_modified')}", err=True)
+    for word in output.get("vocabulary", []):
+        typer.echo("\t".join(str(word[name]) for name in ("text", "weight", "lang") if word.get(name)))
+
+
+@app.command()
+def update(list_id: ListId, file: Words, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+    """Replace all words of a list; tasks that were handed in before keep the old ones.
+
+    Example: dashscribe hotwords update vocab-harbor-0123456789abcdef0123456789abcdef words.txt
+    """
+    vocabulary = read_words(file)
+    _ask(base_url, api_key, "update_vocabulary", vocabulary_id=list_id, vocabulary=vocabulary)
+    typer.echo(f"{list_id} holds {len(vocabulary)} words")
+
+
+@app.command()
+def rm(
+    list_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="LIST_ID...", show_default=False)],
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete lists; exit 1 if one of them could not be.
+
+    Example: dashscribe hotwords rm vocab-harbor-0123456789abcdef0123456789abcdef
+    """
+    from dashscribe.client import ApiError
+
+    failed = False
+    for list_id in list_ids:
+        try:
+            _ask(base_url, api_key, "delete_vocabulary", vocabulary_id=list_id)
+            typer.echo(f"{list_id} deleted")
+        except ApiError as error:
+            if error.http_status != 400:
+                raise
+            failed = True
+            typer.echo(f"{list_id} not deleted: {error}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _ask(base_url: str | None, api_key: str | None, action: str, **members: Any) -> dict[str, Any]:
+    from dashscribe.client import Client
+
+    with Client(base_url, api_key) as client:
+        return client.customize(action, **members)
+
+
+def read_words(file: Path) -> list[dict[str, Any]]:
+    """The words of a file as the wire has them; what is no list is wrong usage, what breaks a rule the server tells."""
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{file} is not UTF-8", param_hint="FILE") from error
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from error
+    if text.lstrip()[:1] in ("[", "{"):
+        return _from_json(file, text)
+    return [_from_line(file, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _from_json(file: Path, text: str) -> list[dict[str, Any]]:
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}", param_hint="FILE") from error
+    if text.lstrip().startswith("{"):
+        return [{"text": word, "weight": weight} for word, weight in value.items()]
+    return [{"text": word} if isinstance(word, str) else word for word in value]
+
+
+def _from_line(file: Path, number: int, line: str) -> dict[str, Any]:
+    found = _LINE.fullmatch(line.strip())
+    if not found:
+        raise typer.BadParameter(
+            f"{file}, line {number}: {line[:80]!r} is not TEXT, TEXT,WEIGHT or TEXT,WEIGHT,LANGUAGE; "
+            "text that holds a comma can be given as JSON",
+            param_hint="FILE",
+        )
+    word: dict[str, Any] = {"text": found["text"].strip(), "weight": int(found["weight"] or 4)}
+    return {**word, "lang": found["lang"].lower()} if found["lang"] else word

@@ -1,0 +1,229 @@
+"""A small client of the asynchronous interface, for a server of ours and for the cloud alike: upload, submit, follow.
+
+Calls that change nothing are repeated after a busy answer, a failing server or a broken connection. A submission is
+repeated only where it certainly was not taken (429, no connection), because a second one would be a second task.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from msgspec import Struct, field
+
+from dashscribe.catalog import MODELS
+from dashscribe.client import sending
+from dashscribe.client.calls import (
+    DEFAULT_BASE_URL,
+    LONGEST_PAUSE_S,
+    TRIES,
+    ApiError,
+    Calls,
+    UnreachableError,
+    read,
+)
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "FINAL",
+    "LONGEST_PAUSE_S",
+    "TRIES",
+    "ApiError",
+    "Client",
+    "ListedTask",
+    "RemoteFile",
+    "RemoteTask",
+    "TaskAnswer",
+    "TaskList",
+    "UnreachableError",
+]
+
+#: Pauses between two questions about a task, in seconds: short tasks are noticed early, long ones cost little.
+FIRST_POLL_S, LONGEST_POLL_S, POLL_GROWTH = 0.25, 5.0, 1.3
+FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"})
+
+
+class RemoteFile(Struct, frozen=True, kw_only=True):
+    """One file of a task: where its result lies, or why there is none. The ``file_url`` models tell no ``url``."""
+
+    url: str = field(default="", name="file_url")
+    status: str = field(default="", name="subtask_status")
+    result_url: str = field(default="", name="transcription_url")
+    code: str = ""
+    message: str = ""
+
+
+class RemoteTask(Struct, frozen=True, kw_only=True):
+    """A task as its server tells it. Times are text in the server's zone; ``metrics`` counts files by fate."""
+
+    id: str = field(name="task_id")
+    status: str = field(name="task_status")
+    submitted: str = field(default="", name="submit_time")
+    ended: str = field(default="", name="end_time")
+    results: tuple[RemoteFile, ...] = ()
+    result: RemoteFile | None = None
+    metrics: dict[str, int] = field(default_factory=dict[str, int], name="task_metrics")
+    code: str = ""
+    message: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL
+
+    @property
+    def files(self) -> tuple[RemoteFile, ...]:
+        """The files of an ended task, whichever shape the model answers in."""
+        return (self.result,) if self.result else self.results
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far a running task is, in milliseconds of sound: recognized, and known so far."""
+
+    done_ms: int = 0
+    total_ms: int = 0
+
+
+class Extras(Struct, frozen=True, kw_only=True):
+    """What only a server of ours tells of a task; everything is empty for the cloud's."""
+
+    engine: str = ""
+    queue_position: int | None = None
+    progress: Progress = Progress()
+    notes: tuple[str, ...] = ()
+
+
+class TaskAnswer(Struct, frozen=True, kw_only=True):
+    """The whole answer to a query: the task, what it used, and our own member."""
+
+    task: RemoteTask = field(name="output")
+    request_id: str = ""
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    extras: Extras = field(default=Extras(), name="dashscribe")
+
+
+class ListedTask(Struct, frozen=True, kw_only=True):
+    """One row of the list of tasks; instants are epoch milliseconds, 0 while unknown."""
+
+    id: str = field(name="task_id")
+    model: str = field(default="", name="model_name")
+    status: str = ""
+    submitted_ms: int = field(default=0, name="gmt_create")
+    ended_ms: int = field(default=0, name="end_time")
+    code: str = ""
+    message: str = ""
+
+
+class TaskList(Struct, frozen=True, kw_only=True):
+    """A page of the list of tasks, the newest first; ``total`` counts all pages."""
+
+    total: int = 0
+    tasks: tuple[ListedTask, ...] = field(default=(), name="data")
+
+
+class Client(Calls):
+    """Talks to one server with one key; close it, or use it as a context manager.
+
+    ``base_url`` and ``api_key`` default to ``DASHSCOPE_HTTP_BASE_URL`` and ``DASHSCOPE_API_KEY`` (or
+    ``DASHSCRIBE_API_KEY``), as the official clients have them; the address defaults to this machine.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        server = base_url or os.environ.get("DASHSCOPE_HTTP_BASE_URL") or DEFAULT_BASE_URL
+        key = api_key or os.environ.get("DASHSCOPE_API_KEY") or os.environ.get("DASHSCRIBE_API_KEY") or ""
+        super().__init__(server, key, sleep)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def upload(self, path: Path, model: str = "fun-asr", on_bytes: Callable[[int, int], None] | None = None) -> str:
+        """Hand in a local file: its oss:// URL, good for 48 hours; ``on_bytes(sent, total)`` sees how far it is.
+
+        Goes on where it broke off with a server of ours; the cloud takes each file as a whole, for one ``model``.
+        """
+        return sending.send(self, path, model, on_bytes or (lambda sent, total: None))
+
+    def submit(self, model: str, urls: Sequence[str], parameters: Mapping[str, Any] | None = None) -> RemoteTask:
+        """Hand in URLs, those of uploads among them; the task that comes back is waiting.
+
+        ``parameters`` are the model's, by wire name.
+        """
+        row = MODELS.get(model)
+        source: dict[str, Any] = {"file_urls": list(urls)}
+        if row and row.input_key == "file_url" and len(urls) == 1:
+            source = {"file_url": urls[0]}
+        body = {"model": model, "input": source, "parameters": dict(parameters or {})}
+        headers = {"X-DashScope-Async": "enable"}
+        if any(url.startswith("oss://") for url in urls):
+            headers["X-DashScope-OssResourceResolve"] = "enable"
+        data = self._call("POST", "/services/audio/asr/transcription", json=body, headers=headers)
+        return read(data, TaskAnswer).task
+
+    def task(self, task_id: str) -> TaskAnswer:
+        """Ask for a task; one that is unknown, expired or another owner's has the status UNKNOWN."""
+        return read(self.task_json(task_id), TaskAnswer)
+
+    def task_json(self, task_id: str) -> bytes:
+        """The answer of ``task`` as it came."""
+        return self._call("GET", f"/tasks/{quote(task_id, safe='')}", repeatable=True)
+
+    def wait(
+        self,
+        task_id: str,
+        on_update: Callable[[TaskAnswer], None] | None = None,
+        timeout_s: float = float("inf"),
+    ) -> TaskAnswer:
+        """Ask until the task has ended, with growing pauses; ``on_update`` sees every answer. Raises TimeoutError."""
+        end_s = time.monotonic() + timeout_s
+        pause_s = FIRST_POLL_S
+        while True:
+            answer = self.task(task_id)
+            if on_update:
+                on_update(answer)
+            if answer.task.is_final:
+                return answer
+            if time.monotonic() + pause_s > end_s:
+                raise TimeoutError(f"task {task_id} is still {answer.task.status} after {timeout_s:g} s")
+            self._sleep(pause_s)
+            pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
+
+    def list(self, *, status: str = "", model: str = "", page: int = 1, page_size: int = 10) -> TaskList:
+        """The tasks of the last 24 hours, the newest first."""
+        wanted = {"status": status, "model_name": model, "page_no": page, "page_size": page_size}
+        query = {name: value for name, value in wanted.items() if value}
+        return read(self._call("GET", "/tasks/", params=query, repeatable=True), TaskList)
+
+    def cancel(self, task_id: str) -> None:
+        """Cancel a waiting task; ApiError for one that runs, has ended or is unknown."""
+        self._call("POST", f"/tasks/{quote(task_id, safe='')}/cancel")
+
+    def customize(self, action: str, **members: Any) -> dict[str, Any]:
+        """What an action on hotword lists, such as ``query_vocabulary``, gives; ``members`` are its input."""
+        body = {"model": "speech-biasing", "input": {"action": action, **members}}
+        repeatable = not action.startswith(("create_", "delete_"))
+        data = self._call("POST", "/services/audio/asr/customization", json=body, repeatable=repeatable)
+        return read(data, dict[str, Any]).get("output") or {}
+
+    def result(self, result_url: str) -> dict[str, Any]:
+        """Download a result file; no key is sent, the URL is signed."""
+        return read(self._call("GET", result_url, repeatable=True, with_key=False), dict[str, Any])
+
+    def _call(self, method: str, path: str, **how: Any) -> bytes:
+        """The body of a good answer; ``how`` is as for ``call``."""
+        return self.call(method, path, **how).content

@@ -1,0 +1,42 @@
+"""Seconds of sound by day, owner, key and model: what was used, long after the tasks are gone.
+
+Tasks book within the transaction that ends a file, synchronous calls after their answer. Nothing is priced here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from dashscribe.db import reading, tables
+
+_usage = tables.usage
+
+
+def book(connection: Connection, *, owner: str, key_id: str, model: str, duration_ms: int) -> None:
+    """Add one file of this length, summed over its channels, to the figures of today (UTC)."""
+    row = {"day": datetime.now(UTC).date().isoformat(), "owner": owner, "key_id": key_id, "model": model}
+    counted = connection.execute(
+        update(_usage)
+        .where(*(_usage.c[name] == value for name, value in row.items()))
+        .values(files=_usage.c.files + 1, duration_ms=_usage.c.duration_ms + duration_ms)
+    )
+    if not counted.rowcount:
+        connection.execute(insert(_usage).values(**row, files=1, duration_ms=duration_ms))
+
+
+def used_ms(engine: Engine, key_id: str, since: date) -> int:
+    """Milliseconds of sound that were worked on for a key from that day (UTC) on."""
+    query = select(func.coalesce(func.sum(_usage.c.duration_ms), 0)).where(
+        _usage.c.key_id == key_id, _usage.c.day >= since.isoformat()
+    )
+    with reading(engine) as connection:
+        return connection.execute(query).scalar_one()
+
+
+def used_by_key(engine: Engine, since: date) -> dict[str, int]:
+    """The same for every key that used any, by its id."""
+    query = select(_usage.c.key_id, func.sum(_usage.c.duration_ms)).where(_usage.c.day >= since.isoformat())
+    with reading(engine) as connection:
+        return {key_id: used for key_id, used in connection.execute(query.group_by(_usage.c.key_id))}

@@ -1,0 +1,33 @@
+"""The page at ``/docs``: the interface to read and to try, drawn by Swagger UI out of an installed package.
+
+FastAPI's own page loads the same from another host; this one asks nobody but the server it comes from, so that it works
+offline. Its addresses are relative, because a proxy in front may add to the path.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.staticfiles import StaticFiles
+
+#: Where the files of the page lie on the server, and in which package and folder of it.
+_ASSETS = "docs/assets"
+_PACKAGE = ("fastapi_swagger", "resources")
+
+
+def install(app: FastAPI) -> None:
+    """Serve the page and its files; ``app`` is made with ``docs_url=None``."""
+    app.add_api_route("/docs", _page, include_in_schema=False)
+    app.mount(f"/{_ASSETS}", StaticFiles(packages=[_PACKAGE]))
+
+
+async def _page() -> Response:
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="dashscribe",
+        swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{_ASSETS}/favicon-32x32.png",
+        # Unless it is switched off, Swagger UI has the document checked by a service of its makers.
+        swagger_ui_parameters={"validatorUrl": None},
+    )

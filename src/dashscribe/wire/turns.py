@@ -1,0 +1,80 @@
+"""How many synchronous calls are at work at once, and how many wait for how long: beyond that, 429.
+
+A call holds its turn from before its source is fetched until its thread has ended, so what calls take of memory and
+disk is bounded, and a burst costs those who wait nothing but time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from dashscribe.config import Settings
+from dashscribe.errors import RateLimitError
+
+#: Calls that may wait for each one that is at work: the bodies of all of them lie on disk.
+WAITING_PER_TURN = 8
+#: What a client that was turned away is told to wait, in seconds.
+RETRY_AFTER_S = 2
+#: How often the departure of a waiting client is looked for, in seconds.
+LOOK_S = 1.0
+
+
+class Turns:
+    """The turns of one server, given in the order of asking. For the event loop only, but for ``threads``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most = settings.calls or 2 * settings.workers
+        self._wait_s = settings.call_wait_s
+        self._free = asyncio.Semaphore(self._most)
+        self._waiting = 0
+        self.threads = ThreadPoolExecutor(self._most, thread_name_prefix="call")
+
+    @contextmanager
+    def receiving(self) -> Generator[None]:
+        """Around the receiving of a body: as many may come in as may wait. Raises RateLimitError beyond that."""
+        self._refuse_full()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def _refuse_full(self) -> None:
+        if self._waiting >= WAITING_PER_TURN * self._most:
+            raise RateLimitError(f"{self._most} calls are at work here and {self._waiting} wait.", RETRY_AFTER_S)
+
+    async def take(self, request: Request) -> None:
+        """Wait for a turn. Raises RateLimitError when none comes in time, ClientDisconnect when the client left."""
+        if self._free.locked():
+            self._refuse_full()
+        self._waiting += 1
+        asking = asyncio.ensure_future(self._free.acquire())
+        try:
+            left_s = self._wait_s
+            while not (await asyncio.wait([asking], timeout=min(left_s, LOOK_S)))[0]:
+                left_s -= LOOK_S
+                if await request.is_disconnected():
+                    raise ClientDisconnect
+                if left_s <= 0:
+                    raise RateLimitError(
+                        f"{self._most} calls are at work here, and no turn came within {self._wait_s:g} s "
+                        "(DASHSCRIBE_CALLS, DASHSCRIBE_CALL_WAIT_S).",
+                        RETRY_AFTER_S,
+                    )
+        except BaseException:
+            asking.cancel()
+            if asking.done() and not asking.cancelled():
+                self.give_back()
+            raise
+        finally:
+            self._waiting -= 1
+
+    def give_back(self) -> None:
+        """End a turn."""
+        self._free.release()
