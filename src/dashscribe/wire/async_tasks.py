@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
-from typing import Annotated, Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -28,9 +28,11 @@ from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import pin_hotwords
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.submission import Order, read_order
-from dashscribe.wire.values import refusal
+from dashscribe.wire.values import number, refusal
 
 DAY = timedelta(hours=24)
+#: Larger bodies than this are received on disk: those that hold a recording.
+SPOOLED_BYTES = 1024**2
 MAX_PAGE_SIZE = 100
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 #: Statuses that the service names; the ones beyond ``Status`` are never those of a task here, so they match nothing.
@@ -65,9 +67,9 @@ async def submit(
         raise refusal("Idempotency-Key", idempotency_key, f"give at most {MAX_IDEMPOTENCY_KEY_CHARS} characters")
     resolves = x_dashscope_ossresourceresolve.strip().lower() == "enable"
     call = _Call(envelope.request_id(request), idempotency_key, parts.settings.strict_oss and not resolves)
-    with BytesIO() as sent:
+    with SpooledTemporaryFile(SPOOLED_BYTES) as sent:
         await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
-        task, engine = await in_thread(parts.queries, _submit, parts, caller, call, sent.getvalue())
+        task, engine = await in_thread(parts.queries, _submit, parts, caller, call, sent)
     parts.wake()
     members: dict[str, Any] = {"output": {"task_id": task.id, "task_status": task.status.value}}
     if task.notes:
@@ -84,8 +86,9 @@ class _Call:
     no_oss: bool
 
 
-def _submit(parts: Parts, caller: Identity, call: _Call, sent: bytes) -> tuple[Task, EngineInfo]:
-    order = read_order(sent)
+def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+    sent.seek(0)
+    order = read_order(sent.read())
     parts.limits.call(caller.owner, order.model)
     parts.keys.check_quota(caller)
     asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
@@ -171,8 +174,8 @@ async def list_tasks(request: Request, caller: Caller, parts: Here, listing: Ann
     parts.limits.ask(caller.owner, "list")
     teller = _teller(request, parts)
     start, end = _stretch(listing.start_time, listing.end_time, teller.zone)
-    page_no = _number("page_no", listing.page_no, 1, 1, 10**9)
-    page_size = _number("page_size", listing.page_size, 10, 1, MAX_PAGE_SIZE)
+    page_no = number("page_no", listing.page_no, 1, 1, 10**9)
+    page_size = number("page_size", listing.page_size, 10, 1, MAX_PAGE_SIZE)
     if listing.status and listing.status not in _STATUSES:
         raise refusal("status", listing.status, f"give one of {', '.join(_STATUSES)}")
     total, tasks = 0, tuple[Task, ...]()
@@ -199,14 +202,6 @@ async def list_tasks(request: Request, caller: Caller, parts: Here, listing: Ann
 def _teller(request: Request, parts: Parts) -> Teller:
     base_url = envelope.base_url(request, parts.settings.public_url)
     return Teller(ZoneInfo(parts.settings.time_zone), base_url, parts.secret)
-
-
-def _number(name: str, value: str, default: int, low: int, high: int) -> int:
-    if not value:
-        return default
-    if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
-        raise refusal(name, value, f"give a number from {low} to {high}")
-    return int(value)
 
 
 def _stretch(start: str, end: str, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -18,18 +18,12 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from dashscribe.wire.oss import OssError
+
 #: How long a credential lets uploads begin.
 LIFETIME = timedelta(seconds=300)
 
 Condition: TypeAlias = "list[str | int] | dict[str, str]"
-
-
-class OssError(Exception):
-    """A refusal in the object store's words: HTTP status, code, message."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, code, message)
-        self.status, self.code, self.message = status, code, message
 
 
 class Policy(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,8 @@ import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from dashscribe.wire import envelope
+from dashscribe.wire import oss
+from dashscribe.wire.oss import OssError
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 
 #: Results and the answers that name them live this long after a task's end.
@@ -77,16 +78,16 @@ async def download(
     """The stored result file, byte by byte. No key is needed: the signature is the permission."""
     index = _INDEX.fullmatch(name)
     if not index or not _EXPIRES.fullmatch(expires):
-        return _refuse(request, 403, "AccessDenied", "The URL is not signed.")
+        return oss.refuse(request, OssError(403, "AccessDenied", "The URL is not signed."))
     wanted = signature(parts.secret, access_key, task_id, int(index[1]), int(expires))
     if not hmac.compare_digest(wanted.encode(), given.encode()):
-        return _refuse(request, 403, "AccessDenied", "The signature does not belong to this URL.")
+        return oss.refuse(request, OssError(403, "AccessDenied", "The signature does not belong to this URL."))
     if int(expires) < time.time():
-        return _refuse(request, 403, "AccessDenied", "Request has expired.")
+        return oss.refuse(request, OssError(403, "AccessDenied", "Request has expired."))
     key = await in_thread(parts.queries, parts.tasks.result_key, task_id, int(index[1]))
     size = await in_thread(parts.blobs, parts.store.size, key) if key else None
     if key is None or size is None:
-        return _refuse(request, 404, "NoSuchKey", "The specified key does not exist.")
+        return oss.refuse(request, OssError(404, "NoSuchKey", "The specified key does not exist."))
     headers = {"content-length": str(size)}
     if request.method == "HEAD":
         return Response(None, 200, headers, "application/json; charset=utf-8")
@@ -100,13 +101,3 @@ async def _chunks(parts: Parts, key: str) -> AsyncIterator[bytes]:
         async with await anyio.open_file(path, "rb") as file:
             while chunk := await file.read(_CHUNK_BYTES):
                 yield chunk
-
-
-def _refuse(request: Request, status: int, code: str, message: str) -> Response:
-    """The object store's form of an error, which downloaders of such URLs know; nothing of the caller's is in it."""
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{message}</Message>"
-        f"<RequestId>{envelope.request_id(request)}</RequestId></Error>\n"
-    )
-    return Response(body, status, media_type="application/xml")

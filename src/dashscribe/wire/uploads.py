@@ -18,11 +18,11 @@ from dashscribe.catalog import find_model
 from dashscribe.errors import ConflictError, InvalidBodyError, NoRoomError, TooLargeError
 from dashscribe.keys import Identity
 from dashscribe.object_keys import is_good_key
-from dashscribe.wire import envelope, policies
+from dashscribe.wire import envelope, oss, policies
 from dashscribe.wire.form import Form, read_form
 from dashscribe.wire.guard import Caller
+from dashscribe.wire.oss import OssError
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.policies import OssError
 from dashscribe.wire.values import refusal
 
 PATH = "/oss-upload"
@@ -137,7 +137,7 @@ async def upload(request: Request, parts: Here, ticket: str) -> Response:
     try:
         return await _receive(request, parts, ticket)
     except OssError as error:
-        return _refuse(request, error)
+        return oss.refuse(request, error)
 
 
 async def _receive(request: Request, parts: Parts, ticket: str) -> Response:
@@ -188,13 +188,4 @@ def _keep(parts: Parts, secret: str, form: Form) -> Response:
     if status != 201:
         return Response(None, status)
     location = f"<Location>{escape(kept.url)}</Location><Key>{escape(key)}</Key>"
-    return _xml(f"<PostResponse>{location}</PostResponse>", status)
-
-
-def _refuse(request: Request, error: OssError) -> Response:
-    inner = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-    return _xml(f"<Error>{inner}<RequestId>{envelope.request_id(request)}</RequestId></Error>", error.status)
-
-
-def _xml(body: str, status: int) -> Response:
-    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n', status, media_type="application/xml")
+    return oss.xml(f"<PostResponse>{location}</PostResponse>", status)
