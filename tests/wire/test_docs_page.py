@@ -36,3 +36,13 @@ def test_page_reads_the_document_and_has_nobody_check_it(desk: Desk):
 @pytest.mark.parametrize("path", ["nope.js", "../main.py", "%2e%2e/main.py", ""])
 def test_nothing_else_of_the_package_is_served(desk: Desk, path: str):
     assert_refused(desk.http.get(f"/docs/assets/{path}"), 404, "NotFound", "Not found!")
+
+
+def test_document_promises_no_error_that_is_never_given(desk: Desk):
+    first, again = (desk.http.get("/openapi.json") for _ in range(2))
+    assert first.json() == again.json()
+    assert "schemas" not in first.json().get("components", {})
+    assert "$ref" not in first.text
+    for path, operations in first.json()["paths"].items():
+        for method, operation in operations.items():
+            assert "422" not in operation["responses"], f"{method} {path}"

@@ -200,6 +200,7 @@ def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_li
     lines = [
         f"dashscribe {version('dashscribe')} listens on http://{name}:{port}{reach}",
         f"  official SDK  export DASHSCOPE_HTTP_BASE_URL=http://{name}:{port}/api/v1",
+        f"  OpenAI's SDK  export OPENAI_BASE_URL=http://{name}:{port}/v1",
         f"  API key       {key}",
         f"  engine        {engine_line}",
         f"  work          {work}",

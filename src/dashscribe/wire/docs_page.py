@@ -6,6 +6,10 @@ offline. Its addresses are relative, because a proxy in front may add to the pat
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
@@ -17,8 +21,19 @@ _PACKAGE = ("fastapi_swagger", "resources")
 
 def install(app: FastAPI) -> None:
     """Serve the page and its files; ``app`` is made with ``docs_url=None``."""
+    app.openapi = partial(_document, app, app.openapi)
     app.add_api_route("/docs", _page, include_in_schema=False)
     app.mount(f"/{_ASSETS}", StaticFiles(packages=[_PACKAGE]))
+
+
+def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI document without the framework's own error, which ``envelope`` never lets out."""
+    if app.openapi_schema is None:
+        document = generate()
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            operation["responses"].pop("422", None)
+        document.get("components", {}).pop("schemas", None)
+    return generate()
 
 
 async def _page() -> Response:
