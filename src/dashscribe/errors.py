@@ -56,7 +56,7 @@ class InvalidParameterError(DashscribeError):
     @property
     def message(self) -> str:
         """The fixed text with the parameter's name in place of the X."""
-        return f"{self.text.replace('(X)', f'({self.parameter})' if self.parameter else '')} {self.detail}".strip()
+        return _joined(self.text.replace("(X)", f"({self.parameter})" if self.parameter else ""), self.detail)
 
 
 class MissingFileUrlsError(DashscribeError):

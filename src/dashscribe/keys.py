@@ -30,7 +30,7 @@ DEFAULT_OWNER = "default"
 SETTINGS_KEY_ID = "0"
 #: What temporary keys begin with; those of the table begin with ``sk-``.
 LENT_PREFIX = "st-"
-#: How long a key that was found, or what it has used, is not looked up again, in seconds.
+#: How long a key that was found, or its quota, is not looked up again, in seconds.
 TRUSTED_S = 0.8
 #: Temporary keys come and go; beyond this many remembered ones, those past their time are forgotten.
 MAX_TRUSTED = 1000
@@ -70,7 +70,7 @@ class Keys:
         self._configured = settings.api_key.get_secret_value() if settings.api_key else ""
         self._time_zone = settings.time_zone
         self._trusted: dict[str, tuple[Identity, float]] = {}
-        self._quotas: dict[str, tuple[int | None, int, float]] = {}
+        self._quotas: dict[str, tuple[int | None, float]] = {}
         self._guard = threading.Lock()
         self._revocations = 0
 
@@ -106,19 +106,21 @@ class Keys:
     def check_quota(self, identity: Identity) -> None:
         """Raise QuotaError where a key, its temporary ones included, has used up its sound of this month.
 
-        Months are those of the usage figures, UTC. What is booked shows within ``TRUSTED_S``; a call that was let
-        through is not cut short.
+        Months are those of the usage figures, UTC. What is booked shows at once, another quota within ``TRUSTED_S``; a
+        call that was let through is not cut short.
         """
         key_id = identity.key_id
         with self._guard:
-            quota_ms, used, until = self._quotas.get(key_id, (None, 0, 0.0))
+            quota_ms, until = self._quotas.get(key_id, (None, 0.0))
         if time.monotonic() > until:
             until = time.monotonic() + TRUSTED_S
             quota_ms = self._quota_ms(key_id)
-            used = usage.used_ms(self._engine, key_id, _month()) if quota_ms is not None else 0
             with self._guard:
-                self._quotas[key_id] = quota_ms, used, until
-        if quota_ms is not None and used >= quota_ms:
+                self._quotas[key_id] = quota_ms, until
+        if quota_ms is None:
+            return
+        used = usage.used_ms(self._engine, key_id, _month())
+        if used >= quota_ms:
             raise _exhausted(key_id, quota_ms, used, ZoneInfo(self._time_zone))
 
     def _quota_ms(self, key_id: str) -> int | None:

@@ -24,6 +24,7 @@ from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.enrich import sentences
 from dashscribe.errors import (
+    HostDiedError,
     HostError,
     InvariantError,
     NoSpeechError,
@@ -159,7 +160,8 @@ def transcribe(
     engine = engine or choose_engine(find_model(options.model), options.languages, settings)
     with _as_file(source, settings, on_progress) as path:
         stop = threading.Event()
-        messages = hosts.cut(
+        cutting = partial(
+            hosts.cut,
             path,
             url=url or str(source),
             options=options,
@@ -169,7 +171,7 @@ def transcribe(
         )
         recognizing = partial(recognize, hosts, engine, options=options, express=express, stop=stop)
         # One window more than there are slots keeps every slot busy and bounds what waits in memory.
-        run = _Run(messages, recognizing, options, hosts.slots + 1, on_progress, on_sentence)
+        run = _Run(_whole_cut(cutting), recognizing, options, hosts.slots + 1, on_progress, on_sentence)
         try:
             return run.transcript(engine, notes)
         except BaseException:
@@ -177,6 +179,31 @@ def transcribe(
             raise
         finally:
             run.close()
+
+
+def _whole_cut(
+    cutting: Callable[[], Generator[Media | Position | Window | CutEnd]],
+) -> Generator[Media | Position | Window | CutEnd]:
+    """The messages of a cut; if its child dies, another one begins anew and what was told already is left out.
+
+    That works because a file is always cut in the same way. A child that hangs is not given a second chance.
+    """
+    told = 0
+    for failures in range(1, MAX_FAILURES + 1):
+        again = 0
+        try:
+            with closing(cutting()) as messages:
+                for message in messages:
+                    if not isinstance(message, Position):
+                        again += 1
+                        if again <= told:
+                            continue
+                        told = again
+                    yield message
+            return
+        except HostDiedError:
+            if failures == MAX_FAILURES:
+                raise
 
 
 @contextmanager

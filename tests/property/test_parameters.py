@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dashscribe.catalog import LANGUAGES, MODELS
 from dashscribe.errors import DashscribeError, InvalidParameterError
 from dashscribe.types import Options
-from dashscribe.wire.body import JSON, MAX_DEPTH, parse_object
+from dashscribe.wire.body import JSON, MAX_COMMAS, MAX_DEPTH, parse_object
 from dashscribe.wire.params import ROWS, read
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
@@ -95,3 +95,12 @@ def test_depth_is_bounded_exactly(bracket, depth):
     else:
         with pytest.raises(DashscribeError, match="nested deeper"):
             parse_object(sent)
+
+
+@pytest.mark.parametrize("member", [b"[]", b"{}", b"0", b'""'])
+def test_members_are_bounded_before_they_are_made(member):
+    sent = b'{"a":[' + b",".join([member] * (MAX_COMMAS + 1)) + b"]}"
+    assert len(parse_object(sent)["a"]) == MAX_COMMAS + 1
+    with pytest.raises(DashscribeError, match="more than 200000 members") as caught:
+        parse_object(sent[:-2] + b"," + member + b"]}")
+    assert caught.value.status == 400

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,13 +13,13 @@ from fastapi import Request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dashscribe.errors import DashscribeError, InvalidBodyError, TooLargeError
+from dashscribe.errors import DashscribeError, InvalidBodyError, NoRoomError, TooLargeError
 from dashscribe.wire.form import Form, read_form
 
 TYPE = "multipart/form-data; boundary=edge"
 
 
-def form(body: bytes, folder: Path, *, kind: str = TYPE, cut: int = 7, more: Iterable[str] = (), **bounds: int) -> Form:
+def form(body: bytes, folder: Path, *, kind: str = TYPE, cut: int = 7, more: Iterable[str] = (), **bounds: Any) -> Form:
     """Read a body that arrives in pieces of ``cut`` bytes."""
     pieces = [body[at : at + cut] for at in range(0, len(body), cut)] or [b""]
     sent = iter(enumerate(pieces, start=1))
@@ -114,6 +115,21 @@ def test_an_announced_length_beyond_all_bounds_is_refused_at_once(tmp_path: Path
 def test_an_epilogue_without_end_is_too_large(tmp_path: Path):
     with pytest.raises(TooLargeError):
         form(whole(part("a", b"1")) + b"x" * 9_000_000, tmp_path, cut=100_000, max_fields=2)
+
+
+def test_a_disk_that_fills_up_ends_the_reading(tmp_path: Path):
+    room = iter([None, None])
+
+    def check_room() -> None:
+        if next(room, "none") == "none":
+            raise NoRoomError
+
+    other = tmp_path / "other"
+    other.mkdir()
+    body = whole(part("file", b"x" * 5_000_000, '; filename="a"'))
+    with pytest.raises(NoRoomError):
+        form(body, tmp_path, cut=100_000, max_file_bytes=10_000_000, check_room=check_room)
+    assert form(body, other, cut=100_000, max_file_bytes=10_000_000).files["file"].size_bytes == 5_000_000
 
 
 def test_fields_are_bounded_together(tmp_path: Path):

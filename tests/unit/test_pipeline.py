@@ -133,6 +133,40 @@ def test_a_window_is_tried_again_after_its_host_died(tmp_path: Path) -> None:
     assert all(entry.fate is not Fate.FAILED for entry in transcript.tracks[0].ledger)
 
 
+class MortalHosts(ScriptedHosts):
+    """Their first cuts die after the given numbers of messages; the positions of each cut differ."""
+
+    def __init__(self, windows: list[Window], *dies_after: int) -> None:
+        super().__init__(windows, words_of)
+        self.dies_after = list(dies_after)
+
+    def cut(self, *args: object, **more: object) -> Iterator[object]:  # type: ignore[override]
+        messages = super().cut(*args, **more)  # type: ignore[arg-type]
+        if not self.dies_after:
+            yield from (message for message in messages if not isinstance(message, Position))
+            return
+        yield from islice(messages, self.dies_after.pop(0))
+        raise HostDiedError("signal 9")
+
+
+@pytest.mark.parametrize("dies_after", [(0,), (1,), (2,), (3,), (7,), (5, 3), (3, 5)])
+def test_a_source_is_cut_again_when_the_child_that_cuts_it_died(dies_after: tuple[int, ...], tmp_path: Path) -> None:
+    windows = [window(0, i) for i in range(4)]
+    spoken: list[str] = []
+    hosts = MortalHosts(windows, *dies_after)
+    transcript = run(hosts, tmp_path, on_sentence=lambda _, sentence: spoken.append(sentence.text))
+    assert transcript == run(ScriptedHosts(windows, words_of), tmp_path)
+    assert spoken == [sentence.text for sentence in transcript.sentences]
+    assert set(hosts.attempts.values()) == {1}, "what was told before is not recognized again"
+
+
+def test_a_source_that_always_kills_its_child_is_given_up(tmp_path: Path) -> None:
+    hosts = MortalHosts([window(0, 0)], *[2] * pipeline.MAX_FAILURES)
+    with pytest.raises(HostDiedError, match="signal 9"):
+        run(hosts, tmp_path)
+    assert not hosts.dies_after
+
+
 def test_a_window_that_always_fails_is_booked_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
     def hear(item: Window, attempt: int) -> list[Outcome]:
         if item.index == 1:

@@ -168,6 +168,22 @@ def test_filetrans_language_is_measured_else_the_callers_hint() -> None:
     assert result == filetrans(words=True, language="en")
 
 
+def test_filetrans_result_names_what_nobody_measured() -> None:
+    def notes(**changes: str) -> object:
+        told = replace(
+            transcript(replace(GREETING, **{"language": "en", "emotion": "happy", **changes})), engine="standin"
+        )
+        return wire(transcription_json.render(told, shape="file_url", language="de"))[1]["notes"]
+
+    assert notes() == []
+    assert notes(language="") == ["sentences: no language was measured; de stands for that"]
+    assert notes(emotion="") == ["sentences: no emotion was measured; neutral stands for that"]
+    english = replace(transcript(replace(GREETING, language="en", emotion="sad")), engine="pocketsphinx")
+    (note,) = json.loads(transcription_json.render(english, shape="file_url"))["dashscribe"]["notes"]
+    assert note == "sentences: no language was measured; en is the one that the engine reads"
+    assert json.loads(transcription_json.render(english))["dashscribe"]["notes"] == []
+
+
 def test_sensevoice_shape_is_the_documented_one() -> None:
     result, _ = wire(transcription_json.render(transcript(replace(GREETING, emotion="happy")), shape="sensevoice"))
     text = "<|Speech|> Good morning, all. <|/Speech|> <|HAPPY|>"

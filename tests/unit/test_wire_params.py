@@ -338,9 +338,21 @@ def pinned(list_id: str) -> Asked:
 
 def test_words_of_a_list_come_after_those_of_the_request_which_win():
     result = pinned("good")
-    assert set(result.options.hotwords) == {Hotword("etcd", 5), Hotword("CoreDNS", 3)}
+    assert result.options.hotwords == (Hotword("etcd", 5), Hotword("CoreDNS", 3))
     assert result.notes[-1] == "one word is of another language"
     assert result.lists == ()
+
+
+def test_no_more_words_count_than_a_list_may_have():
+    given = asked(
+        {"vocabulary_id": "good", "vocabulary": {f"word {n}": 4 for n in range(1999)}, "language_hints": ["en"]},
+        "qwen-audio-3.1-asr-flash",
+    )
+    book: Any = Lists()
+    result = pin_hotwords(given, "ann", book)
+    assert len(result.options.hotwords) == 2000
+    assert result.options.hotwords[-1] == Hotword("etcd", 2)
+    assert result.notes[-1] == "the last 1 hotwords had no effect: 2000 count"
 
 
 def test_list_that_does_not_exist_is_an_error_and_an_empty_id_is_none():

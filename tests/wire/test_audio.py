@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wire_origin import Origin
 from wire_servers import Desk, open_desk
+
+from dashscribe.engines import ENGINES
+from dashscribe.wire import audio
 
 PATH = "/v1/audio/transcriptions"
 TEXT = "River larch quill quill quill islet."
@@ -170,6 +174,18 @@ def test_a_hint_beyond_what_a_model_heeds_is_named(talk: Desk, wav: bytes):
     assert notes == ["the languages en had no effect: paraformer-v1 takes none"]
 
 
+def test_the_language_of_an_engine_that_reads_no_other_is_not_measured(
+    talk: Desk, wav: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    english = replace(ENGINES["standin"], languages=("en",))
+    monkeypatch.setattr(audio, "choose_engine", lambda *_: english)
+    note = "no language was measured; en is the one that the engine reads"
+    for form in ("json", "verbose_json"):
+        assert note in told(talk, wav, response_format=form)["dashscribe"]["notes"]
+    assert note in events(send(talk, wav, model="x", stream="true"))[-1]["dashscribe"]["notes"]
+    assert note not in told(talk, wav, response_format="diarized_json")["dashscribe"]["notes"]
+
+
 def test_whatever_has_no_effect_is_named(talk: Desk, wav: bytes):
     fields: dict[str, Any] = {
         "prompt": "Kestrel Bridge",
@@ -243,6 +259,12 @@ def test_a_full_disk_takes_no_file(tmp_path: Path, wav: bytes):
         answer = send(full, wav)
         assert_refused(answer, 507, "internal_error", None, "The file cannot be stored.")
         assert answer.headers["x-should-retry"] == "true"
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/", f"/compatible-mode{PATH}"])
+def test_other_spellings_of_the_path_are_the_same(talk: Desk, wav: bytes, path: str):
+    answer = talk.http.post(path, data={"model": "whisper-1"}, files={"file": ("a.wav", wav)})
+    assert answer.json()["text"] == TEXT
 
 
 def test_translation_is_refused_as_not_implemented(talk: Desk, wav: bytes):

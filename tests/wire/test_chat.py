@@ -69,7 +69,7 @@ def assert_error(answer: httpx.Response, status: int, code: str, text: str, kind
     return told["error"]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *(f"{path}/" for path in PATHS)])
 def test_the_answer_has_the_documented_members(talk: Desk, origin: Origin, path: str):
     response = talk.http.post(path, json=body(origin("a.wav")))
     answer = response.json()
@@ -135,7 +135,12 @@ def test_sound_may_come_along_in_every_form_that_clients_send(talk: Desk, origin
 
 @pytest.mark.parametrize(
     "system",
-    ["Kestrel Bridge", [{"text": "Kestrel Bridge"}], [{"type": "text", "text": "Kestrel Bridge"}], "", [{"text": ""}]],
+    [
+        "Kestrel Bridge",
+        [{"text": "Kestrel Bridge"}],
+        [{"type": "text", "text": "Kestrel Bridge"}],
+        *("", [{"text": ""}], [], None),
+    ],
 )
 @pytest.mark.parametrize("at", [0, 1])
 def test_context_comes_in_three_forms_before_or_behind(talk: Desk, origin: Origin, system: Any, at: int):
@@ -173,6 +178,15 @@ def test_whatever_has_no_effect_is_named(talk: Desk, origin: Origin):
     for name in ("temperature", "stream_options", "enable_itn", "sample_rate", "vocabulary_id", "brand_new", "top_k"):
         assert name in text
     assert "user" not in text
+
+
+def test_a_format_beside_the_sound_and_unknown_stream_options_are_named(talk: Desk, origin: Origin):
+    asked = body(origin("a.wav"), stream=True, stream_options={"include_usage": True, "include_obfuscation": True})
+    asked["messages"][0]["content"][0]["input_audio"]["format"] = "mp3"
+    answer = events(talk.http.post(PATHS[0], json=asked))
+    notes = next(chunk["dashscribe"]["notes"] for chunk in answer[:-1] if "dashscribe" in chunk)
+    assert "input_audio.format had no effect: the recording itself tells what it is" in notes
+    assert "members of stream_options had no effect: include_obfuscation" in notes
 
 
 @pytest.mark.parametrize("name", ["qwen3-asr-flash-us", "qwen3-asr-flash-2026-02-10", "qwen-audio-asr"])
@@ -271,12 +285,15 @@ def test_a_source_that_cannot_be_had_is_refused_before_any_stream(
 def test_errors_before_the_route_have_the_same_envelope(talk: Desk, path: str):
     wrong = {"Authorization": "Bearer sk-wrong"}
     assert_error(talk.http.post(path, json={}, headers=wrong), 401, "invalid_api_key", "Incorrect API key provided.")
-    assert_error(talk.http.get(path), 405, "method_not_allowed", "Request method 'GET' is not supported.")
+    wrong_method = talk.http.get(path)
+    assert_error(wrong_method, 405, "method_not_allowed", "Request method 'GET' is not supported.")
+    assert wrong_method.headers["allow"] == "POST"
     assert_error(talk.http.post(path + "/x"), 404, "not_found", "Not found!")
     assert_error(talk.http.post(path, content=b"{"), 400, "invalid_request_error", "The input parameter requires json")
     assert_error(talk.http.post(path, content=b"[]"), 400, "invalid_request_error", "Required body invalid")
     large = b'{"model": "' + b"x" * (17 * 1024**2) + b'"}'
-    assert_error(talk.http.post(path, content=large), 413, "request_too_large", "Payload Too Large.")
+    text = "<400> InternalError.Algo.InvalidParameter: Multimodal file size is too large"
+    assert_error(talk.http.post(path, content=large), 400, "invalid_parameter_error", text)
 
 
 def test_native_paths_keep_the_native_envelope(talk: Desk):

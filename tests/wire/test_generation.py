@@ -12,6 +12,9 @@ from generation_calls import EVERY_FAMILY, FLASH, GENERATE, QWEN3, call, data_ur
 from wire_servers import Desk, assert_refused, checked, open_desk
 
 from dashscribe.catalog import MODELS
+from dashscribe.engines import ENGINES
+from dashscribe.types import Options, Sentence
+from dashscribe.wire.spoken import tone
 
 WORDS = {"begin_time", "end_time", "text", "punctuation", "fixed"}
 PART = "The item of content should be a message of a certain modal."
@@ -111,6 +114,14 @@ def test_silence_is_a_good_answer_without_text(desk: Desk, sound: dict[str, byte
         assert told["output"]["sentence"]["text"] == ""
         assert told["output"]["sentence"]["words"] == []
         assert told["output"]["sentences"] == []
+
+
+def test_the_language_of_an_engine_that_reads_no_other_is_not_measured():
+    heard = [Sentence(begin_ms=0, end_ms=900, text="Hello.", language="en")]
+    told = tone(MODELS[QWEN3], Options(), ENGINES["pocketsphinx"], heard)
+    assert told.language == "en"
+    assert "annotations: no language was measured; en is the one that the engine reads" in told.notes
+    assert not [note for note in tone(MODELS[QWEN3], Options(), ENGINES["standin"], heard).notes if "language" in note]
 
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.interface == "sync"])
@@ -400,7 +411,18 @@ def test_contents_that_are_refused(desk: Desk, content: Any):
 @pytest.mark.parametrize("message", [None, "x", {}, {"role": "tool", "content": "x"}, {"role": 1}, {"content": []}])
 def test_messages_that_are_none_are_refused(desk: Desk, one: str, message: Any):
     response = post(desk, call(QWEN3, one, messages=[message]))
-    assert_refused(response, 400, "InvalidParameter", "Required parameter(input.messages[0])")
+    assert_refused(response, 400, "InvalidParameter", "Required parameter(input.messages[0]")
+
+
+def test_a_message_that_is_none_is_shown_as_it_came(desk: Desk, one: str):
+    assert 'was "hello"; give an object' in checked(post(desk, call(QWEN3, one, messages=["hello"])))["message"]
+    refused = checked(post(desk, call(QWEN3, one, messages=[{"role": "tool"}])))["message"]
+    assert 'input.messages[0].role was "tool"; give one of system, user, assistant.' in refused
+
+
+def test_a_fixed_text_and_the_detail_are_two_sentences(desk: Desk, one: str):
+    refused = checked(post(desk, call(FLASH, one, format="")))["message"]
+    assert refused.startswith(f"{PREFIX}format is empty. Name the recording's")
 
 
 def test_recording_must_be_in_the_last_message_of_the_talk(desk: Desk, one: str):
@@ -470,7 +492,8 @@ def test_data_uri_beyond_ten_megabytes_is_refused(desk: Desk):
 
 def test_body_beyond_its_limit_is_refused(desk: Desk):
     response = desk.http.post(GENERATE, content=b" " * (16 * 1024**2 + 1))
-    assert_refused(response, 400, "BadRequest.TooLarge", "Payload Too Large.")
+    text = "<400> InternalError.Algo.InvalidParameter: Multimodal file size is too large"
+    assert_refused(response, 400, "InvalidParameter", text)
 
 
 @pytest.mark.parametrize("content", [b"", b"no json", b"[1", b"\xff", b"[]", b'{"a": NaN}'])

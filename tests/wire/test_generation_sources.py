@@ -141,6 +141,13 @@ def test_largest_recording_behind_a_url(http: httpx.Client, origin: Origin, mode
         assert_refused(response, 400, "InvalidParameter", f"{PREFIX}Multimodal file size is too large")
 
 
+def test_source_for_which_the_disk_has_no_room_is_not_fetched(tmp_path: Path, origin: Origin):
+    with open_desk(tmp_path, fetch_allow="127.0.0.1/32", disk_reserve_bytes=10**18) as desk:
+        response = send(desk.http, QWEN3, origin("a.wav"))
+        body = assert_refused(response, 507, "InternalError.FileUpload", "The file cannot be stored.")
+        assert "DASHSCRIBE_DISK_RESERVE_BYTES" in body["message"]
+
+
 # --- uploads --------------------------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,11 @@ def test_a_list_from_its_creation_to_its_end(desk: Desk):
     assert output(desk, "list_vocabulary") == {"vocabulary_list": []}
 
 
+def test_a_slash_at_the_end_of_the_path_makes_no_difference(desk: Desk):
+    body = {"model": "speech-biasing", "input": {"action": "list_vocabulary"}}
+    assert checked(desk.http.post(f"{ROUTE}/", json=body))["output"] == {"vocabulary_list": []}
+
+
 def test_times_are_whole_seconds_in_the_zone_of_the_wire(desk: Desk):
     told = output(desk, "query_vocabulary", vocabulary_id=made(desk))["gmt_create"]
     instant = datetime.strptime(told, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo("Asia/Shanghai"))

@@ -25,7 +25,9 @@ def test_every_name_is_listed_with_what_clients_demand(desk: Desk, base: str):
 @pytest.mark.parametrize("base", BASES)
 def test_one_model_is_told_like_in_the_list(desk: Desk, base: str):
     listed = {entry["id"]: entry for entry in desk.http.get(f"{base}/models").json()["data"]}
-    assert desk.http.get(f"{base}/models/fun-asr").json() == listed["fun-asr"]
+    for path in ("models/fun-asr", "models/fun-asr/"):
+        assert desk.http.get(f"{base}/{path}").json() == listed["fun-asr"]
+    assert desk.http.get(f"{base}/models/").json() == desk.http.get(f"{base}/models").json()
     assert listed["qwen3-asr-flash"]["created"] == 1757289600  # the day of its snapshot, 2025-09-08
 
 

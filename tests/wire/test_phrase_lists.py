@@ -63,6 +63,12 @@ def test_a_list_from_its_creation_to_its_end(desk: Desk, body: dict[str, Any], h
     assert_refused(desk.http.get(f"{OUTPUTS}/{list_id}"), *UNKNOWN)
 
 
+def test_a_slash_at_the_end_of_the_path_makes_no_difference(desk: Desk):
+    path = f"{OUTPUTS}/{output(desk.http.post(f'{CREATE}/', json=GOOD))['finetuned_output']}/"
+    assert output(desk.http.get(path))["model"] == "paraformer-v1"
+    assert set(output(desk.http.delete(path))) == {"finetuned_output"}
+
+
 def test_update_keeps_the_id_and_replaces_the_words(desk: Desk):
     list_id = output(desk.http.post(CREATE, json=GOOD))["finetuned_output"]
     change = {**GOOD, "finetuned_output": list_id, "hyper_parameters": {"phrase_list": {"新": 1}}}

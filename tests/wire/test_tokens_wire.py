@@ -50,6 +50,10 @@ def test_life_in_range_is_taken(desk: Desk, value: str):
     assert token(desk, expire_in_seconds=value)
 
 
+def test_a_slash_at_the_end_of_the_path_makes_no_difference(desk: Desk):
+    assert set(desk.http.post(f"{ROUTE}/").json()) == {"token", "expires_at"}
+
+
 def test_temporary_key_works_with_the_rights_of_its_lender(desk: Desk):
     key_id, secret = desk.parts.keys.create("ann")
     lent = bearer(token(desk, secret))

@@ -21,7 +21,7 @@ from wire_origin import Origin
 from wire_servers import ASYNC, KEY, SUBMIT, Desk, Server, assert_refused, checked, open_desk, start_server, stop_server
 
 from dashscribe.client import Client
-from dashscribe.wire import tus
+from dashscribe.wire import body as bodies
 
 UPLOADS = "/dashscribe/v1/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -327,7 +327,7 @@ def _until_free(http: httpx.Client, address: str, at: int, content: bytes) -> ht
 
 
 def test_silent_connection_does_not_keep_the_upload_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tus, "IDLE_S", 0.1)
+    monkeypatch.setattr(bodies, "IDLE_S", 0.1)
     address = begun(desk)
 
     # The test client would read the whole body before it calls, so that this one calls by itself.

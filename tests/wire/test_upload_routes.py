@@ -253,6 +253,16 @@ def test_full_disk_takes_no_more(tmp_path: Path):
         refused(send(desk.http, data, fields(data)), 507, "InsufficientStorage")
 
 
+def test_disk_that_fills_up_meanwhile_ends_an_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with open_desk(tmp_path) as desk:
+        data, left = credential(desk.http), iter([10**12, 10**12])
+        monkeypatch.setattr(desk.parts.store, "free_bytes", lambda: next(left, 0))
+        text = refused(send(desk.http, data, fields(data), b"x" * 5_000_000), 507, "InsufficientStorage")
+        assert "DASHSCRIBE_DISK_RESERVE_BYTES" in text
+        received = [path for path in (tmp_path / "receiving").rglob("*") if path.is_file()]
+        assert [path for path in received if path.stat().st_size] == []
+
+
 def test_too_large_upload_is_answered_before_all_of_it_was_sent(server: Server):
     with server.http() as http:
         data = credential(http)

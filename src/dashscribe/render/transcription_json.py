@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dashscribe.catalog import find_model
+from dashscribe.engines import ENGINES
 from dashscribe.errors import ModelNotFoundError
 from dashscribe.types import Entry, Fate, Media, Sentence, Shape, Track, Transcript
 
@@ -26,7 +27,9 @@ def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = 
     """
     result: dict[str, Any] = {"file_url": transcript.media.url, **_about(transcript.media, shape)}
     result["transcripts"] = [_track(track, shape, words, language) for track in transcript.tracks]
-    result["dashscribe"] = extras(transcript)
+    ours = result["dashscribe"] = extras(transcript)
+    if shape == "file_url":
+        ours["notes"] += _stand_ins(transcript, language)
     return json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 
 
@@ -83,6 +86,18 @@ def _filetrans_sentence(sentence: Sentence, sentence_id: int, words: bool, langu
         "text": sentence.text,
     }
     return result | {"words": _words(sentence)} if words else result
+
+
+def _stand_ins(transcript: Transcript, language: str) -> Iterator[str]:
+    """Notes on what every sentence of the shape ``file_url`` tells and nobody measured."""
+    sentences = [sentence for track in transcript.tracks for sentence in track.sentences]
+    engine = ENGINES.get(transcript.engine)
+    if sentences and engine and len(engine.languages) == 1:
+        yield f"sentences: no language was measured; {engine.languages[0]} is the one that the engine reads"
+    elif not all(sentence.language for sentence in sentences):
+        yield f"sentences: no language was measured; {language or 'an empty one'} stands for that"
+    if not all(sentence.emotion for sentence in sentences):
+        yield "sentences: no emotion was measured; neutral stands for that"
 
 
 def _times(part: Sentence | Entry) -> dict[str, Any]:

@@ -7,7 +7,7 @@ of the service's synchronous models: a call takes as long as its recording needs
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, Request, Response
 
 from dashscribe.catalog import choose_engine
+from dashscribe.engines import EngineInfo
 from dashscribe.errors import NotTranslatedError
 from dashscribe.render import openai_json, srt, vtt
 from dashscribe.types import Sentence, Transcript, joint
@@ -66,6 +67,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     ),
     responses=_ERRORS,
 )
+@router.post("/v1/audio/transcriptions/", include_in_schema=False)
+@router.post("/compatible-mode/v1/audio/transcriptions", include_in_schema=False)
 async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
     """The text of the recording: at once in the form asked for, or sentence by sentence."""
     with ExitStack() as kept:
@@ -78,7 +81,7 @@ async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
             model=wanted.model,
             options=options,
             source=LocalSource(wanted.file.path, wanted.file.name),
-            notes=tuple(wanted.asked.notes),
+            notes=(*wanted.asked.notes, *_unmeasured(wanted, engine)),
         )
         items = speech.stream(request, parts, call)
         if wanted.streams:
@@ -93,6 +96,8 @@ async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
     openapi_extra=_body(model=_TEXT, prompt=_TEXT, response_format=_TEXT),
     responses=_ERRORS,
 )
+@router.post("/v1/audio/translations/", include_in_schema=False)
+@router.post("/compatible-mode/v1/audio/translations", include_in_schema=False)
 async def translate(request: Request, caller: Caller, parts: Here) -> Response:
     """Refused: no engine here translates, and text in the language spoken would be another thing."""
     del caller
@@ -117,7 +122,14 @@ async def _receive(request: Request, parts: Parts, kept: ExitStack) -> Form:
             max_file_bytes=min(parts.settings.max_file_bytes, await in_thread(parts.queries, parts.uploads.room_bytes)),
             max_fields=MAX_FIELDS,
             max_field_bytes=MAX_FIELD_BYTES,
+            check_room=parts.uploads.check_room,
         )
+
+
+def _unmeasured(wanted: Dictation, engine: EngineInfo) -> Iterator[str]:
+    """A note on the language of an answer that tells one, where the engine knows no other."""
+    if len(engine.languages) == 1 and (wanted.streams or wanted.format in ("json", "verbose_json")):
+        yield f"no language was measured; {engine.languages[0]} is the one that the engine reads"
 
 
 async def _transcript(items: AsyncGenerator[Sentence | Transcript | None]) -> Transcript:

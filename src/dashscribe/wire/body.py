@@ -7,11 +7,15 @@ service's clients and curl users send several, and the bytes tell.
 from __future__ import annotations
 
 import codecs
+import time
+from collections.abc import AsyncGenerator
 from io import BytesIO
 from typing import IO, TypeAlias
 
+import anyio
 import msgspec
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from dashscribe.errors import IllegalInputError, InvalidBodyError, TooLargeError
 
@@ -21,6 +25,11 @@ MAX_BODY_BYTES = 4 * 1024**2
 MAX_RECORDING_BODY_BYTES = 16 * 1024**2
 #: Objects and arrays inside each other; no documented body goes deeper than five.
 MAX_DEPTH = 32
+#: Commas that one body may have, those in texts included; without a bound, 16 MB of ``[]`` would become a gigabyte.
+MAX_COMMAS = 200_000
+#: Silence after which a connection counts as broken, in seconds, and the least that a longer one must bring on average:
+#: who receives holds a turn, or a lock, that others wait for.
+IDLE_S, LEAST_BYTES_PER_S = 30.0, 4096
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -32,10 +41,29 @@ async def receive(request: Request) -> bytes:
         return body.getvalue()
 
 
+async def pieces_of(request: Request) -> AsyncGenerator[bytes]:
+    """The body as it comes, no piece empty; raises ClientDisconnect when it breaks off, or as good as does."""
+    stream = request.stream()
+    begun_s, received = time.monotonic(), 0
+    while True:
+        try:
+            with anyio.fail_after(IDLE_S):
+                piece = await anext(stream, None)
+        except TimeoutError as error:
+            raise ClientDisconnect from error
+        if piece is None:
+            return
+        received += len(piece)
+        if time.monotonic() - begun_s > IDLE_S + received / LEAST_BYTES_PER_S:
+            raise ClientDisconnect
+        if piece:
+            yield piece
+
+
 async def receive_into(request: Request, file: IO[bytes], max_bytes: int) -> None:
     """Append the body to ``file``. Raises TooLargeError as soon as more than ``max_bytes`` came."""
-    async for chunk in request.stream():
-        file.write(chunk)
+    async for piece in pieces_of(request):
+        file.write(piece)
         if file.tell() > max_bytes:
             raise TooLargeError(f"The body is larger than {max_bytes} bytes.")
 
@@ -44,9 +72,11 @@ def parse_object(body: bytes) -> dict[str, JSON]:
     """The JSON object that the bytes hold; the last of equal keys counts, a byte order mark is skipped.
 
     Raises IllegalInputError for what is no JSON (NaN, lone surrogates and numbers beyond measure included) and
-    InvalidBodyError for other encodings, for anything but an object on top, for nesting beyond ``MAX_DEPTH`` and for
-    NUL characters, which no database stores.
+    InvalidBodyError for other encodings, for anything but an object on top, for nesting beyond ``MAX_DEPTH``, for more
+    members than ``MAX_COMMAS`` can part and for NUL characters, which no database stores.
     """
+    if body.count(b",") > MAX_COMMAS:
+        raise InvalidBodyError(f"The body has more than {MAX_COMMAS} members, or commas in its texts.")
     try:
         value: JSON = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:

@@ -55,6 +55,10 @@ def read_chat(body: bytes) -> Chat:
     counting = parameters_of(members, "stream_options")
     if counting and not streams:
         notes.append("stream_options had no effect: the answer is no stream")
+    elif streams:
+        notes += misplaced("stream_options", counting, ("include_usage",))
+    if sound_format:
+        notes.append("input_audio.format had no effect: the recording itself tells what it is")
     if sound_format and ":" not in audio:
         # OpenAI's clients send bare base64, which never holds a colon, with its format beside it.
         audio = f"data:;base64,{audio}"

@@ -35,6 +35,7 @@ from dashscribe.errors import (
     InvalidParameterError,
     MethodNotSupportedError,
     ModelNotFoundError,
+    NoRoomError,
     NotFoundError,
     NotTranslatedError,
     QuotaError,
@@ -135,7 +136,9 @@ def speaks_openai(request: Request) -> bool:
 async def refuse(request: Request, error: Exception) -> Response:
     """The envelope of a DashscribeError; those that are our own fault are logged."""
     assert isinstance(error, DashscribeError), "registered for this class only"
-    if error.status >= 500:
+    if isinstance(error, NoRoomError):
+        log.warning("%s %s: %s", request.method, request.url.path, error)  # each call says so while the disk is full
+    elif error.status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
     return _refusal(request, error)
 
@@ -154,7 +157,9 @@ def _refusal(request: Request, error: DashscribeError) -> Response:
 async def _refuse_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for this class only"
     if error.status_code == 405:
-        return await refuse(request, MethodNotSupportedError(request.method))
+        response = await refuse(request, MethodNotSupportedError(request.method))
+        response.headers.update(error.headers or {})  # Allow, which 405 has to name
+        return response
     if error.status_code == 404:
         return await refuse(request, NotFoundError(f"There is no path {request.url.path[:200]!r}."))
     return await refuse(request, InvalidBodyError(str(error.detail)))

@@ -6,7 +6,7 @@ came; a file that was begun lies in the caller's folder and goes with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,7 +16,8 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from dashscribe.errors import InvalidBodyError, TooLargeError
+from dashscribe.errors import InvalidBodyError, NoRoomError, TooLargeError
+from dashscribe.wire.body import pieces_of
 from dashscribe.wire.values import shortened
 
 if TYPE_CHECKING:
@@ -60,11 +61,18 @@ class Form:
 
 
 async def read_form(
-    request: Request, folder: Path, *, max_file_bytes: int, max_fields: int = 100, max_field_bytes: int = 64 * 1024
+    request: Request,
+    folder: Path,
+    *,
+    max_file_bytes: int,
+    max_fields: int = 100,
+    max_field_bytes: int = 64 * 1024,
+    check_room: Callable[[], None] = lambda: None,
 ) -> Form:
     """Receive a form; its files, ``max_file_bytes`` together, are written into ``folder``.
 
-    Files count among the ``max_fields``. Raises TooLargeError when a bound is passed or announced to be, and
+    Files count among the ``max_fields``. ``check_room`` is called in a thread between writes, since others fill the
+    disk, too; what it raises ends the reading. Raises TooLargeError when a bound is passed or announced to be, and
     InvalidBodyError for what is no form.
     """
     boundary = _boundary(request.headers.get("content-type", ""))
@@ -73,10 +81,10 @@ async def read_form(
     if announced.isdecimal() and len(announced) < 20 and int(announced) > most + COURTESY_BYTES:
         raise TooLargeError(f"The body has {announced} bytes; its files may have {max_file_bytes}.")
     reader = _Reader(boundary, folder, _Bounds(max_file_bytes, max_fields, max_field_bytes))
-    pieces = request.stream()
+    pieces = pieces_of(request)
     try:
-        await _feed(pieces, reader, most)
-    except TooLargeError:
+        await _feed(pieces, reader, most, check_room)
+    except (TooLargeError, NoRoomError):
         await _discard(pieces)
         raise
     finally:
@@ -84,7 +92,11 @@ async def read_form(
     return reader.form
 
 
-async def _feed(pieces: AsyncIterator[bytes], reader: _Reader, most: int) -> None:
+async def _feed(pieces: AsyncIterator[bytes], reader: _Reader, most: int, check_room: Callable[[], None]) -> None:
+    def write(data: bytes) -> None:
+        check_room()
+        reader.write(data)
+
     received = 0
     gathered = bytearray()
     async for piece in pieces:
@@ -93,7 +105,7 @@ async def _feed(pieces: AsyncIterator[bytes], reader: _Reader, most: int) -> Non
             raise TooLargeError(f"The body has more than {most} bytes.")
         gathered += piece
         if len(gathered) >= GATHERED_BYTES:
-            await to_thread.run_sync(reader.write, bytes(gathered))
+            await to_thread.run_sync(write, bytes(gathered))
             gathered.clear()
     await to_thread.run_sync(reader.write, bytes(gathered))
     reader.check_end()

@@ -73,6 +73,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": _BODY},
     responses=_RESPONSES,
 )
+@router.post("/services/audio/asr/customization/", include_in_schema=False)
 async def customize(
     request: Request,
     caller: Caller,

@@ -99,10 +99,13 @@ def read_messages(value: JSON, name: str = "input.messages") -> list[Message]:
 
 
 def _message(where: str, value: JSON) -> Message:
-    role = value.get("role") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or role not in _ROLES:
-        raise refusal(where, role, f"give an object whose role is one of {', '.join(_ROLES)}")
-    content = value.get("content")
+    if not isinstance(value, dict):
+        raise refusal(where, value, "give an object with the members role and content")
+    role, content = value.get("role"), value.get("content")
+    if role not in _ROLES:
+        raise refusal(f"{where}.role", role, f"give one of {', '.join(_ROLES)}")
+    if content is None:
+        return Message(role, (), ())
     if isinstance(content, str):
         return Message(role, (content,), ())
     if not isinstance(content, list):

@@ -29,7 +29,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {401: {"description": "The key is mis
 
 
 @router.get("/v1/models", summary="List models, as OpenAI does", responses=_ERRORS)
+@router.get("/v1/models/", include_in_schema=False)
 @router.get("/compatible-mode/v1/models", include_in_schema=False)
+@router.get("/compatible-mode/v1/models/", include_in_schema=False)
 async def list_models(caller: Caller, parts: Here) -> Response:
     """Every model name that this server knows."""
     del caller
@@ -41,7 +43,7 @@ async def list_models(caller: Caller, parts: Here) -> Response:
 async def one_model(caller: Caller, parts: Here, name: str) -> Response:
     """The entry of one model name; 404 model_not_found for any other."""
     del caller
-    return envelope.plain(_entry(find_model(name), parts.settings))
+    return envelope.plain(_entry(find_model(name.removesuffix("/")), parts.settings))
 
 
 @router.get("/api/v1/models", summary="List models, as the service does", responses=_ERRORS)

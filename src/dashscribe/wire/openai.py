@@ -83,7 +83,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": _BODY},
     responses=_RESPONSES,
 )
+@router.post("/v1/chat/completions/", include_in_schema=False)
 @router.post("/compatible-mode/v1/chat/completions", include_in_schema=False)
+@router.post("/compatible-mode/v1/chat/completions/", include_in_schema=False)
 async def complete(request: Request, caller: Caller, parts: Annotated[Parts, Depends(parts_of)]) -> Response:
     """The text of the one recording in the messages, at once or sentence by sentence."""
     with ExitStack() as kept:

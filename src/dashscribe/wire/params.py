@@ -321,16 +321,21 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
 def pin_hotwords(asked: Asked, owner: str, book: HotwordBook) -> Asked:
     """The same with the words of the hotword lists in its options, after those that the request itself carries.
 
-    A word that comes twice counts as it came first. Raises NotFoundError for a list that the owner does not have.
+    A word that comes twice counts as it came first; of all together, as many count as one list may have. Raises
+    NotFoundError for a list that the owner does not have.
     """
-    options = asked.options
+    if not asked.lists:
+        return asked
+    options, notes, model = asked.options, list(asked.notes), find_model(asked.options.model)
     words = {word.text: word for word in options.hotwords}
-    notes = list(asked.notes)
     for list_id in asked.lists:
-        found, note = book.resolve(owner, list_id, find_model(options.model), options.languages)
-        words = {word.text: word for word in found} | words
+        found, note = book.resolve(owner, list_id, model, options.languages)
+        words |= {word.text: word for word in found if word.text not in words}
         notes += [note] if note else []
-    return replace(asked, options=replace(options, hotwords=tuple(words.values())), notes=notes, lists=())
+    if len(words) > model.max_hotwords:
+        notes.append(f"the last {len(words) - model.max_hotwords} hotwords had no effect: {model.max_hotwords} count")
+    hotwords = tuple(words.values())[: model.max_hotwords]
+    return replace(asked, options=replace(options, hotwords=hotwords), notes=notes, lists=())
 
 
 def model_name(members: Mapping[str, JSON]) -> str:

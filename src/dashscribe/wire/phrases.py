@@ -75,6 +75,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": _BODY},
     responses={**_RESPONSES, 404: {"description": "ModelNotFound"}},
 )
+@router.post("/fine-tunes/", include_in_schema=False)
 async def compile_phrases(request: Request, caller: Caller, parts: Here) -> Response:
     """Keeps a new list, or replaces all words of the one that ``finetuned_output`` names."""
     parts.limits.ask(caller.owner, "hotwords")
@@ -168,6 +169,7 @@ Named = Annotated[str, Depends(_named)]
 
 
 @router.get("/fine-tunes/outputs/{finetuned_output}", summary="Query a phrase list", responses=_RESPONSES)
+@router.get("/fine-tunes/outputs/{finetuned_output}/", include_in_schema=False)
 async def query_phrases(request: Request, caller: Caller, parts: Here, list_id: Named) -> Response:
     """When a list was made, and for which model; its words are told nowhere, as with the service."""
     parts.limits.ask(caller.owner, "hotwords")
@@ -176,6 +178,7 @@ async def query_phrases(request: Request, caller: Caller, parts: Here, list_id: 
 
 
 @router.delete("/fine-tunes/outputs/{finetuned_output}", summary="Delete a phrase list", responses=_RESPONSES)
+@router.delete("/fine-tunes/outputs/{finetuned_output}/", include_in_schema=False)
 async def delete_phrases(request: Request, caller: Caller, parts: Here, list_id: Named) -> Response:
     """Forgets a list; tasks that named it keep its words."""
     parts.limits.ask(caller.owner, "hotwords")

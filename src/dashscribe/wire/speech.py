@@ -26,6 +26,7 @@ from dashscribe.db import writing
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import (
     CallTimeoutError,
+    DataUriTooLargeError,
     DecodeError,
     FileTooLargeError,
     NoSpeechError,
@@ -34,6 +35,7 @@ from dashscribe.errors import (
     RefusedSourceError,
     SourceError,
     SourceUrlError,
+    TooLargeError,
     UploadGoneError,
 )
 from dashscribe.fetch import data_uri, fetch
@@ -97,11 +99,14 @@ async def receive(request: Request, parts: Parts, folder: Path, read: Callable[[
     """What ``read``, called in a thread, makes of a body that may carry a recording.
 
     The body lies in ``folder`` until its turn to be parsed comes, so that memory does not grow with the calls. Raises
-    RateLimitError while too many come in, TooLargeError and what ``read`` raises.
+    RateLimitError while too many come in, RefusedSourceError for a body beyond the limit, and what ``read`` raises.
     """
     turns: Turns = request.app.state.turns
     with turns.receiving(), SpooledTemporaryFile(SPOOLED_BYTES, dir=str(folder)) as file:
-        await receive_into(request, file, MAX_RECORDING_BODY_BYTES)
+        try:
+            await receive_into(request, file, MAX_RECORDING_BODY_BYTES)
+        except TooLargeError as error:  # nothing but a recording makes a body that large
+            raise RefusedSourceError(error.detail, DataUriTooLargeError.sync_text) from error
 
         def read_file() -> T:
             file.seek(0)
@@ -145,8 +150,9 @@ async def transcribe(request: Request, parts: Parts, call: Call) -> Transcript:
 async def stream(request: Request, parts: Parts, call: Call) -> AsyncGenerator[Sentence | Transcript | None]:
     """Each sentence as soon as it is settled, None after ``HEARTBEAT_S`` without one, last the transcript.
 
-    Raises RateLimitError and QuotaError, ModelNotFoundError, RefusedSourceError, RecognitionError where every part
-    failed, ClientDisconnect when nobody is left to hear it. Closing the generator ends the work.
+    Raises RateLimitError and QuotaError, ModelNotFoundError, RefusedSourceError, NoRoomError for a source that the disk
+    cannot take, RecognitionError where every part failed, ClientDisconnect when nobody is left to hear it. Closing the
+    generator ends the work.
     """
     parts.limits.call(call.caller.owner, call.model)
     await in_thread(parts.queries, parts.keys.check_quota, call.caller)
@@ -285,7 +291,7 @@ class _Work:
             url,
             folder,
             settings=self._parts.settings,
-            on_bytes=self._check,
+            on_bytes=self._check_fetch,
             max_bytes=self._call.model.max_bytes,
             timeout_s=FETCH_LIMIT_S,
         )
@@ -301,6 +307,10 @@ class _Work:
         del about
         if self._stopped.is_set():
             raise _HungUpError
+
+    def _check_fetch(self, *about: int | None) -> None:
+        self._check(*about)
+        self._parts.uploads.check_room()
 
     def _tell(self, item: Sentence | Transcript) -> None:
         self._check()

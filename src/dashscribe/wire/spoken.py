@@ -38,7 +38,7 @@ def tone(model: Model, options: Options, engine: EngineInfo, sentences: Sequence
     asked = options.languages[0] if options.languages else ""
     told = asked or language or (engine.languages or model.coverage)[0]
     notes: list[str] = []
-    if not language:
+    if not language or len(engine.languages) == 1:  # who reads one language alone has measured none
         whose = "asked for" if asked else "that the engine reads"
         notes.append(f"annotations: no language was measured; {told} is the one {whose}")
     if not emotion:

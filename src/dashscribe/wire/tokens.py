@@ -35,6 +35,7 @@ router = APIRouter(prefix="/api/v1", tags=["keys"])
         403: {"description": "AccessDenied: the key is itself temporary"},
     },
 )
+@router.post("/tokens/", include_in_schema=False)
 async def make_token(
     caller: Caller,
     parts: Annotated[Parts, Depends(parts_of)],

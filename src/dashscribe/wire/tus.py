@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.utils import format_datetime
@@ -25,6 +25,7 @@ from dashscribe.catalog import find_model
 from dashscribe.errors import ConflictError, DashscribeError, InvalidParameterError, NotFoundError, UploadGoneError
 from dashscribe.uploads import Arrival, Receipt
 from dashscribe.wire import envelope
+from dashscribe.wire.body import pieces_of
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.values import refusal
@@ -34,8 +35,6 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
 CHECKSUMS = ("sha1", "sha256", "md5")
 PIECE = "application/offset+octet-stream"
-#: Silence after which a connection counts as broken, in seconds: until then nobody else can go on with the upload.
-IDLE_S = 30.0
 MAX_PAGE_SIZE = 100
 
 
@@ -258,7 +257,7 @@ async def _receive(request: Request, parts: Parts, arrival: Arrival, checksum: _
     """Write the body to the upload; with a checksum all of it counts, or nothing."""
     digest = hashlib.new(checksum.name, usedforsecurity=False) if checksum else None
     try:
-        async for chunk in _chunks(request):
+        async for chunk in pieces_of(request):
             _check_length(arrival, len(chunk))
             if digest:
                 digest.update(chunk)
@@ -270,21 +269,6 @@ async def _receive(request: Request, parts: Parts, arrival: Arrival, checksum: _
     if checksum and digest and digest.digest() != checksum.digest:
         raise ChecksumError
     await in_thread(parts.blobs, arrival.save)
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body; raises ClientDisconnect when it breaks off, or when nothing comes for ``IDLE_S``."""
-    stream = request.stream()
-    while True:
-        try:
-            with anyio.fail_after(IDLE_S):
-                chunk = await anext(stream, None)
-        except TimeoutError as error:
-            raise ClientDisconnect from error
-        if chunk is None:
-            return
-        if chunk:
-            yield chunk
 
 
 def _check_length(arrival: Arrival, more_bytes: int) -> None:

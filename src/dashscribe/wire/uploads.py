@@ -147,14 +147,17 @@ async def _receive(request: Request, parts: Parts, ticket: str) -> Response:
     most = parts.settings.max_file_bytes
     with ExitStack() as stack:
         folder = await in_thread(parts.blobs, stack.enter_context, parts.uploads.folder())
-        form = await _read(request, folder, most, room)
+        form = await _read(request, parts, folder, most, room)
         return await in_thread(parts.blobs, _keep, parts, secret, form)
 
 
-async def _read(request: Request, folder: Path, most: int, room: int) -> Form:
+async def _read(request: Request, parts: Parts, folder: Path, most: int, room: int) -> Form:
     """The form, with no more of a file than the limit and the disk allow. Raises OssError."""
     try:
-        return await read_form(request, folder, max_file_bytes=min(most, max(room, 0)))
+        bound = min(most, max(room, 0))
+        return await read_form(request, folder, max_file_bytes=bound, check_room=parts.uploads.check_room)
+    except NoRoomError as error:
+        raise OssError(507, "InsufficientStorage", error.message) from error
     except TooLargeError as error:
         if room < most:
             raise OssError(507, "InsufficientStorage", NoRoomError.text) from error
