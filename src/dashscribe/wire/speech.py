@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import anyio
 from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
 from dashscribe import pipeline, usage
@@ -205,7 +206,6 @@ class _Work:
         self._loop = asyncio.get_running_loop()
         self._found: asyncio.Queue[Sentence | Transcript | BaseException] = asyncio.Queue()
         self._stopped = threading.Event()
-        self._told = False
 
     def begin(self, turns: Turns) -> None:
         """Start the thread, which holds the turn that was taken until it ends."""
@@ -213,10 +213,7 @@ class _Work:
 
         def end(done: asyncio.Future[None]) -> None:
             turns.give_back()
-            error = done.exception()
-            if error is not None and self._told:
-                logger.error("the usage of a call could not be booked: %s", error, exc_info=error)
-            elif error is not None:
+            if error := done.exception():
                 self._found.put_nowait(error)
 
         ended.add_done_callback(end)
@@ -253,16 +250,23 @@ class _Work:
             )
             with suppress(NoSpeechError, NoWordsError):
                 pipeline.refuse_empty(transcript)
+        self._book(transcript)
         self._tell(transcript)
-        self._told = True
-        with writing(self._parts.database) as connection:
-            usage.book(
-                connection,
-                owner=call.caller.owner,
-                key_id=call.caller.key_id,
-                model=call.model.name,
-                duration_ms=transcript.media.duration_ms,
-            )
+
+    def _book(self, transcript: Transcript) -> None:
+        """Count what was used, before the answer: whoever has it and asks again meets the figure."""
+        call = self._call
+        try:
+            with writing(self._parts.database, urgent=True) as connection:
+                usage.book(
+                    connection,
+                    owner=call.caller.owner,
+                    key_id=call.caller.key_id,
+                    model=call.model.name,
+                    duration_ms=transcript.media.duration_ms,
+                )
+        except SQLAlchemyError as error:  # no reason to keep the text from its owner
+            logger.error("the usage of a call could not be booked: %s", error, exc_info=error)
 
     @contextmanager
     def _file(self) -> Generator[Path]:
