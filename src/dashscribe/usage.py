@@ -1,6 +1,6 @@
 """Seconds of sound by day, owner, key and model: what was used, long after the tasks are gone.
 
-Tasks book within the transaction that ends a file, synchronous calls after their answer. Nothing is priced here.
+Tasks book within the transaction that ends a file, synchronous calls before their answer. Nothing is priced here.
 """
 
 from __future__ import annotations

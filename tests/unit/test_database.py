@@ -5,17 +5,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from durable import Home, speech
-from sqlalchemy import Engine, event, insert, select, text
+from sqlalchemy import Engine, create_engine, event, insert, select, text
 from sqlalchemy.dialects import postgresql
 
 from dashscribe.db import open_database, reading, secret, tables, writing
 from dashscribe.errors import ConfigError
 from dashscribe.tasks import Status
+
+OLD_KEY = "INSERT INTO keys (owner, name, digest, hint, created_ms) VALUES ('default', 'laptop', 'd', 'hint', 1)"
+OLD_TASK = (
+    "INSERT INTO tasks (id, owner, key_id, request_id, model, shape, options, notes, status, tag_ms, file_count, "
+    "open_files, submitted_ms, code, message, stripped, removed) "
+    "VALUES ('t1', 'default', '1', 'r', 'fun-asr', 'file_urls', '{}', '[]', 'PENDING', 1, 1, 1, 1, '', '', 0, 0)"
+)
+OLD_USAGE = (
+    "INSERT INTO usage (day, owner, model, files, duration_ms) VALUES ('2026-11-01', 'default', 'fun-asr', 3, 9000)"
+)
 
 
 @pytest.fixture
@@ -33,6 +44,29 @@ def test_newest_migration_is_the_one_that_the_tables_name() -> None:
     config = Config()
     config.set_main_option("script_location", "dashscribe.db:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == tables.REVISION
+
+
+def test_database_of_the_first_schema_is_brought_along_with_its_rows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    config = Config()
+    config.set_main_option("script_location", "dashscribe.db:migrations")
+    old = create_engine(url)
+    with old.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for row in (OLD_KEY, OLD_TASK, OLD_USAGE):
+            connection.execute(text(row))
+    old.dispose()
+    engine = open_database(url)
+    test_migrations_make_exactly_the_tables(engine)
+    with reading(engine) as connection:
+        assert connection.execute(select(tables.keys.c.name, tables.keys.c.quota_ms)).one() == ("laptop", None)
+        assert connection.execute(select(tables.tasks.c.id, tables.tasks.c.no_oss)).one() == ("t1", False)
+        used = connection.execute(select(tables.usage)).mappings().one()
+    assert (used["day"], used["key_id"], used["files"], used["duration_ms"]) == ("2026-11-01", "", 3, 9000)
+    with writing(engine) as connection:  # as a program of the first schema does it that is still running
+        connection.execute(text(OLD_TASK.replace("t1", "t2")))
+        connection.execute(text(OLD_USAGE.replace("2026-11-01", "2026-11-02")))
 
 
 def test_migrations_are_not_imported_for_a_database_that_is_up_to_date(engine: Engine) -> None:

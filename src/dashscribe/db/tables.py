@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0001"
+REVISION = "0002"
 
 
 class Status(StrEnum):

@@ -29,7 +29,6 @@ def upgrade() -> None:
         sa.Column("hint", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
-        sa.Column("quota_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("digest"),
         sqlite_autoincrement=True,
@@ -66,7 +65,6 @@ def upgrade() -> None:
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("no_oss", sa.Boolean(), nullable=False),
         sa.Column("stripped", sa.Boolean(), nullable=False),
         sa.Column("removed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -78,52 +76,11 @@ def upgrade() -> None:
         "usage",
         sa.Column("day", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.Text(), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("files", sa.Integer(), nullable=False),
         sa.Column("duration_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "owner", "key_id", "model"),
+        sa.PrimaryKeyConstraint("day", "owner", "model"),
     )
-    op.create_table(
-        "tokens",
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.Text(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("digest"),
-    )
-    op.create_index("ix_tokens_expires", "tokens", ["expires_ms"])
-    op.create_table(
-        "uploads",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("length", sa.BigInteger(), nullable=True),
-        sa.Column("received", sa.BigInteger(), nullable=False),
-        sa.Column("complete", sa.Boolean(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.Column("used_ms", sa.BigInteger(), nullable=False),
-        sa.Column("removed", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("key"),
-    )
-    op.create_index("ix_uploads_owner", "uploads", ["owner", "created_ms"])
-    op.create_index("ix_uploads_created", "uploads", ["created_ms"])
-    op.create_table(
-        "hotword_lists",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("target_model", sa.Text(), nullable=False),
-        sa.Column("prefix", sa.Text(), nullable=False),
-        sa.Column("job_id", sa.Text(), nullable=False),
-        sa.Column("words", sa.Text(), nullable=False),
-        sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.Column("modified_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index("ix_hotword_lists_owner", "hotword_lists", ["owner", "kind", "created_ms"])
     op.create_table(
         "files",
         sa.Column("id", ROW_ID, nullable=False),
