@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashscribe.errors import DashscribeError, SourceError
+from dashscribe.errors import DashscribeError
+from dashscribe.errors.sources import SourceError
 from dashscribe.types import Options, Sentence, Span, Transcript, Word
 
 if TYPE_CHECKING:

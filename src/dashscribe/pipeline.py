@@ -23,15 +23,8 @@ from dashscribe.catalog import choose_engine, find_model
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.enrich import sentences
-from dashscribe.errors import (
-    HostDiedError,
-    HostError,
-    InvariantError,
-    NoSpeechError,
-    NoWordsError,
-    RecognitionError,
-    SourceNotFoundError,
-)
+from dashscribe.errors import HostDiedError, HostError, InvariantError
+from dashscribe.errors.sources import NoSpeechError, NoWordsError, RecognitionError, SourceNotFoundError
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Track, Transcript, Window

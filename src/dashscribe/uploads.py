@@ -36,7 +36,8 @@ from sqlalchemy.exc import IntegrityError
 from dashscribe.config import Settings
 from dashscribe.db import as_datetime, now_ms, reading, secret, tables, writing
 from dashscribe.db.tables import FileState
-from dashscribe.errors import ConflictError, NoRoomError, UploadBusyError, UploadGoneError
+from dashscribe.errors import ConflictError, NoRoomError, UploadBusyError
+from dashscribe.errors.sources import UploadGoneError
 from dashscribe.object_keys import SCHEME as SCHEME
 from dashscribe.object_keys import digest, keys_of, new_folder, safe_name
 from dashscribe.store import Drafts, Store

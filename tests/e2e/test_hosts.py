@@ -24,16 +24,8 @@ import pytest
 from dashscribe.config import Settings
 from dashscribe.decode import encode_flac
 from dashscribe.engines import ENGINES
-from dashscribe.errors import (
-    DurationTooLongError,
-    EngineUnavailableError,
-    HostDiedError,
-    HostError,
-    HostTimeoutError,
-    InvariantError,
-    NoSuchChannelError,
-    SourceError,
-)
+from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError, HostTimeoutError, InvariantError
+from dashscribe.errors.sources import DurationTooLongError, NoSuchChannelError, SourceError
 from dashscribe.hosts import BATCH_NICE, EXPRESS_NICE, Bounds, Hosts
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Span, Window

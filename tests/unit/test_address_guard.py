@@ -6,7 +6,8 @@ from ipaddress import ip_address
 import httpcore
 import pytest
 
-from dashscribe.errors import ConfigError, DownloadFailedError, SourceAddressError, SourceUrlError
+from dashscribe.errors import ConfigError
+from dashscribe.errors.sources import DownloadFailedError, SourceAddressError, SourceUrlError
 from dashscribe.fetch import source_url
 from dashscribe.fetch.address import Guard, GuardedBackend, refusal
 

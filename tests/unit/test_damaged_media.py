@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dashscribe.decode import Decoder, probe
-from dashscribe.errors import DecodeError, NoAudioError, SourceError
+from dashscribe.errors.sources import DecodeError, NoAudioError, SourceError
 from dashscribe.types import RATE_HZ, Span, total_ms
 from media_files import (
     RECIPES,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashscribe.errors import DecodeError
+from dashscribe.errors.sources import DecodeError
 from dashscribe.fetch import data_uri
 
 

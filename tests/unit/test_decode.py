@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dashscribe.decode import Decoder, decode_flac, encode_flac, probe
-from dashscribe.errors import DecodeError, NoAudioError, NoSuchChannelError, SourceNotFoundError
+from dashscribe.errors.sources import DecodeError, NoAudioError, NoSuchChannelError, SourceNotFoundError
 from dashscribe.types import RATE_HZ, Span
 from media_files import (
     BURST_S,

@@ -18,7 +18,7 @@ import pytest
 
 from dashscribe import fetch as module
 from dashscribe.config import Settings, load
-from dashscribe.errors import (
+from dashscribe.errors.sources import (
     ContentLengthError,
     DownloadFailedError,
     FileTooLargeError,

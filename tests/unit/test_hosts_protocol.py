@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscribe import errors
-from dashscribe.errors import DashscribeError, DecodeError, HostError, RateLimitError
+from dashscribe.errors import DashscribeError, HostError, RateLimitError, sources
+from dashscribe.errors.sources import DecodeError
 from dashscribe.hosts import protocol
 from dashscribe.hosts.protocol import (
     Cut,
@@ -130,7 +131,8 @@ def test_requests_are_not_taken_for_replies() -> None:
 
 
 def own_errors() -> list[type[DashscribeError]]:
-    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, DashscribeError)]
+    kinds = {**vars(errors), **vars(sources)}.values()
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, DashscribeError)]
 
 
 @pytest.mark.parametrize("kind", own_errors())

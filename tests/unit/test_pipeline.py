@@ -11,13 +11,8 @@ import pytest
 
 from dashscribe import config, pipeline
 from dashscribe.engines import find_engine
-from dashscribe.errors import (
-    HostDiedError,
-    ModelNotFoundError,
-    NoSpeechError,
-    RecognitionError,
-    SourceNotFoundError,
-)
+from dashscribe.errors import HostDiedError, ModelNotFoundError
+from dashscribe.errors.sources import NoSpeechError, RecognitionError, SourceNotFoundError
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Transcript, Window, Word
 

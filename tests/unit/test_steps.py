@@ -13,14 +13,8 @@ from sqlalchemy.exc import OperationalError
 from dashscribe import engines, windows
 from dashscribe.db import reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
-from dashscribe.errors import (
-    DecodeError,
-    HostDiedError,
-    HostTimeoutError,
-    InvariantError,
-    ModelNotFoundError,
-    SourceNotFoundError,
-)
+from dashscribe.errors import HostDiedError, HostTimeoutError, InvariantError, ModelNotFoundError
+from dashscribe.errors.sources import DecodeError, SourceNotFoundError
 from dashscribe.queue.slots import PutBack
 from dashscribe.steps import finish, open_worker, prepare, recognize
 from dashscribe.tasks import Status

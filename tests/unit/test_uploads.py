@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState
-from dashscribe.errors import ConflictError, NoRoomError, UploadBusyError, UploadGoneError
+from dashscribe.errors import ConflictError, NoRoomError, UploadBusyError
+from dashscribe.errors.sources import UploadGoneError
 from dashscribe.object_keys import MAX_NAME_BYTES, is_good_key, keys_of, new_folder, safe_name
 from dashscribe.steps import expire, prepare
 from dashscribe.tasks import Status

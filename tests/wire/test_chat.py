@@ -15,7 +15,8 @@ import pytest
 from wire_origin import Origin
 from wire_servers import Desk, open_desk
 
-from dashscribe.errors import QuotaError, RateLimitError, RecognitionError
+from dashscribe.errors import QuotaError, RateLimitError
+from dashscribe.errors.sources import RecognitionError
 from dashscribe.types import Sentence
 from dashscribe.wire import speech
 

@@ -18,7 +18,8 @@ from generation_calls import EVERY_FAMILY, FLASH, GENERATE, QWEN3, STREAM, call,
 from wire_origin import Origin
 from wire_servers import Desk, Server, assert_refused, checked, open_desk, start_server, stop_server
 
-from dashscribe.errors import DashscribeError, RecognitionError
+from dashscribe.errors import DashscribeError
+from dashscribe.errors.sources import RecognitionError
 from dashscribe.types import Sentence, Word
 from dashscribe.wire import speech, sse
 

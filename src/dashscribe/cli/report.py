@@ -17,7 +17,8 @@ from dashscribe.cli.results import InOrder, names, write
 from dashscribe.cli.screen import Screen
 from dashscribe.cli.sources import Source
 from dashscribe.cli.times import shown
-from dashscribe.errors import DashscribeError, NoSpeechError, NoWordsError
+from dashscribe.errors import DashscribeError
+from dashscribe.errors.sources import NoSpeechError, NoWordsError
 from dashscribe.pipeline import refuse_empty
 from dashscribe.types import Fate, Sentence, Transcript, joint
 

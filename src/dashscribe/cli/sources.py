@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from dashscribe.errors import FileTooLargeError, SourceNotFoundError
+from dashscribe.errors.sources import FileTooLargeError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dashscribe.decode.clock import clock_for
 from dashscribe.decode.resample import Resampler, mix_channels, pick_channels
 from dashscribe.decode.source import RATES_HZ, open_source
-from dashscribe.errors import DecodeError, NoAudioError, NoSuchChannelError
+from dashscribe.errors.sources import DecodeError, NoAudioError, NoSuchChannelError
 from dashscribe.types import MAX_CHANNELS, RATE_HZ, SAMPLES_PER_MS, Media, Span, total_ms
 
 #: Sound is resampled in blocks of about this length: long enough that the cost per call does not show.

@@ -18,7 +18,7 @@ from av.error import ArgumentError, FFmpegError
 from av.error import FileNotFoundError as NoFileError
 from av.stream import Discard
 
-from dashscribe.errors import DecodeError, NoAudioError, SourceNotFoundError
+from dashscribe.errors.sources import DecodeError, NoAudioError, SourceNotFoundError
 from dashscribe.types import MAX_CHANNELS, Media
 
 #: FFmpeg's demuxers for the containers of the service (api-async section 1.3), and for a few that recorders and speech

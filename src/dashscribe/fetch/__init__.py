@@ -22,7 +22,7 @@ import httpx
 from tenacity import RetryCallState
 
 from dashscribe.config import Settings
-from dashscribe.errors import ContentLengthError, DownloadFailedError, FileTooLargeError
+from dashscribe.errors.sources import ContentLengthError, DownloadFailedError, FileTooLargeError
 from dashscribe.fetch.address import Guard, Resolver, resolve
 from dashscribe.fetch.origin import Answer, BrokenError, Session, host_of, source_url, with_retries
 

@@ -18,7 +18,8 @@ from time import monotonic
 import httpcore
 import idna
 
-from dashscribe.errors import ConfigError, DownloadFailedError, SourceAddressError
+from dashscribe.errors import ConfigError
+from dashscribe.errors.sources import DownloadFailedError, SourceAddressError
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], list[str]]

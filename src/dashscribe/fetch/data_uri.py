@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from dashscribe.errors import DataUriTooLargeError, DecodeError, NoAudioError
+from dashscribe.errors.sources import DataUriTooLargeError, DecodeError, NoAudioError
 
 SCHEME = "data:"
 #: Longest encoded recording: 10 MB of base64 are some 7 MB of sound.

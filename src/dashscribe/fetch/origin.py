@@ -26,7 +26,7 @@ import httpx
 import idna
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
-from dashscribe.errors import (
+from dashscribe.errors.sources import (
     DownloadFailedError,
     DownloadTimeoutError,
     SourceError,

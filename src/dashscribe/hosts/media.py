@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashscribe import decode
-from dashscribe.errors import DecodeError, DurationTooLongError, HostError
+from dashscribe.errors import HostError
+from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
 from dashscribe.hosts.protocol import Cut, CutEnd, MediaReply, Position, Probe, Reply, Request, WindowReply
 from dashscribe.segment import Packer, Segmenter

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct, msgpack
 
 from dashscribe import errors
-from dashscribe.errors import DashscribeError, HostError
+from dashscribe.errors import DashscribeError, HostError, sources
 from dashscribe.types import Limits, Media, Options, Outcome, Span, Window
 
 #: Largest message that either side accepts. The largest real one is a window of 60 s of sound, below 2 MB.
@@ -148,23 +148,32 @@ def decode_reply(data: bytes) -> Reply:
     return _replies.decode(data)
 
 
+#: The error classes that both sides know, by name.
+_KINDS = {
+    name: kind
+    for module in (errors, sources)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, DashscribeError)
+}
+
+
 def sendable(text: str) -> str:
     """``text`` with question marks for what UTF-8 cannot hold: half characters, such as odd file names bring along."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def failure_of(error: Exception) -> Failure:
-    """An exception as a message: the nearest class in ``dashscribe.errors``, HostError for any other exception."""
+    """An exception as a message: the nearest class of ours, HostError for any other exception."""
     if isinstance(error, DashscribeError):
-        name = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        name = next(kind.__name__ for kind in type(error).__mro__ if _KINDS.get(kind.__name__) is kind)
         return Failure(name, sendable(error.detail[:MAX_DETAIL]))
     return Failure(HostError.__name__, sendable(f"{type(error).__name__}: {error}"[:MAX_DETAIL]))
 
 
 def error_from(failure: Failure) -> DashscribeError:
     """The exception that a Failure stands for; a name that is no error class of ours becomes a HostError."""
-    kind = vars(errors).get(failure.error)
+    kind = _KINDS.get(failure.error)
     detail = failure.detail[:MAX_DETAIL]
-    if isinstance(kind, type) and issubclass(kind, DashscribeError):
+    if kind is not None:
         return kind(detail)
     return HostError(f"{failure.error[:100]}: {detail}")

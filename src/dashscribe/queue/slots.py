@@ -18,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashscribe.errors import RecognitionError
+from dashscribe.errors.sources import RecognitionError
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ import logging
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashscribe import files, windows
-from dashscribe.errors import DashscribeError, EngineUnavailableError, ModelNotFoundError, RecognitionError, SourceError
+from dashscribe.errors import DashscribeError, EngineUnavailableError, ModelNotFoundError
+from dashscribe.errors.sources import RecognitionError, SourceError
 from dashscribe.files import ClaimedFile
 from dashscribe.pipeline import MAX_FAILURES
 from dashscribe.queue.slots import Stage

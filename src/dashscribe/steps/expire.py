@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from dashscribe import files
 from dashscribe.db import now_ms, reading, tables, writing
-from dashscribe.errors import TaskTimeoutError
+from dashscribe.errors.sources import TaskTimeoutError
 from dashscribe.steps.bench import Bench
 from dashscribe.tasks import ANSWERS_MS, KEY_LIVES_MS
 

@@ -9,7 +9,7 @@ import msgspec
 
 from dashscribe import files, pipeline, windows
 from dashscribe.engines import find_engine
-from dashscribe.errors import SourceError
+from dashscribe.errors.sources import SourceError
 from dashscribe.files import ClaimedFile
 from dashscribe.queue.slots import Stage
 from dashscribe.render import transcription_json

@@ -18,7 +18,7 @@ from dashscribe import files, order, windows
 from dashscribe.catalog import find_model
 from dashscribe.db import now_ms
 from dashscribe.engines import find_engine
-from dashscribe.errors import FileTooLargeError, RecognitionError, UploadGoneError
+from dashscribe.errors.sources import FileTooLargeError, RecognitionError, UploadGoneError
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.queue.slots import PutBack, Stage

@@ -17,7 +17,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from dashscribe.catalog import choose_engine
 from dashscribe.engines import EngineInfo
-from dashscribe.errors import InvalidParameterError, SourceError, SynchronousCallError, UnsupportedOperationError
+from dashscribe.errors import InvalidParameterError, SynchronousCallError, UnsupportedOperationError
+from dashscribe.errors.sources import SourceError
 from dashscribe.fetch import data_uri
 from dashscribe.keys import Identity
 from dashscribe.tasks import Status, Submission, Task

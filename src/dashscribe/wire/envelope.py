@@ -40,11 +40,10 @@ from dashscribe.errors import (
     NotTranslatedError,
     QuotaError,
     RateLimitError,
-    RecognitionError,
-    SourceError,
     TooLargeError,
     UnsupportedModelError,
 )
+from dashscribe.errors.sources import RecognitionError, SourceError
 
 log = logging.getLogger(__name__)
 

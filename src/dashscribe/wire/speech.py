@@ -25,8 +25,8 @@ from dashscribe import pipeline, usage
 from dashscribe.catalog import Model, choose_engine
 from dashscribe.db import writing
 from dashscribe.engines import EngineInfo
-from dashscribe.errors import (
-    CallTimeoutError,
+from dashscribe.errors import CallTimeoutError, TooLargeError
+from dashscribe.errors.sources import (
     DataUriTooLargeError,
     DecodeError,
     FileTooLargeError,
@@ -36,7 +36,6 @@ from dashscribe.errors import (
     RefusedSourceError,
     SourceError,
     SourceUrlError,
-    TooLargeError,
     UploadGoneError,
 )
 from dashscribe.fetch import data_uri, fetch

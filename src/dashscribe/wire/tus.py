@@ -22,7 +22,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from dashscribe.catalog import find_model
-from dashscribe.errors import ConflictError, DashscribeError, InvalidParameterError, NotFoundError, UploadGoneError
+from dashscribe.errors import ConflictError, DashscribeError, InvalidParameterError, NotFoundError
+from dashscribe.errors.sources import UploadGoneError
 from dashscribe.uploads import Arrival, Receipt
 from dashscribe.wire import envelope
 from dashscribe.wire.body import pieces_of
