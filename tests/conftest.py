@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from small_models import speak
+
+__all__ = ["speak"]  # a fixture for every folder
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

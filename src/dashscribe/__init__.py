@@ -46,6 +46,7 @@ def transcribe(
     Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits.
     """
     from dashscribe import config
+    from dashscribe.catalog import find_model, options_for
     from dashscribe.hosts import Hosts
     from dashscribe.pipeline import transcribe as run
 
@@ -56,6 +57,6 @@ def transcribe(
         length_ms = settings.max_duration_s * 1000 if duration_ms is None else duration_ms
         stretch = Span(start_ms, start_ms + length_ms)
     languages = (language,) if isinstance(language, str) else tuple(language or ())
-    options = Options(model=model, languages=languages, channels=tuple(channels), stretch=stretch)
+    options = options_for(find_model(model), languages=languages, channels=tuple(channels), stretch=stretch)
     with Hosts(settings, slots=settings.workers) as hosts:
         return run(source, options, settings=settings, hosts=hosts, on_progress=on_progress, on_sentence=on_sentence)

@@ -1,23 +1,19 @@
-"""One row per public model name: which interface it belongs to, what it takes, what can recognize for it.
+"""One row per public model name: which interface it belongs to, what it takes, what kinds of engines can stand for it.
 
-Differences between models are rows here, never ``if model ==`` elsewhere. Names that the cloud retired stay for ever,
-since old scripts are the point; an alias is resolved for nobody but the reader: answers echo the name that was asked
-for. The facts are the vendor's model pages as of November 2026.
+Differences between models are rows here, never ``if model ==`` elsewhere; which engine runs is ``choice``. Names that
+the cloud retired stay for ever, since old scripts are the point; an alias is resolved for nobody but the reader:
+answers echo the name that was asked for. The facts are the vendor's model pages as of November 2026.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from dashscribe.engines import ENGINES, EngineInfo, find_engine, is_installed
 from dashscribe.errors import ModelNotFoundError
-from dashscribe.types import Shape
-
-if TYPE_CHECKING:
-    from dashscribe.config import Settings
+from dashscribe.types import Options, Shape
 
 InputKey = Literal["file_urls", "file_url", "messages"]
 #: How a synchronous model's messages carry the recording, and what comes along: a system text, or pairs of messages.
@@ -48,6 +44,19 @@ SENSEVOICE = _codes(
     "my km hi kn lo ml mr mn ne pa si sw te ur ha"
 )
 
+#: What stands in where no model of the own family is installed: first a remote engine, which somebody set up on
+#: purpose, then weights by how well they read Chinese and English, last the embedded engine.
+_STAND_INS = (
+    *("openai", "funasr-nano", "sensevoice", "qwen3-asr", "paraformer", "whisper", "transducer", "ctc"),
+    "pocketsphinx",
+)
+
+
+def _candidates(*own: str) -> tuple[str, ...]:
+    """The kinds of engines for a family, in order of preference: its own weights first."""
+    return (*own, *(kind for kind in _STAND_INS if kind not in own))
+
+
 #: Members of ``parameters`` that every asynchronous model takes; the last two stand in no table of the service, but its
 #: clients document them for every model.
 _TASK = frozenset({"channel_id", "audio_event_detection_enabled", "speech_noise_threshold"})
@@ -62,7 +71,8 @@ class Model:
     """What one public model name is.
 
     ``languages`` are the codes its language parameter takes, ``language_arity`` how many of them recognition heeds (0:
-    all), ``coverage`` what it recognizes. ``candidates`` are engines in order of preference. ``parameters`` are the
+    all), ``coverage`` what it recognizes. ``candidates`` are kinds of engines in order of preference, the first of them
+    the family's own weights. ``itn`` says that numbers come as digits without being asked for. ``parameters`` are the
     wire names with a meaning for it; ``resources`` stands for the member of that name beside ``input``. Limits, rates
     and ``submits_per_minute`` are the cloud's (0: none stated); here every rate is resampled. ``max_hotwords`` is
     the length of a hotword list (0: takes none), ``max_super_hotwords`` how many of it may have the greatest weight,
@@ -82,6 +92,7 @@ class Model:
     language_arity: int = 0
     coverage: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
+    itn: bool = False
     parameters: frozenset[str] = frozenset()
     max_bytes: int = 2048 * MEBIBYTE
     max_duration_ms: int = 12 * HOUR_MS
@@ -101,6 +112,16 @@ class Model:
     retired: str = ""
     successor: str = ""
 
+    @property
+    def tells_emotion(self) -> bool:
+        """Whether its results carry the emotion and, for most, the language of each sentence."""
+        return self.annotated or self.shape in ("file_url", "sensevoice")
+
+    @property
+    def own_kind(self) -> str:
+        """The kind of engine that is the family's own."""
+        return self.candidates[0]
+
 
 _FUN_ASR = Model(
     name="",
@@ -109,10 +130,11 @@ _FUN_ASR = Model(
     language_parameter="language_hints",
     language_arity=1,
     coverage=FUN_ASR,
-    candidates=("pocketsphinx",),
     parameters=_TASK | _SPEAKERS | {"language_hints", "vocabulary_id", "special_word_filter"},
     max_hotwords=MANY_HOTWORDS,
     hotword_languages=ZH_EN_JA,
+    candidates=_candidates("funasr-nano"),
+    itn=True,
 )
 _FUN_ASR_MTL = replace(_FUN_ASR, family="fun-asr-mtl", coverage=FUN_ASR_MTL, min_rate_hz=16_000, max_hotwords=HOTWORDS)
 _QWEN_AUDIO_FILETRANS = replace(
@@ -121,6 +143,7 @@ _QWEN_AUDIO_FILETRANS = replace(
     language_arity=4,
     parameters=_FUN_ASR.parameters | {"context"},
     max_super_hotwords=50,
+    candidates=_candidates("qwen3-asr"),
 )
 _PARAFORMER_V2 = Model(
     name="",
@@ -128,26 +151,27 @@ _PARAFORMER_V2 = Model(
     languages=PARAFORMER,
     language_parameter="language_hints",
     coverage=PARAFORMER,
-    candidates=("pocketsphinx",),
     parameters=_PARAFORMER | {"language_hints", "vocabulary_id"},
     submits_per_minute=1200,
     max_hotwords=HOTWORDS,
     hotword_languages=PARAFORMER,
+    candidates=_candidates("paraformer"),
+    itn=True,
 )
 _PARAFORMER_V1 = Model(
     name="",
     family="paraformer-v1",
     coverage=ZH_EN,
-    candidates=("pocketsphinx",),
     parameters=_PARAFORMER | {"resources"},
     max_hotwords=HOTWORDS,
+    candidates=_candidates("paraformer"),
+    itn=True,
 )
 # Telephone Mandarin only: no engine for another language may stand in.
 _PARAFORMER_8K_V2 = replace(
     _PARAFORMER_V1,
     family="paraformer-8k",
     coverage=("zh",),
-    candidates=(),
     parameters=_PARAFORMER | {"vocabulary_id"},
     max_rate_hz=8_000,
     submits_per_minute=1200,
@@ -164,9 +188,10 @@ _SENSEVOICE = Model(
     language_parameter="language_hints",
     language_arity=1,
     coverage=SENSEVOICE,
-    candidates=("pocketsphinx",),
     parameters=_TASK | {"language_hints", "disfluency_removal_enabled"},
     max_duration_ms=0,
+    candidates=_candidates("sensevoice"),
+    itn=True,
 )
 _FILETRANS = Model(
     name="",
@@ -177,7 +202,7 @@ _FILETRANS = Model(
     language_parameter="language",
     language_arity=1,
     coverage=QWEN3,
-    candidates=("pocketsphinx",),
+    candidates=_candidates("qwen3-asr"),
     parameters=_TASK | {"language", "enable_itn", "enable_words", "corpus", "text", "context"},
     max_files=1,
     submits_per_minute=100,
@@ -211,6 +236,8 @@ _QWEN3_FLASH = replace(
     max_hotwords=0,
     hotword_languages=(),
     chat=True,
+    candidates=_candidates("qwen3-asr"),
+    itn=False,
 )
 _QWEN_AUDIO_FLASH = replace(
     _FUN_ASR_FLASH,
@@ -218,6 +245,7 @@ _QWEN_AUDIO_FLASH = replace(
     language_arity=4,
     parameters=_FUN_ASR_FLASH.parameters | {"vocabulary"},
     max_super_hotwords=50,
+    candidates=_candidates("qwen3-asr"),
 )
 _QWEN_AUDIO_ASR = replace(
     _FUN_ASR_FLASH,
@@ -236,6 +264,7 @@ _QWEN_AUDIO_ASR = replace(
     max_hotwords=0,
     hotword_languages=(),
     chat=True,
+    candidates=_candidates("qwen3-asr"),
 )
 
 
@@ -306,34 +335,7 @@ def find_model(name: str) -> Model:
     raise ModelNotFoundError(f"The name was {name[:100]!r}; {hint}`dashscribe models ls` lists the names.", name[:100])
 
 
-def choose_engine(model: Model, languages: Sequence[str], settings: Settings) -> EngineInfo:
-    """The first installed candidate that shares a language with the model and, where hints are given, with them.
-
-    All hints count here, also those that the model's recognition does not heed. ``settings.engine`` forces one engine
-    for every model. Raises ModelNotFoundError, which says what the installed engines read.
-    """
-    if settings.engine:
-        return find_engine(settings.engine)
-    for info in map(find_engine, model.candidates):
-        if is_installed(info) and _reads(info, model.coverage) and (not languages or _reads(info, languages)):
-            return info
-    able = ", ".join(
-        f"{info.name} ({' '.join(info.languages)})"
-        for info in ENGINES.values()
-        if info.languages and is_installed(info)
-    )
-    wanted = f"with the language hints {', '.join(languages)}" if languages else "without language hints"
-    raise ModelNotFoundError(
-        f"No installed engine can stand for {model.name} (which covers {_shortened(model.coverage)}) {wanted}. "
-        f"Installed engines and the languages they read: {able or 'none'}. "
-        "`dashscribe models ls` shows what each model needs.",
-        model.name,
-    )
-
-
-def _reads(info: EngineInfo, languages: Sequence[str]) -> bool:
-    return not info.languages or not set(info.languages).isdisjoint(languages)
-
-
-def _shortened(codes: Sequence[str], limit: int = 8) -> str:
-    return ", ".join(codes[:limit]) + (f" and {len(codes) - limit} more" if len(codes) > limit else "")
+def options_for(model: Model, **given: Any) -> Options:
+    """Options for a call of the model: what was given, and what its results have without being asked for."""
+    options = Options(model=model.name, emotion=model.tells_emotion, **given)
+    return replace(options, itn=True) if model.itn else options

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from dashscribe.errors import ConfigError
@@ -43,7 +44,36 @@ class Settings(BaseSettings):
     fetch_allow: str = Field(
         "", description="Comma list of host names and CIDRs exempt from the guard against private addresses."
     )
+    models_dir: Path | None = Field(
+        None, description="Folder of installed model weights; default: models/ in the home folder."
+    )
+    models_mirror: str = Field(
+        "",
+        description="Comma list of base URLs that models are pulled from instead of their own origins: BASE/<file>, "
+        "in this order; the word origins in the list stands for the models' own.",
+    )
     engine: str = Field("", description="Force one engine for every model.")
+    openai_url: str = Field(
+        "", description="Base URL of an OpenAI-compatible endpoint that recognizes, http://gpu:8000/v1; empty for none."
+    )
+    openai_api_key: SecretStr | None = Field(None, description="The key that this endpoint wants, if any.")
+    openai_model: str = Field("whisper-1", description="Name of the model there.")
+    openai_interface: Literal["transcriptions", "chat"] = Field(
+        "transcriptions", description="How it is asked: /audio/transcriptions, or a sound in /chat/completions."
+    )
+    openai_languages: str = Field("", description="Comma list of codes of the languages it reads; empty for any.")
+    openai_concurrency: int = Field(
+        8, ge=1, le=256, description="Requests to it at once, which recognition slots bound as well."
+    )
+    openai_timeout_s: float = Field(
+        60.0, gt=0, le=3600, description="Longest wait for what it hears in one piece, all tries together, in seconds."
+    )
+    openai_pause_s: float = Field(
+        15.0, gt=0, description="How long it is left alone once it is down, in seconds; doubled up to 20 times that."
+    )
+    provider: Literal["cpu", "cuda"] = Field(
+        "cpu", description="What engines compute on; cuda needs a sherpa-onnx that was built for it."
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Parallel recognition slots."
     )
@@ -72,6 +102,26 @@ class Settings(BaseSettings):
     host_idle_s: float = Field(600.0, gt=0, description="An idle engine process is ended after this many seconds.")
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 
+    @field_validator("models_dir", mode="before")
+    @classmethod
+    def _unset_if_empty(cls, value: object) -> object:
+        """An empty variable, as compose files pass on, means the default, not the current folder."""
+        return None if value == "" else value
+
+    @field_validator("openai_url")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        """A base URL to which paths can be added; a password in it would end up in messages."""
+        url = value.strip().rstrip("/")
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not (parts.hostname and parts.port != 0)):
+            raise ValueError("give the base of an http or https URL, as in http://gpu:8000/v1")
+        if parts.query or parts.fragment:
+            raise ValueError("leave out what begins with ? or #: paths are put behind the URL")
+        if parts.username or parts.password:
+            raise ValueError("leave name and password out and give the key in DASHSCRIBE_OPENAI_API_KEY")
+        return url
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -93,6 +143,11 @@ class Settings(BaseSettings):
     def resolved_store_url(self) -> str:
         """``store_url``, or the folder in the home folder."""
         return self.store_url or f"file://{self.home / 'store'}"
+
+    @property
+    def resolved_models_dir(self) -> Path:
+        """``models_dir``, or the folder in the home folder; absolute, since child processes get it too."""
+        return (self.models_dir or self.home / "models").absolute()
 
 
 def load(**flags: Any) -> Settings:

@@ -61,6 +61,7 @@ class ClaimedFile:
     interrupted: int
     engine: str
     engine_version: str
+    notes: tuple[str, ...] = ()
     source_key: str
     source_bytes: int
     generation: int
@@ -185,6 +186,7 @@ def _claimed(row: RowMapping) -> ClaimedFile:
         **{name: row[name] for name in same},
         options=msgspec.json.decode(row["options"], type=Options),
         task_notes=msgspec.json.decode(row["task_notes"], type=tuple[str, ...]),
+        notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row["notes"] else (),
         media=msgspec.json.decode(row["media"], type=Media) if row["media"] else None,
         cut=msgspec.json.decode(row["cut"], type=CutEnd) if row["cut"] else None,
     )
@@ -206,12 +208,15 @@ def spooled(engine: Engine, file: ClaimedFile, key: str, stored: Stored) -> bool
         return _set(connection, file, values)
 
 
-def fetched(engine: Engine, file: ClaimedFile, media: Media, engine_name: str, engine_version: str) -> bool:
-    """The source is known: it may be cut. Its length and engine are settled."""
+def fetched(
+    engine: Engine, file: ClaimedFile, media: Media, engine_name: str, engine_version: str, notes: tuple[str, ...] = ()
+) -> bool:
+    """The source is known: it may be cut. Its length and engine are settled; ``notes`` tell what is odd about those."""
     sound_ms = media.duration_ms * len(file.options.channels)
     express = order.is_express(sound_ms, file.file_count)
     values: dict[str, object] = {"state": FileState.FETCHED, "media": as_json(media), "express": express}
     values |= {"engine": engine_name, "engine_version": engine_version, "failures": 0, "interrupted": 0}
+    values["notes"] = as_json(notes)
     if express:
         values["tag_ms"] = now_ms()
     with writing(engine) as connection:
@@ -221,10 +226,16 @@ def fetched(engine: Engine, file: ClaimedFile, media: Media, engine_name: str, e
     return changed
 
 
-def pin_engine(engine: Engine, file: ClaimedFile, version: str) -> bool:
-    """The engine has another version than when the file was fetched: what the old one recognized does not count."""
+def pin_engine(
+    engine: Engine, file: ClaimedFile, engine_name: str, engine_version: str, notes: tuple[str, ...] = ()
+) -> bool:
+    """The engine, or its version, is another than when the file was fetched: what the old one heard does not count.
+
+    ``notes`` are what the result will say of that.
+    """
+    values = {"engine": engine_name, "engine_version": engine_version, "notes": as_json(notes)}
     with writing(engine) as connection:
-        return _set(connection, file, {"engine_version": version})
+        return _set(connection, file, values)
 
 
 def cut_ended(engine: Engine, file: ClaimedFile, cut: CutEnd) -> bool:

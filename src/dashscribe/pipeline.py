@@ -19,11 +19,13 @@ from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from dashscribe import ledger
-from dashscribe.catalog import choose_engine, find_model
+from dashscribe.catalog import find_model
+from dashscribe.choice import choose_engine, lacks, passed_over, rate_note
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
-from dashscribe.enrich import sentences
-from dashscribe.errors import HostDiedError, HostError, InvariantError
+from dashscribe.enrich import Enrichment
+from dashscribe.enrich.punctuate import Punctuator
+from dashscribe.errors import EngineDownError, HostDiedError, HostError, InvariantError
 from dashscribe.errors.sources import NoSpeechError, NoWordsError, RecognitionError, SourceNotFoundError
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.protocol import CutEnd, Position
@@ -47,8 +49,8 @@ def recognize(
 ) -> Iterator[Outcome]:
     """One admitted outcome per span of the window from number ``first`` on, in order, each as it becomes ready.
 
-    Raises HostError when the host dies or hangs, or soon after ``stop`` was set, and InvariantError when the engine's
-    answer breaks a promise.
+    Raises HostError when the host dies or hangs, or soon after ``stop`` was set, InvariantError when the engine's
+    answer breaks a promise, and EngineDownError, which is no fault of the window.
     """
     heard = hosts.recognize(engine.name, window, options, express=express, first=first, stop=stop)
     with closing(heard):
@@ -65,19 +67,21 @@ def finish(
     cut: CutEnd,
     outcomes: Mapping[int, Sequence[Outcome]],
     options: Options,
-    engine: EngineInfo,
+    engine: str,
     notes: Sequence[str] = (),
+    punctuator: Punctuator | None = None,
 ) -> Transcript:
     """Join the outcomes of every channel (each in order of time), enrich, book and prove the result.
 
-    Raises InvariantError when the result breaks a promise. A source without speech gives empty tracks: ask
-    ``refuse_empty`` where that is an error.
+    ``engine`` is the name of the one that was used. Raises InvariantError when the result breaks a promise. A source
+    without speech gives empty tracks: ask ``refuse_empty`` where that is an error.
     """
+    enrichment = Enrichment(punctuator)
     texts: dict[int, tuple[Sentence, ...]] = {}
     for channel in cut.channels:
         heard = {outcome.span: outcome for outcome in outcomes.get(channel, ())}
-        texts[channel] = tuple(sentences(heard, heard.__getitem__, options))
-    return _bind(cut, outcomes, texts, options, engine, notes)
+        texts[channel] = tuple(enrichment.sentences(heard, heard.__getitem__))
+    return _bind(cut, outcomes, texts, options, engine, (*notes, *enrichment.notes))
 
 
 def _bind(
@@ -85,7 +89,7 @@ def _bind(
     outcomes: Mapping[int, Sequence[Outcome]],
     texts: Mapping[int, tuple[Sentence, ...]],
     options: Options,
-    engine: EngineInfo,
+    engine: str,
     notes: Sequence[str],
 ) -> Transcript:
     stretch = Span(cut.begin_ms, cut.end_ms)
@@ -97,11 +101,29 @@ def _bind(
         )
         for channel in cut.channels
     )
-    transcript = Transcript(
-        media=cut.media, tracks=tracks, model=options.model, engine=engine.name, notes=(*notes, *cut.notes)
-    )
+    found = (*cut.notes, *_doubts(cut.media, outcomes, texts, options))
+    transcript = Transcript(media=cut.media, tracks=tracks, model=options.model, engine=engine, notes=(*notes, *found))
     ledger.check(transcript, stretch)
     return transcript
+
+
+def _doubts(
+    media: Media,
+    outcomes: Mapping[int, Sequence[Outcome]],
+    texts: Mapping[int, tuple[Sentence, ...]],
+    options: Options,
+) -> Iterator[str]:
+    """What a reader has to know of a result before believing all of it."""
+    if note := rate_note(find_model(options.model), media):
+        yield note
+    heard = (o for channel in texts for o in outcomes.get(channel, ()) if o.fate is Fate.TRANSCRIBED)
+    yield from dict.fromkeys(outcome.reason for outcome in heard if outcome.reason)
+    words = [word for sentences in texts.values() for sentence in sentences for word in sentence.words]
+    if approximate := sum(word.approximate for word in words):
+        yield (
+            f"{approximate} of {len(words)} words have approximate times: nothing measured them, they share the time "
+            "around them by their length; an installed SenseVoice (dashscribe models pull sensevoice) aligns words"
+        )
 
 
 def refuse_empty(transcript: Transcript) -> None:
@@ -147,31 +169,63 @@ def transcribe(
     soon as it is settled, channel after channel. ``on_progress`` is called with every step and at least once a second.
     Both run in the caller's thread, and what they raise ends the work, also that of the children. A source without
     speech gives empty tracks. Raises SourceError subclasses for a source that cannot be had or read,
-    DurationTooLongError for one that is longer than ``max_duration_ms`` or the settings allow, and ModelNotFoundError
-    where no installed engine fits.
+    DurationTooLongError for one that is longer than ``max_duration_ms`` or the settings allow, ModelNotFoundError
+    where no installed engine fits, and EngineDownError where the engine is down and either no other one fits or a
+    sentence of it was told; else the source begins anew with the next one, and a note says so.
     """
-    engine = engine or choose_engine(find_model(options.model), options.languages, settings)
+    model, down = find_model(options.model), hosts.down()
+    engine = engine or choose_engine(model, options.languages, settings, down)
+    told: list[Sentence] = []
+
+    def tell(channel: int, sentence: Sentence) -> None:
+        if on_sentence:
+            told.append(sentence)
+            on_sentence(channel, sentence)
+
     with _as_file(source, settings, on_progress) as path:
-        stop = threading.Event()
-        cutting = partial(
-            hosts.cut,
-            path,
-            url=url or str(source),
-            options=options,
-            limits=engine.limits,
-            max_duration_ms=max_duration_ms,
-            stop=stop,
-        )
-        recognizing = partial(recognize, hosts, engine, options=options, express=express, stop=stop)
-        # One window more than there are slots keeps every slot busy and bounds what waits in memory.
-        run = _Run(_whole_cut(cutting), recognizing, options, hosts.slots + 1, on_progress, on_sentence)
-        try:
-            return run.transcript(engine, notes)
-        except BaseException:
-            stop.set()
-            raise
-        finally:
-            run.close()
+        cutting = partial(hosts.cut, path, url=url or str(source), options=options, max_duration_ms=max_duration_ms)
+        recognizing = partial(recognize, hosts, options=options, express=express)
+        while True:
+            about = passed_over(model, options.languages, settings, engine, down)
+            about = (*notes, *about, *lacks(engine, options, asked_itn=not model.itn))
+            try:
+                return _transcribe_by(engine, hosts, options, cutting, recognizing, about, on_progress, tell)
+            except EngineDownError as error:
+                down[engine.name] = str(error)
+                engine = choose_engine(model, options.languages, settings, down)
+                if told or engine.name in down:
+                    raise
+
+
+def _transcribe_by(
+    engine: EngineInfo,
+    hosts: Hosts,
+    options: Options,
+    cutting: Callable[..., Generator[Media | Position | Window | CutEnd]],
+    recognizing: Callable[..., Iterator[Outcome]],
+    notes: Sequence[str],
+    on_progress: Callable[[Progress], None] | None,
+    on_sentence: Callable[[int, Sentence], None],
+) -> Transcript:
+    """The whole source by one engine; ``cutting`` and ``recognizing`` want to know which, and when to stop."""
+    stop = threading.Event()
+    # One window more than there are slots keeps every slot busy and bounds what waits in memory.
+    run = _Run(
+        _whole_cut(partial(cutting, limits=engine.limits, stop=stop)),
+        partial(recognizing, engine, stop=stop),
+        options,
+        hosts.slots + 1,
+        Enrichment(hosts.punctuator()),
+        on_progress,
+        on_sentence,
+    )
+    try:
+        return run.transcript(engine, notes)
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        run.close()
 
 
 def _whole_cut(
@@ -232,10 +286,12 @@ class _Run:
         recognizing: Callable[..., Iterator[Outcome]],
         options: Options,
         ahead: int,
+        enrichment: Enrichment,
         on_progress: Callable[[Progress], None] | None,
         on_sentence: Callable[[int, Sentence], None] | None,
     ) -> None:
         self._messages, self._recognizing, self._options, self._ahead = messages, recognizing, options, ahead
+        self._enrichment = enrichment
         self._on_progress, self._on_sentence = on_progress, on_sentence
         self._threads = ThreadPoolExecutor(ahead + 1, thread_name_prefix="child")  # one more for the cut
         self._events: SimpleQueue[Callable[[], object]] = SimpleQueue()
@@ -253,7 +309,8 @@ class _Run:
         texts = {channel: tuple(self._sentences(channel)) for channel in self._channels(self._progress.media)}
         assert self._cut is not None, "the channels are worked off only when the cut has ended"
         outcomes = {channel: [self._heard[channel, span] for span in self._found[channel]] for channel in texts}
-        return _bind(self._cut, outcomes, texts, self._options, engine, notes)
+        notes = (*notes, *self._enrichment.notes)
+        return _bind(self._cut, outcomes, texts, self._options, engine.name, notes)
 
     def close(self) -> None:
         """Wait for the threads, which are through or were told to stop."""
@@ -268,7 +325,7 @@ class _Run:
 
     def _sentences(self, channel: int) -> Iterator[Sentence]:
         hear = partial(self._outcome, channel)
-        for sentence in sentences(self._spans(channel), hear, self._options):
+        for sentence in self._enrichment.sentences(self._spans(channel), hear):
             if self._on_sentence:
                 self._on_sentence(channel, sentence)
             yield sentence

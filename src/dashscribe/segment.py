@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from pathlib import Path
 
 import numpy as np
-import webrtcvad
 from numpy.typing import NDArray
 
 from dashscribe.decode import encode_flac
 from dashscribe.errors import InvalidParameterError
-from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Limits, Span, Waveform, Window, total_ms
+from dashscribe.types import SAMPLES_PER_MS, Limits, Span, Waveform, Window, total_ms
+from dashscribe.voice import Voice, open_voice
 
 #: Length of one decision; webrtcvad takes 10, 20 or 30 ms.
 FRAME_MS = 20
@@ -53,10 +53,8 @@ class VoiceDetector:
     of the last ``WINDOW_FRAMES`` frames are voiced, and ends after ``HANGOVER_MS`` without.
     """
 
-    def __init__(self, begin_ms: int, noise_threshold: float) -> None:
-        # At 0: mode 1, of webrtcvad's four modes the nearest to a trained detector on clean speech. Speech that is
-        # passed over here is lost, while noise that slips through is still judged by the engine.
-        self._vad = webrtcvad.Vad(int(np.digitize(noise_threshold, (-0.5, 0.5, 0.8))))
+    def __init__(self, begin_ms: int, noise_threshold: float, voice: Voice) -> None:
+        self._is_voiced = voice
         self._opening = round(float(np.interp(noise_threshold, (-1, 0, 1), (1, OPENING_FRAMES, WINDOW_FRAMES))))
         self._keeping = round(float(np.interp(noise_threshold, (-1, 0, 1), (1, KEEPING_FRAMES, WINDOW_FRAMES))))
         self._flags: deque[bool] = deque(maxlen=WINDOW_FRAMES)
@@ -68,7 +66,7 @@ class VoiceDetector:
 
     def push(self, frame: bytes) -> bool:
         """Take the next frame; whether a run is open after it."""
-        voiced = cast("bool", self._vad.is_speech(frame, RATE_HZ)) and self.now_ms >= self._warm_ms
+        voiced = self._is_voiced(frame) and self.now_ms >= self._warm_ms
         self._flags.append(voiced)
         self.now_ms += FRAME_MS
         if sum(self._flags) >= (self._keeping if self.open else self._opening):
@@ -212,14 +210,24 @@ class Segmenter:
     cut in its best pause, and the pieces abut.
     """
 
-    def __init__(self, limits: Limits, *, begin_ms: int = 0, noise_threshold: float | None = None) -> None:
-        """``noise_threshold`` -1 hears speech in almost anything, 1 only in what is clearly voice; None is 0."""
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        begin_ms: int = 0,
+        noise_threshold: float | None = None,
+        detector: Path | None = None,
+    ) -> None:
+        """``noise_threshold`` -1 hears speech in almost anything, 1 only in what is clearly voice; None is 0.
+
+        ``detector`` is the file of an installed model for voice activity; None takes the embedded one.
+        """
         threshold = 0.0 if noise_threshold is None else noise_threshold
         if not -1.0 <= threshold <= 1.0:
             raise InvalidParameterError(
                 f"{noise_threshold} is outside -1 to 1; leave it out for the default.", "speech_noise_threshold"
             )
-        self._voice = VoiceDetector(begin_ms, threshold)
+        self._voice = VoiceDetector(begin_ms, threshold, open_voice(detector, threshold))
         self._planner = SpanPlanner(limits, begin_ms, self._best_cut)
         self._keep_ms = limits.min_piece_ms
         self._sound = bytearray()  # samples as bytes, from _begin_ms on; cheap to extend behind and to cut in front

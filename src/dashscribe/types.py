@@ -63,7 +63,8 @@ class Options:
 
     ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0.
     ``mix`` averages all tracks of the source into one, numbered 0, whatever ``channels`` say. ``stretch`` limits work
-    to a part of the file; times in the result stay on the file's clock.
+    to a part of the file; times in the result stay on the file's clock. ``emotion`` asks for the language and the
+    emotion of each sentence, where the result of the model tells them.
     """
 
     model: str = "fun-asr"
@@ -76,6 +77,7 @@ class Options:
     itn: bool = False
     drop_fillers: bool = False
     refine_times: bool = False
+    emotion: bool = False
     censor: Censor | None = None
     # who speaks
     diarize: bool = False
@@ -120,7 +122,8 @@ class Word:
     """A recognized word. ``text + punctuation`` of all words, joined, is the sentence text.
 
     Latin-script words carry their own trailing space in ``text``, or in ``punctuation`` when a mark follows.
-    ``confidence`` is 0..1, None where the engine gives none.
+    ``confidence`` is 0..1, None where the engine gives none. ``approximate`` says that nothing measured the times: the
+    word shares those of its surroundings by its length.
     """
 
     begin_ms: int
@@ -128,6 +131,7 @@ class Word:
     text: str
     punctuation: str = ""
     confidence: float | None = None
+    approximate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +277,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How an engine wants its sound cut: no span longer than ``max_piece_ms``, none shorter than ``min_piece_ms``."""
+    """How an engine wants its sound cut: no span longer than ``max_piece_ms``, none shorter than ``min_piece_ms``.
+
+    A stretch of speech that is shorter is joined with its nearest neighbor, if there is one near enough.
+    """
 
     max_piece_ms: int = 30_000
     min_piece_ms: int = 2_000

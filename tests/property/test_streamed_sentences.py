@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dashscribe import config, pipeline
 from dashscribe.engines import find_engine
-from dashscribe.enrich import sentences
+from dashscribe.enrich import Enrichment
 from dashscribe.enrich.punctuate import PAUSE_MS, punctuate
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Window, Word
@@ -63,8 +63,8 @@ def test_passages_change_nothing_where_spans_lie_a_pause_apart_or_touch(heard: l
     gaps_ms = [right.span.begin_ms - left.span.end_ms for left, right in pairwise(heard)]
     assume(all(gap_ms == 0 or gap_ms >= PAUSE_MS for gap_ms in gaps_ms))
     by_span = {outcome.span: outcome for outcome in heard}
-    at_once = list(punctuate((said for outcome in heard for said in outcome.sentences), Options()))
-    assert list(sentences(by_span, by_span.__getitem__, Options())) == at_once
+    at_once = list(punctuate(said for outcome in heard for said in outcome.sentences))
+    assert list(Enrichment().sentences(by_span, by_span.__getitem__)) == at_once
 
 
 @given(outcomes())
@@ -79,7 +79,7 @@ def test_no_sentence_waits_for_a_span_that_does_not_touch_its_own(heard: list[Ou
             assert sum(len(sentence.words) for sentence in left) == len(said)
         return by_span[span]
 
-    for sentence in sentences(by_span, hear, Options()):
+    for sentence in Enrichment().sentences(by_span, hear):
         left.append(sentence)
 
 
@@ -106,6 +106,12 @@ class HeardBefore:
         yield from self._windows
         yield self.end
 
+    def down(self) -> dict[str, str]:
+        return {}
+
+    def punctuator(self) -> None:
+        return None
+
     def recognize(
         self, engine: str, window: Window, options: Options, *, express: bool, first: int, stop: threading.Event
     ) -> Iterator[Outcome]:
@@ -120,9 +126,9 @@ def test_a_streamed_source_gives_the_transcript_of_the_whole(
 ) -> None:
     heard = {0: left, 1: right}
     hosts = HeardBefore(heard, sizes)
-    options, engine = Options(channels=(0, 1)), find_engine("standin")
+    options, engine = Options(channels=(0, 1)), find_engine("standin", config.load())
     said: list[tuple[int, Sentence]] = []
     call = partial(pipeline.transcribe, __file__, options, settings=config.load(), engine=engine)
     streamed = call(hosts=hosts, on_sentence=lambda channel, sentence: said.append((channel, sentence)))  # type: ignore[arg-type]
-    assert streamed == pipeline.finish(hosts.end, heard, options, engine)
+    assert streamed == pipeline.finish(hosts.end, heard, options, engine.name)
     assert said == [(track.channel, sentence) for track in streamed.tracks for sentence in track.sentences]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dashscribe import files, windows
-from dashscribe.catalog import choose_engine
+from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.db import open_database
 from dashscribe.db.tables import FileState
@@ -72,6 +72,8 @@ class FakeHosts:
     def __init__(self) -> None:
         self.recognized: Counter[str] = Counter()
         self.express: set[str] = set()
+        self.engines: dict[str, str] = {}  # which one recognized a sound last
+        self.is_down: dict[str, str] = {}
         self.on_probe: Callable[[str], None] = lambda url: None
         self.on_cut: Callable[[str, int], None] = lambda url, count: None
         self.on_recognize: Callable[[str], None] = lambda sound: None
@@ -79,6 +81,12 @@ class FakeHosts:
     def probe(self, path: Path, url: str) -> Media:
         self.on_probe(url)
         return self._media(path, url)
+
+    def down(self) -> dict[str, str]:
+        return dict(self.is_down)
+
+    def punctuator(self) -> None:
+        """No punctuation model is installed."""
 
     def cut(
         self, path: Path, *, url: str, options: Options, limits: Limits
@@ -101,6 +109,7 @@ class FakeHosts:
         sound = window.audio.decode()
         self.on_recognize(sound)
         self.recognized[sound] += 1
+        self.engines[sound] = engine
         if express:
             self.express.add(sound)
         for span in window.spans:
@@ -128,7 +137,8 @@ class Home:
     """One installation in a folder, with a worker that a test may start."""
 
     def __init__(self, folder: Path, sources: dict[str, dict | Exception] | None = None, **settings: object) -> None:
-        self.settings = Settings(home=folder, engine="standin", **{"workers": 2, "disk_reserve_bytes": 0, **settings})
+        usual = {"engine": "standin", "workers": 2, "disk_reserve_bytes": 0}
+        self.settings = Settings(home=folder, **{**usual, **settings})
         self.engine = open_database(self.settings.resolved_database_url)
         self.store = Store(self.settings.resolved_store_url)
         self.book = TaskBook(self.engine)

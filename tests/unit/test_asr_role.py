@@ -6,6 +6,7 @@ import numpy as np
 
 from dashscribe.decode import encode_flac
 from dashscribe.hosts.asr import recognize
+from dashscribe.hosts.protocol import Recognize
 from dashscribe.types import Fate, Options, Outcome, Span, Waveform, Window
 
 SPANS = (Span(0, 1_000), Span(2_000, 3_000))
@@ -30,20 +31,20 @@ class ScriptedEngine:
 
 def test_an_empty_answer_to_voiced_sound_has_one_second_chance() -> None:
     engine = ScriptedEngine((Fate.NON_SPEECH, ""), (Fate.TRANSCRIBED, ""), (Fate.NON_SPEECH, ""), (Fate.NON_SPEECH, ""))
-    outcomes = list(recognize(engine, WINDOW, Options()))
+    outcomes = list(recognize(engine, None, Recognize(WINDOW, Options())))
     assert [outcome.fate for outcome in outcomes] == [Fate.TRANSCRIBED, Fate.NON_SPEECH]
     assert [piece.begin_ms for piece in engine.pieces] == [0, 0, 2_000, 2_000]
 
 
 def test_a_rejection_that_is_explained_stands() -> None:
     engine = ScriptedEngine((Fate.NON_SPEECH, "music"), (Fate.NON_SPEECH, "music"))
-    assert [outcome.reason for outcome in recognize(engine, WINDOW, Options())] == ["music", "music"]
+    assert [outcome.reason for outcome in recognize(engine, None, Recognize(WINDOW, Options()))] == ["music", "music"]
     assert len(engine.pieces) == 2
 
 
 def test_an_exception_fails_its_span_alone_and_each_piece_is_its_own_sound() -> None:
     engine = ScriptedEngine(ValueError("poisoned"), (Fate.TRANSCRIBED, ""))
-    first, second = recognize(engine, WINDOW, Options())
+    first, second = recognize(engine, None, Recognize(WINDOW, Options()))
     assert (first.fate, first.reason) == (Fate.FAILED, "ValueError: poisoned")
     assert second.fate is Fate.TRANSCRIBED
     assert [piece.samples[0] for piece in engine.pieces] == [0, 16_000]

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from dashscribe import catalog
-from dashscribe.catalog import MODELS, Model, choose_engine, find_model
+from dashscribe import choice
+from dashscribe.catalog import MODELS, Model, find_model
+from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.engines import ENGINES
 from dashscribe.errors import EngineUnavailableError, ModelNotFoundError
+from dashscribe.weights.families import FAMILIES
 from dashscribe.wire.params import ROWS
 
 ASYNC = """
@@ -39,7 +41,8 @@ def test_every_public_name_has_a_row_of_its_interface():
 def test_rows_hold_together(model: Model):
     assert MODELS[model.name] is model
     assert model.parameters <= set(ROWS)
-    assert set(model.candidates) <= set(ENGINES)
+    assert model.candidates[0] == model.own_kind in FAMILIES
+    assert set(model.candidates) <= {*ENGINES, *FAMILIES, "openai"}
     assert bool(model.languages) == bool(model.language_parameter)
     assert (model.language_parameter in model.parameters) or not model.language_parameter
     assert not model.alias_of or model.alias_of in MODELS
@@ -94,7 +97,7 @@ def test_embedded_engine_never_hears_other_languages(languages: tuple[str, ...],
         choose_engine(find_model("fun-asr"), languages, settings)
     assert "pocketsphinx (en)" in caught.value.message
     assert ", ".join(languages) in caught.value.message
-    assert "`dashscribe models ls`" in caught.value.message
+    assert "`dashscribe models pull " in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["paraformer-8k-v2", "paraformer-8k-v1"])
@@ -121,6 +124,6 @@ def test_forced_engine_must_exist():
 
 
 def test_engine_that_is_not_installed_is_passed_over(settings: Settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog, "is_installed", lambda info: False)
+    monkeypatch.setattr(choice, "is_installed", lambda info: False)
     with pytest.raises(ModelNotFoundError, match="read: none"):
         choose_engine(find_model("fun-asr"), (), settings)

@@ -1,6 +1,7 @@
 """``dashscribe models ls``: every public name, and the engine that would run."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,14 +34,45 @@ def test_model_that_no_engine_can_stand_for_says_why() -> None:
     assert row["engine"] == ""
     assert "zh" in row["reason"]
     lines = CliRunner().invoke(app, ["ls", "--language", "zh"]).stdout.splitlines()
-    assert any(line.startswith("fun-asr ") and "none: pocketsphinx reads en" in line for line in lines)
-    assert any(line.startswith("paraformer-8k-v2 ") and "none reads it" in line for line in lines)
+    assert any(line.startswith("fun-asr ") and "dashscribe models pull funasr-nano" in line for line in lines)
+    assert any(line.startswith("paraformer-8k-v2 ") and "pull paraformer-zh" in line for line in lines)
 
 
-def test_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashscribe.catalog.is_installed", lambda info: False)
-    monkeypatch.setattr("dashscribe.engines.is_installed", lambda info: False)
-    assert "none: pocketsphinx is not installed" in CliRunner().invoke(app, ["ls"]).stdout
+def test_engine_whose_package_is_not_installed_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashscribe.choice.is_installed", lambda info: False)
+    assert {row["engine"] for row in listed().values()} == {""}
+
+
+def suggested(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["suggest", "--json", *arguments])
+    assert result.exit_code in (0, 1), result.output
+    return json.loads(result.stdout)
+
+
+def test_suggest_ranks_what_can_run_and_gives_reasons(sample: Path) -> None:
+    answer = suggested(str(sample), "--language", "en", "--need", "words")
+    names = [row["model"] for row in answer["suggested"]]
+    assert names[0] == "fun-asr"
+    assert all("words with measured times" in row["reasons"] for row in answer["suggested"])
+    out = {row["model"]: row["reason"] for row in answer["ruled_out"]}
+    assert out["qwen3-asr-flash"] == "its results carry no words"
+    assert "dashscribe models pull" in out["paraformer-8k-v2"]
+    assert not set(names) & out.keys()
+    assert set(names) | out.keys() == MODELS.keys()
+
+
+def test_suggest_says_what_nothing_here_can_do(sample: Path) -> None:
+    result = CliRunner().invoke(app, ["suggest", str(sample), "--need", "emotion"])
+    assert result.exit_code == 1
+    assert "pocketsphinx hears no emotion; an installed SenseVoice does" in result.stdout
+
+
+@pytest.mark.parametrize(("argument", "said"), [("--need=shouting", "shouting"), ("nowhere.wav", "no such file")])
+def test_suggest_names_what_is_wrong_with_its_arguments(argument: str, said: str, sample: Path) -> None:
+    arguments = [argument] if argument.endswith(".wav") else [str(sample), argument]
+    result = CliRunner().invoke(app, ["suggest", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
 
 
 def test_forced_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dashscribe.catalog import LANGUAGES
+from dashscribe.languages import CODES, NAMES
 from dashscribe.render import openai_json
-from dashscribe.render.languages import CODES, NAMES
 from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript, Word
 
 MEDIA = Media(url="a.wav", container="wav", codec="pcm_s16le", rate_hz=16_000, channel_count=1, duration_ms=6760)

@@ -44,6 +44,12 @@ class ScriptedHosts:
         self.closed = False
         self.stop = threading.Event()
 
+    def down(self) -> dict[str, str]:
+        return {}
+
+    def punctuator(self) -> None:
+        """No punctuation model is installed."""
+
     def cut(
         self,
         path: Path,
@@ -365,9 +371,8 @@ def test_the_cut_waits_while_the_oldest_window_is_being_recognized(tmp_path: Pat
 
 def test_name_engine_slot_and_limit_of_a_call_reach_the_children(tmp_path: Path) -> None:
     hosts = ScriptedHosts([window(0, 0)], words_of)
-    transcript = run(
-        hosts, tmp_path, url="oss://a/b.wav", engine=find_engine("pocketsphinx"), express=True, max_duration_ms=300_000
-    )
+    engine = find_engine("pocketsphinx", config.load())
+    transcript = run(hosts, tmp_path, url="oss://a/b.wav", engine=engine, express=True, max_duration_ms=300_000)
     expected = {"url": "oss://a/b.wav", "engine": "pocketsphinx", "express": True, "max_duration_ms": 300_000}
     assert hosts.asked == expected
     assert transcript.engine == "pocketsphinx"

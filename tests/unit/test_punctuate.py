@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscribe.enrich.punctuate import punctuate
-from dashscribe.types import Options, Sentence, Track, Word
+from dashscribe.types import Sentence, Track, Word
 
 
 def bare(text: str, begin_ms: int = 0, word_ms: int = 300, gap_ms: int = 50, language: str = "en") -> Sentence:
@@ -27,7 +27,7 @@ def bare(text: str, begin_ms: int = 0, word_ms: int = 300, gap_ms: int = 50, lan
 
 
 def written(sentences: Iterable[Sentence]) -> list[Sentence]:
-    return list(punctuate(sentences, Options()))
+    return list(punctuate(sentences))
 
 
 def texts(*sentences: Sentence) -> list[str]:
@@ -95,8 +95,8 @@ def complete(language: str, *words: tuple[str, str]) -> Sentence:
     "done",
     [
         complete("en", ("Hello", ", "), ("all", "!")),
-        complete("zh", ("你", ""), ("好", "")),
-        complete("ko", ("걸어 ", ""), ("갔다", "")),
+        complete("zh", ("你", ""), ("好", "。")),
+        complete("hi", ("नमस्ते ", ""), ("दुनिया", "")),
         Sentence(begin_ms=0, end_ms=500, text="no words here"),
     ],
 )
@@ -105,6 +105,19 @@ def test_sentences_that_are_complete_or_not_understood_stay_as_they_are(done: Se
     assert written([done, later]) == [done, *written([later])]
     earlier = replace(done, begin_ms=5_000, end_ms=5_500, words=())
     assert written([later, earlier]) == [*written([later]), earlier]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("你", "好"), "你好。"),
+        (("걸어 ", "갔다"), "걸어 갔다."),
+        (("用 ", "dash ", "scribe", "写"), "用 dash scribe写。"),
+        (("说 ", "hello"), "说 hello."),
+    ],
+)
+def test_scripts_without_capitals_get_their_own_full_stop(words: tuple[str, ...], expected: str) -> None:
+    assert texts(complete("", *((word, "") for word in words))) == [expected]
 
 
 def test_two_speakers_or_languages_never_share_a_sentence() -> None:
@@ -130,7 +143,7 @@ def test_a_sentence_comes_out_as_soon_as_the_next_one_begins() -> None:
             taken += 1
             yield bare("some words", begin_ms=i * 10_000)
 
-    made = punctuate(source(), Options())
+    made = punctuate(source())
     assert next(made).text == "Some words."
     assert taken == 2
 
@@ -167,3 +180,54 @@ def test_every_word_comes_out_once_in_order_and_words_rebuild_the_text(gaps: lis
         assert sentence.text == "".join(w.text + w.punctuation for w in sentence.words)
         assert (sentence.begin_ms, sentence.end_ms) == (sentence.words[0].begin_ms, sentence.words[-1].end_ms)
         assert sentence.end_ms - sentence.begin_ms <= 30_000
+
+
+# --- with a model -----------------------------------------------------------------------------------------------------
+
+
+def marked(text: str) -> str:
+    """A stand-in for a model: a comma after "well", a question mark at the end of what begins with "what"."""
+    pulled = text.replace("well", "well，").replace("错", "错，").strip()
+    return pulled + ("？" if "what" in text or "吗" in text else "。")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("well ", "what ", "now"), "Well, what now?"),
+        (("不", "错", "走"), "不错，走。"),
+        (("很", "好", "吗"), "很好吗？"),
+        (("well ", "好"), "Well， 好。"),
+    ],
+)
+def test_a_model_sets_marks_and_words_keep_their_times(words: tuple[str, ...], expected: str) -> None:
+    said = complete("", *((word, "") for word in words))
+    (sentence,) = punctuate([said], marked)
+    assert sentence.text == expected
+    assert [(w.begin_ms, w.end_ms) for w in sentence.words] == [(w.begin_ms, w.end_ms) for w in said.words]
+
+
+def test_a_models_stops_part_sentences() -> None:
+    said = bare("we are done what comes now")
+    parts = list(punctuate([said], lambda text: text.replace("done", "done。") + "？"))
+    assert [part.text for part in parts] == ["We are done.", "What comes now?"]
+
+
+@pytest.mark.parametrize("useless", ["", "other words。", "we are。", "we are done twice。", "we are d one。"])
+def test_a_model_that_changes_the_words_is_passed_over(useless: str) -> None:
+    (sentence,) = punctuate([bare("we are done")], lambda text: useless)
+    assert sentence.text == "We are done."
+
+
+def test_speech_without_end_is_handed_to_the_model_in_parts_and_no_word_is_lost() -> None:
+    said = [bare(" ".join(f"w{number}" for number in range(450)))]
+    asked: list[int] = []
+
+    def model(text: str) -> str:
+        asked.append(len(text.split()))
+        return "".join(f"{word}{'。' if at % 10 == 9 else ' '}" for at, word in enumerate(text.split()))
+
+    made = list(punctuate(said, model))
+    assert max(asked) <= 210
+    spoken = [word.text.strip().lower() for sentence in made for word in sentence.words]
+    assert spoken == [word.text.strip() for word in said[0].words]

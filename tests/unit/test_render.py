@@ -204,11 +204,19 @@ def test_sensevoice_shape_is_the_documented_one() -> None:
 
 
 def test_sensevoice_sentences_follow_each_other_without_a_space_and_may_lack_an_emotion() -> None:
-    two = transcript(replace(GREETING, emotion="surprised"), replace(GREETING, begin_ms=4_000, events=("BGM",)))
+    two = transcript(replace(GREETING, emotion=""), replace(GREETING, emotion="", begin_ms=4_000, events=("BGM",)))
     result, _ = wire(transcription_json.render(two, shape="sensevoice"))
     assert result["transcripts"][0]["text"] == (
         "<|Speech|> Good morning, all. <|/Speech|><|BGM|> Good morning, all. <|/BGM|>"
     )
+
+
+def test_sensevoice_marks_other_emotions_as_undetermined_drops_other_events_and_lists_what_was_dropped() -> None:
+    said = replace(GREETING, emotion="surprised", events=("Cough", "Laughter"))
+    result, ours = wire(transcription_json.render(transcript(said, GREETING), shape="sensevoice"))
+    first = result["transcripts"][0]["sentences"][0]["text"]
+    assert first == "<|Laughter|> Good morning, all. <|/Laughter|> <|SPECIAL_TOKEN_1|>"
+    assert ours["dropped"] == [{"channel_id": 0, "sentence": 1, "emotion": "surprised", "events": ["Cough"]}]
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_result_of_another_engine_version_does_not_count(home: Home) -> None:
     files.release(home.engine, file)
     again = files.claim(home.engine, FileState.FETCHED)
     assert again is not None
-    assert files.pin_engine(home.engine, again, "2")
+    assert files.pin_engine(home.engine, again, again.engine, "2")
     again = replace(again, engine_version="2")
     assert windows.keep(home.engine, again, window(0), windows.left_over(home.engine, again)[0, 0], 0, False)
     assert states(home) == [WindowState.READY]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dashscribe.catalog import MODELS, find_model
+from dashscribe.choice import lacks
+from dashscribe.engines import ENGINES
 from dashscribe.errors import InvalidParameterError, NotFoundError
 from dashscribe.types import Censor, Hotword, Options
 from dashscribe.wire.params import ROWS, TABLE, Asked, pin_hotwords, read
@@ -19,7 +22,7 @@ def asked(members: dict[str, Any], model: str = "fun-asr") -> Asked:
 
 
 def test_no_parameters_give_the_defaults_and_no_notes():
-    assert asked({}) == Asked(Options(model="fun-asr"), [])
+    assert asked({}) == Asked(Options(model="fun-asr", itn=True), [])
 
 
 def test_null_counts_as_not_given():
@@ -201,21 +204,32 @@ def test_malformed_word_filter_is_refused(value: Any):
     [
         ("fun-asr", {"diarization_enabled": True}),
         ("fun-asr", {"speaker_count": 2}),
-        ("fun-asr", {"vocabulary_id": "vocab-demo-0123456789abcdef0123456789abcdef"}),
         ("fun-asr", {"special_word_filter": FILTER}),
         ("fun-asr", {"audio_event_detection_enabled": True}),
         ("paraformer-v2", {"disfluency_removal_enabled": True}),
         ("paraformer-v2", {"timestamp_alignment_enabled": True}),
-        ("paraformer-v1", {"resources": [{"resource_id": "paraformer-v1-ft-1", "resource_type": "asr_phrase"}]}),
-        (FILETRANS, {"enable_itn": True}),
-        (FILETRANS, {"corpus": {"text": "harbor"}}),
-        (FILETRANS, {"text": "harbor"}),
-        (FILETRANS, {"context": "harbor"}),
     ],
 )
 def test_what_is_beyond_this_server_is_accepted_and_named(model: str, members: dict[str, Any]):
     (name,) = members
     assert [note.split(":")[0] for note in asked(members, model).notes] == [f"{name} had no effect"]
+
+
+@pytest.mark.parametrize(
+    ("members", "note"),
+    [
+        ({"enable_itn": True}, "enable_itn had no effect: numbers stay as pocketsphinx spells them"),
+        ({"corpus": {"text": "harbor"}}, "context had no effect: pocketsphinx does not read any"),
+        ({"text": "harbor"}, "context had no effect: pocketsphinx does not read any"),
+        ({"context": "harbor"}, "context had no effect: pocketsphinx does not read any"),
+    ],
+)
+def test_what_the_engine_does_not_heed_is_named_once_the_engine_is_known(members: dict[str, Any], note: str):
+    result = asked(members, FILETRANS)
+    assert result.notes == []
+    assert list(lacks(ENGINES["pocketsphinx"], result.options)) == [note]
+    heeding = replace(ENGINES["pocketsphinx"], itn=True, context=True, hotwords=True)
+    assert list(lacks(heeding, result.options)) == []
 
 
 @pytest.mark.parametrize(
@@ -313,7 +327,7 @@ def test_instant_hotwords_become_hotwords():
 
 def test_form_of_a_stream_is_no_option():
     assert asked({"incremental_output": True}, "qwen3-asr-flash") == Asked(
-        Options(model="qwen3-asr-flash"), incremental=True
+        Options(model="qwen3-asr-flash", emotion=True), incremental=True
     )
 
 

@@ -6,17 +6,16 @@ is ``dashscribe serve`` with the stand-in engine; its sources come from ``origin
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import platformdirs
 import pytest
 from wire_origin import Origin
 from wire_servers import Desk, Server, open_desk, start_server, stop_server
+
+from kept_packages import kept, kept_python
 
 
 @pytest.fixture
@@ -44,31 +43,6 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start_server(tmp_path_factory.mktemp("idle") / "home", "--no-worker")
     yield running
     stop_server(running)
-
-
-def kept(name: str, install: Callable[[Path], list[str]]) -> Path:
-    """A folder into which a client was installed, kept from one run to the next."""
-    folder = Path(platformdirs.user_cache_dir("dashscribe-tests", appauthor=False)) / name
-    if folder.is_dir():
-        return folder
-    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-    draft.mkdir(parents=True)
-    done = subprocess.run(install(draft), capture_output=True, text=True)
-    if done.returncode:
-        shutil.rmtree(draft)
-        pytest.skip(f"{name} cannot be installed: {done.stderr.strip()[-300:]}")
-    try:
-        draft.rename(folder)
-    except OSError:
-        shutil.rmtree(draft)  # another test process was faster
-    return folder
-
-
-def kept_python(name: str, *packages: str) -> Path:
-    """A folder for PYTHONPATH with these packages."""
-    uv = shutil.which("uv")
-    pip = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
-    return kept(name, lambda folder: [*pip, "--quiet", "--target", str(folder), *packages])
 
 
 @pytest.fixture(scope="session")

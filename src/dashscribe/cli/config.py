@@ -63,6 +63,7 @@ def _shown(name: str, settings: Settings) -> str:
     resolved = {
         "database_url": settings.resolved_database_url,
         "store_url": settings.resolved_store_url,
+        "models_dir": settings.resolved_models_dir,
     }
     value = resolved.get(name, getattr(settings, name))
     return re.sub(r"(://[^:/@]*:)[^@/]+@", r"\1********@", "" if value is None else str(value))

@@ -1,4 +1,4 @@
-"""``dashscribe models``: the public model names, and what would recognize for each of them on this machine now."""
+"""``dashscribe models``: the public model names, what would recognize for each of them here, and model weights."""
 
 from __future__ import annotations
 
@@ -6,76 +6,118 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dashscribe.cli import model_files
 from dashscribe.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dashscribe.catalog import Model
+    from dashscribe.choice import Standing
     from dashscribe.config import Settings
+    from dashscribe.suggest import RuledOut, Suggestion
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Model names and the engines behind them. Example: dashscribe models ls --language zh",
+    help="Model names, the engines behind them, and their weights. Example: dashscribe models ls --language zh",
 )
+
+Language = Annotated[
+    str, typer.Option(help="Language hints that a call would give, CODE[,CODE]; engines are chosen by them.")
+]
 
 
 @app.callback()
 def models() -> None:
-    """Keeps ``ls`` a subcommand, though it is the only one."""
+    """The group has no options of its own."""
 
 
 @app.command()
 def ls(
-    language: Annotated[
-        str, typer.Option(help="Language hints that a call would give, CODE[,CODE]; engines are chosen by them.")
-    ] = "",
+    language: Language = "",
+    installed: Annotated[bool, typer.Option("--installed", help="List the installed weights instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all languages and limits.")] = False,
 ) -> None:
     """List every model name with its languages and the engine that would run now, or why none would.
 
     Example: dashscribe models ls --language zh,en
     """
-    from rich.table import Table
-
     from dashscribe.catalog import MODELS
+    from dashscribe.choice import standing
     from dashscribe.config import load
-    from dashscribe.engines import ENGINES
 
     settings = load()
-    hints = tuple(filter(None, (code.strip() for code in language.split(","))))
-    rows = {model: _row(model, hints, settings) for model in MODELS.values()}
-    if as_json:
-        print_json(list(rows.values()))
+    if installed:
+        _list_installed(settings, as_json=as_json)
         return
-    table = Table("MODEL", "CALL", "LANGUAGES", "ENGINE NOW", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
-    for model, row in rows.items():
-        table.add_row(model.name, model.interface, _brief(model.coverage), str(row["engine"]) or _why_not(model))
-    console().print(table)
-    if settings.engine:
-        typer.echo(f"\nDASHSCRIBE_ENGINE forces {settings.engine} for every model.")
-    for name in sorted({str(row["engine"]) for row in rows.values()} & ENGINES.keys()):
-        typer.echo(f"\n{name}: {ENGINES[name].summary}")
+    hints = _codes(language)
+    stands = {model: standing(model, hints, settings) for model in MODELS.values()}
+    if as_json:
+        print_json([_row(model, stand) for model, stand in stands.items()])
+        return
+    _print_table(stands)
+    _print_footer(stands, settings)
 
 
-def _row(model: Model, hints: tuple[str, ...], settings: Settings) -> dict[str, object]:
-    from dashscribe.catalog import choose_engine
-    from dashscribe.errors import DashscribeError
+@app.command()
+def suggest(
+    file: Annotated[str, typer.Argument(help="The recording.", metavar="FILE")],
+    language: Annotated[str, typer.Option(help="What is spoken, CODE[,CODE], if it is known.")] = "",
+    need: Annotated[str, typer.Option(help="What the result must tell: words, emotion, speakers, with commas.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with what is ruled out and why.")] = False,
+) -> None:
+    """Say which model names suit a recording on this machine, best first, and why.
 
-    try:
-        engine, reason = choose_engine(model, hints, settings).name, ""
-    except DashscribeError as error:
-        engine, reason = "", error.detail
+    Example: dashscribe models suggest interview.mp3 --language zh --need words,emotion
+    """
+    from pathlib import Path
+
+    from dashscribe.config import load
+    from dashscribe.hosts import Hosts
+    from dashscribe.suggest import NEEDS
+    from dashscribe.suggest import suggest as ranked
+
+    needs = tuple(filter(None, (part.strip() for part in need.split(","))))
+    if unknown := [part for part in needs if part not in NEEDS]:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(NEEDS)}", param_hint="--need")
+    path = Path(file)
+    if not path.is_file():
+        raise typer.BadParameter(f"{file}: no such file", param_hint="FILE")
+    settings = load()
+    with Hosts(settings, slots=1) as hosts:
+        media = hosts.probe(path, file)
+    found, others = ranked(media, path.stat().st_size, _codes(language), needs, settings)
+    if as_json:
+        print_json({"suggested": [_suggestion(s) for s in found], "ruled_out": [_ruled_out(o) for o in others]})
+    else:
+        _print_suggestions(found, others)
+    raise typer.Exit(0 if found else 1)
+
+
+for _command in (model_files.pull, model_files.add, model_files.verify, model_files.rm):
+    app.command()(_command)
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (code.strip() for code in text.split(","))))
+
+
+# --- what is printed ------------------------------------------------------------------------------------------------
+
+
+def _row(model: Model, stand: Standing) -> dict[str, object]:
+    engine = stand.engine
     return {
         "name": model.name,
         "alias_of": model.alias_of,
         "call": model.interface,
         "languages": list(model.coverage),
         "language_hints": list(model.languages),
-        "engine": engine,
-        "reason": reason,
+        "engine": engine.name if engine else "",
+        "family": engine.kind if engine else "",
+        "why": stand.why if engine else "",
+        "reason": "" if engine else stand.why,
         "retired": model.retired,
         "successor": model.successor,
         "max_bytes": model.max_bytes,
@@ -84,16 +126,85 @@ def _row(model: Model, hints: tuple[str, ...], settings: Settings) -> dict[str, 
     }
 
 
-def _why_not(model: Model) -> str:
-    """Why no engine would run, in a few words; the JSON has the whole reason."""
-    from dashscribe.engines import find_engine, is_installed
+def _print_table(stands: dict[Model, Standing]) -> None:
+    from rich.table import Table
 
-    engines = [find_engine(name) for name in model.candidates]
-    missing = [info.name for info in engines if not is_installed(info)]
-    if missing:
-        return f"none: {', '.join(missing)} is not installed"
-    languages = sorted({code for info in engines for code in info.languages})
-    return f"none: {model.candidates[0]} reads {' '.join(languages)}" if engines else "none reads it"
+    from dashscribe.choice import weights_for
+
+    table = Table("MODEL", "CALL", "LANGUAGES", "ENGINE NOW", "WHY", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for model, stand in stands.items():
+        engine = stand.engine.name if stand.engine else "none"
+        reason = stand.why if stand.engine else f"none installed reads it: dashscribe models pull {weights_for(model)}"
+        table.add_row(model.name, model.interface, _brief(model.coverage), engine, reason)
+    console().print(table)
+
+
+def _print_footer(stands: dict[Model, Standing], settings: Settings) -> None:
+    """What stands below the table: what was forced, what the engines in it are, and how to have others."""
+    from dashscribe.engines.sherpa import provider_problem
+
+    if settings.engine:
+        typer.echo(f"\nDASHSCRIBE_ENGINE forces {settings.engine} for every model.")
+    engines = {stand.engine.name: stand.engine for stand in stands.values() if stand.engine}
+    for name in sorted(engines):
+        typer.echo(f"\n{name}: {engines[name].summary}")
+    problem = provider_problem(settings.provider)
+    typer.echo(f"\nEngines with weights compute on {settings.provider}{f': {problem}' if problem else ''}.")
+    typer.echo("\n`dashscribe models pull NAME` installs weights, `dashscribe models ls --installed` lists them.")
+
+
+def _list_installed(settings: Settings, *, as_json: bool) -> None:
+    from rich.table import Table
+
+    from dashscribe.weights import installed
+    from dashscribe.weights.known import KNOWN
+
+    models = installed(settings.resolved_models_dir)
+    if as_json:
+        print_json(
+            [
+                {"name": m.name, "family": m.family, "languages": list(m.languages), "source": m.source}
+                | {"license": m.license, "digest": m.digest, "batch": m.batch, "folder": str(m.folder)}
+                for m in models.values()
+            ]
+        )
+        return
+    table = Table("NAME", "FAMILY", "LANGUAGES", "FROM", box=None, pad_edge=False)
+    for model in models.values():
+        table.add_row(model.name, model.layout.family.title, _brief(model.languages), model.source)
+    if models:
+        console().print(table)
+    else:
+        typer.echo(f"No weights are installed in {settings.resolved_models_dir}.")
+    others = [name for name in KNOWN if name not in models]
+    typer.echo(f"\n`dashscribe models pull NAME` installs: {', '.join(others)}")
+
+
+def _suggestion(suggestion: Suggestion) -> dict[str, object]:
+    model, engine = suggestion.model, suggestion.engine
+    return {"model": model.name, "call": model.interface, "engine": engine.name, "reasons": list(suggestion.reasons)}
+
+
+def _ruled_out(other: RuledOut) -> dict[str, str]:
+    return {"model": other.model.name, "reason": other.reason}
+
+
+def _print_suggestions(found: Sequence[Suggestion], others: Sequence[RuledOut]) -> None:
+    from rich.table import Table
+
+    if found:
+        table = Table("", "MODEL", "REASONS", box=None, pad_edge=False)
+        table.columns[1].no_wrap = True
+        for rank, suggestion in enumerate(found, start=1):
+            table.add_row(str(rank), suggestion.model.name, "; ".join(suggestion.reasons))
+        console().print(table)
+    by_reason: dict[str, list[str]] = {}
+    for other in others:
+        by_reason.setdefault(other.reason, []).append(other.model.name)
+    for reason, names in by_reason.items():
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        typer.echo(f"\nnot {shown}: {reason}")
 
 
 def _brief(codes: Sequence[str]) -> str:

@@ -76,7 +76,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.wire.parts import Parts
 
     Guard(settings.fetch_allow)  # an unusable setting is to be told now, not with the first task
-    summary = _engine_line(settings)
+    summary = "\n".join(_engine_lines(settings))
     database = open_database(settings.resolved_database_url)
     store, keys = Store(settings.resolved_store_url), Keys(database, settings)
     uploads = UploadBook(database, store, settings)
@@ -169,21 +169,31 @@ def _server(app: FastAPI) -> Server:
     return server
 
 
-def _engine_line(settings: Settings) -> str:
-    """Which engine a task without language hints gets, and what can be expected of it."""
-    from dashscribe.catalog import choose_engine, find_model
-    from dashscribe.errors import ModelNotFoundError
+def _engine_lines(settings: Settings) -> list[str]:
+    """What would run for each model without language hints, and why; models with one answer share a line."""
+    from dashscribe.catalog import MODELS
+    from dashscribe.choice import standing, weights_for
 
-    try:
-        info = choose_engine(find_model("fun-asr"), (), settings)
-    except ModelNotFoundError as error:
-        return f"none: {error}"
-    return f"{info.name} ({info.summary})"
+    groups: dict[tuple[str, str], list[str]] = {}
+    for model in MODELS.values():
+        stand = standing(model, (), settings)
+        engine = stand.engine.name if stand.engine else "none"
+        missing = f"none reads it; dashscribe models pull {weights_for(model)}"
+        groups.setdefault((engine, stand.why if stand.engine else missing), []).append(model.name)
+    lines = [f"{engine:<14} {_several(names)}: {why}" for (engine, why), names in groups.items()]
+    return [lines[0], *(f"{'':16}{line}" for line in lines[1:])]
 
 
-def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_line: str, *, with_worker: bool) -> str:
+def _several(names: list[str], shown: int = 2) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_lines: str, *, with_worker: bool) -> str:
     """What stands in the terminal after the start; the first key is made, and shown, here."""
     from importlib.metadata import version
+
+    from dashscribe.engines.sherpa import provider_problem
 
     address, port = listener.getsockname()[:2]
     everywhere = address in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
@@ -195,14 +205,17 @@ def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_li
         key = "the one in DASHSCRIBE_API_KEY, and those of `dashscribe keys ls`"
     else:
         key = "the one shown at the first start; `dashscribe keys create` makes others"
-    work = f"{settings.workers} recognitions at once" if with_worker else "done by another server of this home"
+    problem = provider_problem(settings.provider)
+    work = "done by another server of this home"
+    if with_worker:
+        work = f"{settings.workers} recognitions at once on {settings.provider}" + (f"; {problem}" if problem else "")
     reach = ", at every address of this machine" if everywhere else ""
     lines = [
         f"dashscribe {version('dashscribe')} listens on http://{name}:{port}{reach}",
         f"  official SDK  export DASHSCOPE_HTTP_BASE_URL=http://{name}:{port}/api/v1",
         f"  OpenAI's SDK  export OPENAI_BASE_URL=http://{name}:{port}/v1",
         f"  API key       {key}",
-        f"  engine        {engine_line}",
+        f"  engines       {engine_lines}",
         f"  work          {work}",
         f"  data          {settings.home}",
         f"  interface     http://{name}:{port}/docs",

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.catalog import LANGUAGES, Model, choose_engine, find_model
+from dashscribe.catalog import LANGUAGES, Model, find_model, options_for
+from dashscribe.choice import choose_engine
 from dashscribe.cli import unwind_when_killed
 from dashscribe.cli.times import milliseconds
 from dashscribe.errors import ModelNotFoundError
 from dashscribe.render import FORMATS
-from dashscribe.types import MAX_CHANNELS, Options, Span
+from dashscribe.types import MAX_CHANNELS, Span
 
 if TYPE_CHECKING:
     from dashscribe.cli.sources import Source
@@ -59,8 +60,8 @@ def transcribe(
     from dashscribe.hosts import Hosts
 
     settings = config.load()
-    options = Options(
-        model=_model(model).name,
+    options = options_for(
+        _model(model),
         languages=_languages(language),
         channels=_channels(channel),
         stretch=_stretch(start, duration, settings.max_duration_s * 1000),

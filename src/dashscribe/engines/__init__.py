@@ -1,49 +1,31 @@
 """Engines turn sound into sentences. They never format, store, diarize or know HTTP.
 
 An engine lives in one module with one class; it is opened inside a host child only, so a crash in native code costs one
-window. ``ENGINES`` names the ones of this package; others come from the entry point group ``dashscribe.engines``.
+window. ``ENGINES`` names the ones that need no weights; every installed speech model is one more, under the name of its
+folder; others come from the entry point group ``dashscribe.engines``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
+from dashscribe import weights
+from dashscribe.engines import openai, sherpa
+from dashscribe.engines.engine import Engine, EngineInfo
 from dashscribe.errors import EngineUnavailableError
-from dashscribe.types import Limits, Options, Outcome, Waveform
+from dashscribe.types import Limits
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-class Engine(Protocol):
-    """What a host child drives. State must not carry over from one piece to the next: the piece decides its outcome."""
+    from dashscribe.config import Settings
+    from dashscribe.weights import Installed
 
-    def recognize(self, pieces: Sequence[Waveform], options: Options) -> list[Outcome]:
-        """Recognize ``pieces`` (int16, 16 kHz, one channel each): one outcome per piece, in order.
-
-        Sentences carry times on the file's clock and lie inside their piece.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineInfo:
-    """What can be known of an engine without loading it.
-
-    ``target`` is ``module:callable``, imported by a host child and called with the settings. ``languages`` empty means
-    any. ``version`` is part of a result's identity: it changes when the same sound may give other words.
-    """
-
-    name: str
-    target: str
-    languages: tuple[str, ...]
-    limits: Limits
-    version: str
-    package: str
-    summary: str
-    word_times: bool = True
-
+__all__ = ["ENGINES", "Engine", "EngineInfo", "engines", "find_engine", "is_installed"]
 
 ENGINES: dict[str, EngineInfo] = {
     info.name: info
@@ -70,16 +52,55 @@ ENGINES: dict[str, EngineInfo] = {
 }
 
 
-def find_engine(name: str) -> EngineInfo:
-    """The named engine, from this package or an entry point that loads an ``EngineInfo``."""
-    if name in ENGINES:
-        return ENGINES[name]
-    for point in entry_points(group="dashscribe.engines", name=name):
-        return cast("EngineInfo", point.load())
-    known = ", ".join(sorted(ENGINES))
-    raise EngineUnavailableError(f"no engine is called {name!r}; known: {known}")
+def find_engine(name: str, settings: Settings) -> EngineInfo:
+    """The named engine: of this package, an installed model, or an entry point that loads an ``EngineInfo``.
+
+    Raises EngineUnavailableError, which names the ones that there are.
+    """
+    found = engines(settings)
+    if name in found:
+        return found[name]
+    for point in _entry_points():
+        if point == name:
+            return _with_annotator(_plugin(name), _models(settings))
+    raise EngineUnavailableError(f"no engine is called {name[:100]!r}; known: {', '.join(sorted(found))}")
+
+
+def engines(settings: Settings) -> dict[str, EngineInfo]:
+    """The engines of this package, those of installed speech models, and the endpoint that is set up, by name."""
+    models = _models(settings)
+    speaking = [model for model in models.values() if model.layout.family.task == "speech"]
+    infos = [*ENGINES.values(), *(sherpa.info_of(model) for model in speaking if model.name not in ENGINES)]
+    infos += openai.infos(settings)
+    return {info.name: _with_annotator(info, models) for info in infos}
 
 
 def is_installed(info: EngineInfo) -> bool:
     """Whether the engine's package is there; nothing is imported."""
     return find_spec(info.package) is not None
+
+
+def _models(settings: Settings) -> Mapping[str, Installed]:
+    return weights.installed(settings.resolved_models_dir)
+
+
+def _with_annotator(info: EngineInfo, models: Mapping[str, Installed]) -> EngineInfo:
+    """The engine with an installed model beside it that gives what it lacks; what it gives then depends on both."""
+    if info.word_times and info.emotion:
+        return info
+    for model in models.values():
+        if model.family == sherpa.ANNOTATING_FAMILY:
+            return replace(info, annotator=model.name, version=f"{info.version}+{model.digest}")
+    return info
+
+
+@cache
+def _entry_points() -> tuple[str, ...]:
+    """Names only: what other packages bring is loaded when it is asked for."""
+    return tuple(point.name for point in entry_points(group="dashscribe.engines"))
+
+
+@cache
+def _plugin(name: str) -> EngineInfo:
+    (point,) = entry_points(group="dashscribe.engines", name=name)
+    return cast("EngineInfo", point.load())

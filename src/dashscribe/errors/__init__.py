@@ -342,5 +342,22 @@ class EngineUnavailableError(DashscribeError):
     text = "Model is unavailable, please try again later."
 
 
+class EngineDownError(EngineUnavailableError):
+    """An engine that asks somebody else gets no answer, or none that it can use; the detail says what came instead.
+
+    No fault of the piece of work that found it out: another engine may do that, or this one later.
+    """
+
+    retryable = True
+
+
+class WeightsError(DashscribeError):
+    """A folder or file with model weights that cannot be used; the detail names the file and the remedy."""
+
+    code = "ModelUnavailable"
+    status = 503
+    text = "Model is unavailable, please try again later."
+
+
 class ConfigError(DashscribeError):
     """A setting that cannot be used; the detail names the setting, its value and its origin."""

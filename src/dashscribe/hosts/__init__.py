@@ -10,15 +10,20 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dashscribe.engines import find_engine, is_installed
-from dashscribe.errors import EngineUnavailableError, HostError
+import msgspec
+from msgspec.structs import replace
+
+from dashscribe import weights
+from dashscribe.engines import EngineInfo, find_engine, is_installed
+from dashscribe.errors import EngineUnavailableError, HostError, WeightsError
+from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.parent import STOP_S, Host, Kind, check_stop
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
@@ -31,9 +36,11 @@ from dashscribe.hosts.protocol import (
     OutcomeReply,
     Position,
     Probe,
+    Punctuate,
     Recognize,
     Reply,
     Request,
+    TextReply,
     WindowReply,
     sendable,
 )
@@ -59,6 +66,7 @@ class Bounds:
     load_s: float = 300.0
     media_s: float = 120.0
     per_skipped_s: float = 0.05
+    text_s: float = 60.0
     speech_s: float = 60.0
     per_speech_s: float = 20.0
     age_s: float = 6 * 3600.0
@@ -68,7 +76,8 @@ class Hosts:
     """All child processes of this process: a context manager, usable from any thread.
 
     ``slots`` recognitions run at once, whatever their engines, and ``express_slots`` more that only express calls may
-    take. Media children are as many as there are callers.
+    take. Media children are as many as there are callers. Of engines that ask somebody else, as many work at once as
+    ``openai_concurrency`` says; the last of those places is for express calls, if there are such slots.
     """
 
     def __init__(self, settings: Settings, *, slots: int, express_slots: int = 0, bounds: Bounds | None = None) -> None:
@@ -76,6 +85,10 @@ class Hosts:
         self._settings = settings
         self._bounds = bounds or Bounds()
         self._permits = _Permits(slots, express_slots)
+        reserved = min(express_slots, 1, settings.openai_concurrency - 1)
+        self._remote_permits = _Permits(settings.openai_concurrency - reserved, reserved)
+        self._breakers: dict[str, Breaker] = {}  # of engines that ask somebody else, by name
+        self._guard = threading.Lock()
         self._pool = Pool(
             self._load,
             idle_s=settings.host_idle_s,
@@ -96,7 +109,14 @@ class Hosts:
         """End all children at once; calls that are waiting or running get a HostError."""
         atexit.unregister(self.close)
         self._permits.close()
+        self._remote_permits.close()
         self._pool.close()
+
+    def down(self) -> dict[str, str]:
+        """Why engines that ask somebody else are not worth a call now, by name; the next ones do their work."""
+        with self._guard:
+            breakers = dict(self._breakers)
+        return {name: reason for name, breaker in breakers.items() if (reason := breaker.reason)}
 
     def probe(self, path: Path, url: str) -> Media:
         """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
@@ -124,7 +144,8 @@ class Hosts:
         most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
         if max_duration_ms is not None and max_duration_ms < most_ms:
             most_ms, remedy = max_duration_ms, "split it"
-        request = Cut(os.fsencode(path.absolute()), sendable(url), options, limits, most_ms, remedy)
+        detector, doubt = self._detector()
+        request = Cut(os.fsencode(path.absolute()), sendable(url), options, limits, most_ms, remedy, detector)
         skipped_s = options.stretch.begin_ms / 1000 if options.stretch else 0.0
         limit_s = self._bounds.media_s + self._bounds.per_skipped_s * skipped_s
         with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
@@ -134,8 +155,10 @@ class Hosts:
                         yield media
                     case WindowReply(window):
                         yield window
-                    case Position() | CutEnd():
+                    case Position():
                         yield reply
+                    case CutEnd():
+                        yield replace(reply, notes=(*reply.notes, *doubt))
                     case _:
                         raise _unexpected(reply)
 
@@ -153,23 +176,80 @@ class Hosts:
 
         Spans before number ``first`` are left out. Raises EngineUnavailableError when the engine cannot be opened,
         InvariantError when the window's audio does not fit its spans, HostDiedError and HostTimeoutError when the child
-        does not survive it, HostError soon after ``stop`` was set, even if it was still waiting.
+        does not survive it, HostError soon after ``stop`` was set, even if it was still waiting, EngineDownError when
+        the engine asks somebody else in vain, or did so a short while ago.
         """
-        info = find_engine(engine)
+        info = find_engine(engine, self._settings)
         if not is_installed(info):
             raise EngineUnavailableError(
                 f"the engine {engine!r} needs the package {info.package!r}: pip install {info.package}"
             )
         longest_s = max((span.duration_ms for span in window.spans), default=0) / 1000
         limit_s = self._bounds.speech_s + self._bounds.per_speech_s * longest_s
-        with self._permits.held(express=express, stop=stop) as nice:
-            kind = Kind(role="asr", engine=info.name, target=info.target, nice=nice)
-            request = Recognize(window, options, first)
-            with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
-                for reply in replies:
-                    if not isinstance(reply, OutcomeReply):
-                        raise _unexpected(reply)
-                    yield reply.outcome
+        if info.remote:
+            limit_s += 2 * self._settings.openai_timeout_s  # what is heard as nothing is asked for twice
+        # Whoever waits for the first sentence is not to wait for its neighbors.
+        request = Recognize(window, options, first, batch=1 if express else info.batch)
+        with (
+            self._remote_place(info, express=express, stop=stop),
+            self._permits.held(express=express, stop=stop) as nice,
+            self._watched(info, stop) as answered,
+            self._pool.borrowed(_engine_kind(info, nice), stop) as host,
+            closing(host.call(request, limit_s, stop)) as replies,
+        ):
+            for reply in replies:
+                if not isinstance(reply, OutcomeReply):
+                    raise _unexpected(reply)
+                answered()
+                yield reply.outcome
+
+    @contextmanager
+    def _remote_place(self, info: EngineInfo, *, express: bool, stop: threading.Event | None) -> Generator[None]:
+        """A place among the engines that ask somebody else, waited for before a slot is, which any engine may use."""
+        if not info.remote:
+            yield
+            return
+        with self._remote_permits.held(express=express, stop=stop):
+            self._breaker(info).check(stop)
+            yield
+
+    def _watched(self, info: EngineInfo, stop: threading.Event | None) -> AbstractContextManager[Callable[[], None]]:
+        """Keep book of whether the engine answers, if it asks somebody else; yields what to call with each answer."""
+        return self._breaker(info).asking(stop) if info.remote else nullcontext(lambda: None)
+
+    def _breaker(self, info: EngineInfo) -> Breaker:
+        with self._guard:
+            return self._breakers.setdefault(info.name, Breaker(info.name, self._settings.openai_pause_s))
+
+    def punctuator(self) -> Callable[[str], str] | None:
+        """What puts marks into bare text: an installed model in a child of its own; None if there is none.
+
+        The callable raises HostError when the child fails.
+        """
+        model = weights.find_task(self._settings.resolved_models_dir, "punctuation")
+        if model is None:
+            return None
+        kind = Kind(role="text", weights=model.name, version=model.digest, nice=EXPRESS_NICE)
+
+        def punctuate(text: str) -> str:
+            with self._pool.borrowed(kind) as host, closing(host.call(Punctuate(text), self._bounds.text_s)) as replies:
+                reply = next(replies, None)
+            if not isinstance(reply, TextReply):
+                raise _unexpected(reply)
+            return reply.text
+
+        return punctuate
+
+    def _detector(self) -> tuple[bytes, tuple[str, ...]]:
+        """The file of the installed voice activity model, empty for the embedded one, and a note if it is unusable."""
+        model = weights.find_task(self._settings.resolved_models_dir, "voice_activity")
+        if model is None:
+            return b"", ()
+        try:
+            model.check()
+        except WeightsError as error:
+            return b"", (f"the embedded voice detector was used, because {error}",)
+        return os.fsencode(model.path("model")), ()
 
     def isolation(self) -> dict[str, str]:
         """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""
@@ -185,11 +265,19 @@ class Hosts:
             return next(replies, None)
 
     def _load(self, host: Host, stop: threading.Event | None) -> None:
-        """Make a new child ready: engine children open their engine."""
-        if host.kind.role == "asr":
-            settings = self._settings.model_dump_json(exclude={"api_key"}).encode()
-            for reply in host.call(Load(settings), self._bounds.load_s, stop):
+        """Make a new child ready: engine and text children open their model."""
+        if host.kind.role != "media":
+            load = Load(self._settings_for(host.kind), host.kind.weights, host.kind.annotator)
+            for reply in host.call(load, self._bounds.load_s, stop):
                 raise _unexpected(reply)
+
+    def _settings_for(self, kind: Kind) -> bytes:
+        """The settings as JSON, without any secret but the one that the engine works with."""
+        from pydantic import SecretStr  # here, since this side loads quickly; settings bring it along anyway
+
+        secrets = {name: value.get_secret_value() for name, value in self._settings if isinstance(value, SecretStr)}
+        told = self._settings.model_dump(mode="json", exclude=set(secrets))
+        return msgspec.json.encode(told | {name: value for name, value in secrets.items() if name == kind.secret})
 
 
 class _Permits:
@@ -240,6 +328,20 @@ class _Permits:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _engine_kind(info: EngineInfo, nice: int) -> Kind:
+    """The children that an engine runs in."""
+    return Kind(
+        role="asr",
+        engine=info.name,
+        version=info.version,
+        target=info.target,
+        weights=info.weights,
+        annotator=info.annotator,
+        secret=info.secret,
+        nice=nice,
+    )
 
 
 def _unexpected(reply: Reply | None) -> HostError:

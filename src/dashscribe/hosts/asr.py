@@ -1,46 +1,61 @@
 """What an engine child does: open one engine, then recognize windows span by span.
 
-Runs in a child process only. The span is the unit: each is recognized alone, so that its outcome does not depend on
-its neighbors, can be sent when it is ready, and fails alone.
+Runs in a child process only. The span is the unit: its outcome does not depend on its neighbors, can be sent when it is
+ready, and fails alone. What an engine lacks, times of words or tags of sentences, a second model adds in the same
+child, where the sound is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
+from dashscribe import weights
 from dashscribe.config import Settings
 from dashscribe.decode import decode_flac
 from dashscribe.engines import Engine
-from dashscribe.errors import DashscribeError, EngineUnavailableError, HostError, InvariantError
+from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, HostError, InvariantError
 from dashscribe.hosts.protocol import Load, OutcomeReply, Recognize, Reply, Request
-from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Waveform, Window, total_ms
+from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Waveform, Window, total_ms
+from dashscribe.words import part_at_stops
+
+if TYPE_CHECKING:
+    from dashscribe.engines.sherpa.annotator import Annotator
 
 #: Longest reason of a failed span, in characters; it stands in the ledger of the result.
 MAX_REASON = 300
 
 
 class EngineRole:
-    """The engine of this child; ``target`` is ``module:callable``, called with the settings."""
+    """The engine of this child; ``target`` is ``module:callable``, called with the settings and its installed model."""
 
     def __init__(self, name: str, target: str) -> None:
         self._name, self._target = name, target
         self._engine: Engine | None = None
+        self._annotator: Annotator | None = None
 
     def answer(self, request: Request) -> Iterator[Reply]:
         """The replies to Load and Recognize."""
         match request:
-            case Load(settings):
-                self._engine = self._open(Settings.model_validate_json(settings))
-            case Recognize(window, options, first) if self._engine is not None:
-                for outcome in recognize(self._engine, window, options, first):
-                    yield OutcomeReply(outcome)
+            case Load():
+                self._load(request)
+            case Recognize() if self._engine is not None:
+                yield from map(OutcomeReply, recognize(self._engine, self._annotator, request))
             case _:
                 raise HostError(f"an engine child cannot answer {type(request).__name__} now")
 
-    def _open(self, settings: Settings) -> Engine:
+    def _load(self, request: Load) -> None:
+        settings = Settings.model_validate_json(request.settings)
         try:
-            return resolve_name(self._target)(settings)
+            models = [weights.find(settings.resolved_models_dir, request.weights)] if request.weights else []
+            self._engine = resolve_name(self._target)(settings, *models)
+            if request.annotator:
+                from dashscribe.engines.sherpa.annotator import Annotator
+
+                self._annotator = Annotator(settings, weights.find(settings.resolved_models_dir, request.annotator))
         except DashscribeError:
             raise
         except ImportError as error:
@@ -51,11 +66,19 @@ class EngineRole:
             ) from error
 
 
-def recognize(engine: Engine, window: Window, options: Options, first: int = 0) -> Iterator[Outcome]:
+def recognize(engine: Engine, annotator: Annotator | None, request: Recognize) -> Iterator[Outcome]:
     """One outcome per span from number ``first`` on, in order.
 
     Raises InvariantError when the audio is not as long as the spans together.
     """
+    options = request.options
+    for batch in _batches(_pieces(request.window, request.first), max(1, request.batch)):
+        for piece, outcome in zip(batch, _recognize_batch(engine, batch, options), strict=True):
+            yield _complete(annotator, piece, outcome, options)
+
+
+def _pieces(window: Window, first: int) -> Iterator[Waveform]:
+    """The sound of each span from number ``first`` on."""
     samples = decode_flac(window.audio)
     if len(samples) != window.speech_ms * SAMPLES_PER_MS:
         raise InvariantError(
@@ -65,18 +88,71 @@ def recognize(engine: Engine, window: Window, options: Options, first: int = 0) 
     begin = total_ms(window.spans[:first]) * SAMPLES_PER_MS
     for span in window.spans[first:]:
         end = begin + span.duration_ms * SAMPLES_PER_MS
-        yield _recognize_span(engine, Waveform(samples[begin:end], span.begin_ms), options)
+        yield Waveform(samples[begin:end], span.begin_ms)
         begin = end
 
 
-def _recognize_span(engine: Engine, piece: Waveform, options: Options) -> Outcome:
+def _batches(pieces: Iterator[Waveform], size: int) -> Iterator[tuple[Waveform, ...]]:
+    while batch := tuple(islice(pieces, size)):
+        yield batch
+
+
+def _recognize_batch(engine: Engine, pieces: Sequence[Waveform], options: Options) -> Sequence[Outcome]:
+    """The outcomes of pieces that are decoded at once; whatever goes wrong with them is left to each alone."""
+    if len(pieces) > 1:
+        try:
+            outcomes = engine.recognize(pieces, options)
+        except Exception:
+            outcomes = []
+        if len(outcomes) == len(pieces):
+            pairs = zip(pieces, outcomes, strict=True)
+            return [o if _is_settled(o) else _recognize_alone(engine, piece, options) for piece, o in pairs]
+    return [_recognize_alone(engine, piece, options) for piece in pieces]
+
+
+def _is_settled(outcome: Outcome) -> bool:
+    """Whether there is no doubt: the detector heard a voice, so nothing heard and no reason for it is doubtful.
+
+    A decode may have gone wrong without a word, since runtimes catch and log.
+    """
+    return outcome.fate is Fate.TRANSCRIBED or (outcome.fate is Fate.NON_SPEECH and bool(outcome.reason))
+
+
+def _recognize_alone(engine: Engine, piece: Waveform, options: Options) -> Outcome:
     try:
         (outcome,) = engine.recognize([piece], options)
         if outcome.fate is Fate.NON_SPEECH and not outcome.reason:
-            # The detector heard a voice here and the engine gives no reason for hearing none: a decode may have gone
-            # wrong without a word (runtimes catch and log), so it has a second chance.
-            (outcome,) = engine.recognize([piece], options)
+            (outcome,) = engine.recognize([piece], options)  # a second chance
+    except EngineDownError:
+        raise  # no matter of this span
     except Exception as error:
         # An engine may raise anything; the span is booked as failed with it and the others go on.
-        return Outcome(piece.span, Fate.FAILED, reason=f"{type(error).__name__}: {error}"[:MAX_REASON])
+        return Outcome(piece.span, Fate.FAILED, reason=_reason(error))
     return outcome
+
+
+def _complete(annotator: Annotator | None, piece: Waveform, outcome: Outcome, options: Options) -> Outcome:
+    """The outcome with times and tags from the second model, and with its sentences parted at their own marks.
+
+    A second model that fails takes nothing away: words keep the times they have.
+    """
+    if outcome.fate is not Fate.TRANSCRIBED:
+        return outcome
+    try:
+        sentences = tuple(_completed(annotator, piece, outcome.sentences, options))
+    except Exception as error:
+        return replace(outcome, reason=f"times and tags are the engine's own: {_reason(error)}")
+    return replace(outcome, sentences=sentences)
+
+
+def _completed(
+    annotator: Annotator | None, piece: Waveform, sentences: Sequence[Sentence], options: Options
+) -> Iterator[Sentence]:
+    for whole in sentences:
+        timed = annotator.timed(piece, whole, options) if annotator else whole
+        for sentence in part_at_stops(timed) if options.words else [timed]:
+            yield annotator.tagged(piece, sentence, options) if annotator else sentence
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:MAX_REASON]

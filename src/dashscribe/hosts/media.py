@@ -20,7 +20,7 @@ from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
 from dashscribe.hosts.protocol import Cut, CutEnd, MediaReply, Position, Probe, Reply, Request, WindowReply
 from dashscribe.segment import Packer, Segmenter
-from dashscribe.types import SAMPLES_PER_MS, Limits, Window
+from dashscribe.types import SAMPLES_PER_MS, Window
 
 #: Longest time of work without a Position, in seconds: it moves progress bars and tells the parent that work goes on.
 POSITION_EVERY_S = 0.5
@@ -43,8 +43,13 @@ def answer(request: Request) -> Iterator[Reply]:
 class _Lane:
     """One channel on its way from samples to windows."""
 
-    def __init__(self, channel: int, limits: Limits, begin_ms: int, noise_threshold: float | None) -> None:
-        self._segmenter = Segmenter(limits, begin_ms=begin_ms, noise_threshold=noise_threshold)
+    def __init__(self, channel: int, begin_ms: int, request: Cut) -> None:
+        self._segmenter = Segmenter(
+            request.limits,
+            begin_ms=begin_ms,
+            noise_threshold=request.options.speech_noise_threshold,
+            detector=Path(os.fsdecode(request.detector)) if request.detector else None,
+        )
         self._packer = Packer(channel)
 
     def feed(self, samples: NDArray[np.int16]) -> Iterator[Window]:
@@ -73,9 +78,7 @@ def _cut(request: Cut) -> Iterator[Reply]:
     )
     _check_duration(decoder.media.duration_ms, request)
     yield MediaReply(decoder.media)
-    lanes = [
-        _Lane(channel, request.limits, decoder.begin_ms, options.speech_noise_threshold) for channel in decoder.channels
-    ]
+    lanes = [_Lane(channel, decoder.begin_ms, request) for channel in decoder.channels]
     samples = 0
     reported_s = time.monotonic()
     for block in decoder:

@@ -44,17 +44,27 @@ REAP_S = 5.0
 ABANDON_S = 0.1
 #: How often a call that can be stopped looks whether it was, in seconds.
 STOP_S = 0.1
+#: Variables with secrets: no child reads them, and media children read hostile files.
+SECRETS = frozenset({"DASHSCRIBE_API_KEY", "DASHSCRIBE_OPENAI_API_KEY", "DASHSCOPE_API_KEY"})
 #: Signals that a terminal or a service manager sends to the whole group; children die with their parent instead.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a child is for; children of one kind stand in for each other. ``engine`` and ``target`` are for ``asr``."""
+    """What a child is for; children of one kind stand in for each other.
 
-    role: Literal["media", "asr"]
+    ``engine``, ``target`` and ``annotator`` are for the role ``asr``, ``weights`` for ``text``, too. ``version`` keeps
+    children apart that were started before and after the weights changed.
+    """
+
+    role: Literal["media", "asr", "text"]
     engine: str = ""
+    version: str = ""
     target: str = ""
+    weights: str = ""
+    annotator: str = ""
+    secret: str = ""
     nice: int = 0
 
     def __str__(self) -> str:
@@ -265,9 +275,10 @@ def _start(kind: Kind, fds: dict[str, int], stderr: int) -> subprocess.Popen[byt
 
 
 def _environment() -> dict[str, str]:
-    """Ours, so that the child imports what we would; one thread per native library, as slots are the parallelism."""
+    """Ours, so that the child imports what we would, without secrets; one thread per library, as slots are many."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return {**threads, **os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    ours = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return {**threads, **ours, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
 
 
 def _fate(status: int | None) -> str:

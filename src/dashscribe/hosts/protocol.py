@@ -26,9 +26,15 @@ class Describe(Struct, frozen=True, tag=True):
 
 
 class Load(Struct, frozen=True, tag=True):
-    """To an engine child, once: open the engine. ``settings`` is the parent's Settings as JSON, without secrets."""
+    """To an engine or text child, once: open the engine or model.
+
+    ``settings`` is the parent's Settings as JSON, without secrets but the engine's own; ``weights`` names the installed
+    model that the engine is, ``annotator`` the one that completes what it gives; empty for none.
+    """
 
     settings: bytes
+    weights: str = ""
+    annotator: str = ""
 
 
 class Probe(Struct, frozen=True, tag=True):
@@ -41,7 +47,8 @@ class Probe(Struct, frozen=True, tag=True):
 class Cut(Struct, frozen=True, tag=True):
     """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd.
 
-    ``remedy`` is what a message advises for a source that is longer than ``max_duration_ms``.
+    ``remedy`` is what a message advises for a source that is longer than ``max_duration_ms``. ``detector`` is the file
+    of a model for voice activity, empty for the embedded detector.
     """
 
     path: bytes
@@ -50,20 +57,29 @@ class Cut(Struct, frozen=True, tag=True):
     limits: Limits
     max_duration_ms: int
     remedy: str
+    detector: bytes = b""
 
 
 class Recognize(Struct, frozen=True, tag=True):
     """To an engine child: answer with one OutcomeReply per span of the window, in order, each when it is ready.
 
-    The spans before number ``first`` were answered in an earlier call and are left out.
+    The spans before number ``first`` were answered in an earlier call and are left out. ``batch`` is how many spans are
+    decoded at once: 1 where somebody waits for each.
     """
 
     window: Window
     options: Options
     first: int = 0
+    batch: int = 1
 
 
-Request = Describe | Load | Probe | Cut | Recognize
+class Punctuate(Struct, frozen=True, tag=True):
+    """To a text child: answer with a TextReply, the text with marks between and behind its words."""
+
+    text: str
+
+
+Request = Describe | Load | Probe | Cut | Recognize | Punctuate
 
 
 # --- replies, child to parent ---------------------------------------------------------------------------------------
@@ -114,6 +130,12 @@ class OutcomeReply(Struct, frozen=True, tag=True):
     outcome: Outcome
 
 
+class TextReply(Struct, frozen=True, tag=True):
+    """What a text became."""
+
+    text: str
+
+
 class Failure(Struct, frozen=True, tag=True):
     """The request ended with an error: the name of a class in ``dashscribe.errors`` and its detail."""
 
@@ -125,7 +147,7 @@ class End(Struct, frozen=True, tag=True):
     """The request is answered; the child waits for the next one."""
 
 
-Reply = Isolation | MediaReply | Position | WindowReply | CutEnd | OutcomeReply | Failure | End
+Reply = Isolation | MediaReply | Position | WindowReply | CutEnd | OutcomeReply | TextReply | Failure | End
 
 
 _encoder = msgpack.Encoder()

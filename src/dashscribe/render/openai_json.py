@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dashscribe.languages import NAMES
 from dashscribe.render.counts import audio_tokens, seconds_down, seconds_up, text_tokens
-from dashscribe.render.languages import NAMES
 from dashscribe.render.transcription_json import extras
 from dashscribe.types import Sentence, Transcript, Word
 
@@ -205,7 +205,9 @@ def _segment(index: int, sentence: Sentence) -> dict[str, Any]:
 
 
 def _word(word: Word) -> dict[str, Any]:
-    return {"word": word.text.strip(), **_times(word)}
+    # Ours: who takes these times for measured ones, another server of ours among them, would be deceived.
+    guessed = {"approximate": True} if word.approximate else {}
+    return {"word": word.text.strip(), **_times(word), **guessed}
 
 
 def _times(part: Sentence | Word) -> dict[str, float]:

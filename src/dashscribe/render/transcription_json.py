@@ -15,8 +15,11 @@ from dashscribe.engines import ENGINES
 from dashscribe.errors import ModelNotFoundError
 from dashscribe.types import Entry, Fate, Media, Sentence, Shape, Track, Transcript
 
-#: Emotions that have a tag in SenseVoice texts; a sentence with another one, or none measured, carries no tag.
+#: Emotions and events that have a tag in SenseVoice texts (models 4.1). Another emotion is tagged as undetermined, one
+#: that nothing measured carries no tag, another event none either; what was dropped stands in ``dashscribe.dropped``.
 EMOTION_TAGS = {"neutral": "NEUTRAL", "happy": "HAPPY", "angry": "ANGRY", "sad": "SAD"}
+OTHER_EMOTION_TAG = "SPECIAL_TOKEN_1"
+EVENT_TAGS = ("Speech", "Applause", "BGM", "Laughter")
 
 
 def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = True, language: str = "") -> str:
@@ -30,6 +33,8 @@ def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = 
     ours = result["dashscribe"] = extras(transcript)
     if shape == "file_url":
         ours["notes"] += _stand_ins(transcript, language)
+    if shape == "sensevoice":
+        ours["dropped"] = [entry for track in transcript.tracks for entry in _dropped(track)]
     return json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 
 
@@ -114,10 +119,20 @@ def _words(sentence: Sentence) -> list[dict[str, Any]]:
 def _tagged(sentence: Sentence) -> str:
     """The text inside its event tags, the first event outermost, and followed by its emotion."""
     text = sentence.text
-    for event in reversed(sentence.events or ("Speech",)):
+    for event in reversed([event for event in sentence.events if event in EVENT_TAGS] or ["Speech"]):
         text = f"<|{event}|> {text} <|/{event}|>"
-    emotion = EMOTION_TAGS.get(sentence.emotion)
-    return f"{text} <|{emotion}|>" if emotion else text
+    if not sentence.emotion:
+        return text
+    return f"{text} <|{EMOTION_TAGS.get(sentence.emotion, OTHER_EMOTION_TAG)}|>"
+
+
+def _dropped(track: Track) -> Iterator[dict[str, Any]]:
+    """What was heard and has no tag in SenseVoice texts, sentence by sentence."""
+    for number, sentence in enumerate(track.sentences, start=1):
+        emotion = {"emotion": sentence.emotion} if sentence.emotion not in ("", *EMOTION_TAGS) else {}
+        events = [event for event in sentence.events if event not in EVENT_TAGS]
+        if emotion or events:
+            yield {"channel_id": track.channel, "sentence": number, **emotion, **({"events": events} if events else {})}
 
 
 def extras(transcript: Transcript) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from dashscribe.catalog import choose_engine
+from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.fetch import fetch
 from dashscribe.queue.embedded import Steps, Worker

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Engine
 
-from dashscribe.catalog import Model
+from dashscribe.catalog import Model, find_model
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.fetch import Fetched, OnBytes
 from dashscribe.queue.embedded import Worker
 from dashscribe.queue.slots import PutBack
 from dashscribe.store import Store
+from dashscribe.types import Options
 from dashscribe.uploads import UploadBook
 
 if TYPE_CHECKING:
     from dashscribe.hosts import Hosts
 
-ChooseEngine = Callable[[Model, Sequence[str], Settings], EngineInfo]
+ChooseEngine = Callable[[Model, Sequence[str], Settings, Container[str]], EngineInfo]
 
 
 class Fetch(Protocol):
@@ -47,6 +48,14 @@ class Bench:
     choose_engine: ChooseEngine
     #: Looks into sources at once. Downloads are many because they wait; each look keeps a decoder process busy.
     looks: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+
+    def can_replace(self, engine: str, options: Options, why_down: str = "") -> bool:
+        """Whether that engine is down, or was a moment ago (``why_down``), and another one can do its work."""
+        down = self.hosts.down() | ({engine: why_down} if why_down else {})
+        if engine not in down:
+            return False
+        model = find_model(options.model)
+        return self.choose_engine(model, options.languages, self.settings, down).name not in down
 
     def pause(self, seconds: float = 0.0) -> None:
         """Wait, or only look up; raises PutBack when the worker is about to stop."""

@@ -11,7 +11,7 @@ import logging
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashscribe import files, windows
-from dashscribe.errors import DashscribeError, EngineUnavailableError, ModelNotFoundError
+from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, ModelNotFoundError
 from dashscribe.errors.sources import RecognitionError, SourceError
 from dashscribe.files import ClaimedFile
 from dashscribe.pipeline import MAX_FAILURES
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Wait before the next try after a host's failure, doubled with each, and after trouble with the machine.
 RETRY_MS, TROUBLE_MS = 500, 5000
+#: The same where the only engine asks somebody else in vain: a server that loads a large model takes minutes.
+DOWN_MS = 60_000
 
 
 def book_file(bench: Bench, file: ClaimedFile, error: Exception) -> None:
@@ -52,7 +54,8 @@ def book_window(bench: Bench, window: ClaimedWindow, error: Exception) -> None:
         return
     _log(what, error)
     if window.failures + 1 < MAX_FAILURES and not isinstance(error, RecognitionError):
-        windows.release(bench.engine, window, after_ms=RETRY_MS << window.failures, failed_once=True)
+        wait_ms = DOWN_MS if isinstance(error, EngineDownError) else RETRY_MS
+        windows.release(bench.engine, window, after_ms=wait_ms << window.failures, failed_once=True)
     elif windows.give_up(bench.engine, window, str(error)) is Effect.LAST:
         bench.worker.ring(Stage.FINISH)
 

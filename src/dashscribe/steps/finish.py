@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from dashscribe import files, pipeline, windows
-from dashscribe.engines import find_engine
+from dashscribe.catalog import find_model
+from dashscribe.choice import lacks
+from dashscribe.engines import engines
 from dashscribe.errors.sources import SourceError
 from dashscribe.files import ClaimedFile
 from dashscribe.queue.slots import Stage
@@ -28,7 +30,9 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         windows.reopen(bench.engine, file, lost)
         bench.worker.ring(Stage.RECOGNIZE)
         return
-    transcript = pipeline.finish(file.cut, outcomes, file.options, find_engine(file.engine), file.task_notes)
+    transcript = pipeline.finish(
+        file.cut, outcomes, file.options, file.engine, _notes(bench, file), bench.hosts.punctuator()
+    )
     try:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
@@ -37,6 +41,13 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
     else:
         _succeed(bench, file, transcript)
     bench.store.delete_prefix(file.windows_prefix)
+
+
+def _notes(bench: Bench, file: ClaimedFile) -> list[str]:
+    """The notes of task and file, and what the engine did not heed; one that is gone meanwhile has nothing to tell."""
+    info = engines(bench.settings).get(file.engine)
+    found = lacks(info, file.options, asked_itn=not find_model(file.model).itn) if info else ()
+    return list(dict.fromkeys((*file.task_notes, *file.notes, *found)))
 
 
 def _gather(bench: Bench, closed: Sequence[ClosedWindow]) -> tuple[dict[int, list[Outcome]], list[ClosedWindow]]:

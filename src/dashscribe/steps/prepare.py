@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dashscribe import files, order, windows
 from dashscribe.catalog import find_model
+from dashscribe.choice import passed_over
 from dashscribe.db import now_ms
-from dashscribe.engines import find_engine
+from dashscribe.engines import EngineInfo, find_engine
+from dashscribe.errors import EngineUnavailableError
 from dashscribe.errors.sources import FileTooLargeError, RecognitionError, UploadGoneError
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
@@ -34,13 +36,13 @@ DISK_WAIT_MS = 30_000
 
 def fetch(bench: Bench, file: ClaimedFile) -> None:
     """Fetch a file's source to the store and see what it is."""
-    info = bench.choose_engine(find_model(file.model), file.options.languages, bench.settings)
+    info, notes = _choose(bench, file)
     if not file.source_key:
         file = _spool(bench, file)
     _check_copy(bench, file)
     with bench.store.path(file.source_key) as path, bench.looks:
         media = bench.hosts.probe(path, file.url)
-    if files.fetched(bench.engine, file, media, info.name, info.version):
+    if files.fetched(bench.engine, file, media, info.name, info.version, notes):
         bench.worker.ring(Stage.CUT)
 
 
@@ -112,10 +114,10 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
         raise RecognitionError(
             f"The stored copy of the source is missing or damaged ({file.source_key}): submit again."
         )
-    info = find_engine(file.engine)
-    if info.version != file.engine_version:
-        files.pin_engine(bench.engine, file, info.version)
-        file = replace(file, engine_version=info.version)
+    info, notes = _engine(bench, file)
+    if (info.name, info.version) != (file.engine, file.engine_version):
+        files.pin_engine(bench.engine, file, info.name, info.version, notes)
+        file = replace(file, engine=info.name, engine_version=info.version, notes=notes)
     cutting = _Cutting(bench, file)
     with (
         bench.store.path(file.source_key) as path,
@@ -123,6 +125,7 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
     ):
         for message in messages:
             bench.pause()
+            cutting.check_engine()
             match message:
                 case Window():
                     cutting.hand_out(message)
@@ -130,6 +133,22 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
                     cutting.end(message)
                 case _:
                     pass  # a Media that was known before, or a sign of life
+
+
+def _engine(bench: Bench, file: ClaimedFile) -> tuple[EngineInfo, tuple[str, ...]]:
+    """The engine that the file was fetched for; the best of the others where it is down or no longer installed."""
+    if file.engine not in bench.hosts.down():
+        with suppress(EngineUnavailableError):
+            return find_engine(file.engine, bench.settings), file.notes
+    return _choose(bench, file)
+
+
+def _choose(bench: Bench, file: ClaimedFile) -> tuple[EngineInfo, tuple[str, ...]]:
+    """The best engine for the file that is not down, and what the result will say of better ones that are."""
+    down, model, languages = bench.hosts.down(), find_model(file.model), file.options.languages
+    info = bench.choose_engine(model, languages, bench.settings, down)
+    notes = (*file.notes, *passed_over(model, languages, bench.settings, info, down))
+    return info, tuple(dict.fromkeys(notes))
 
 
 class _Cutting:
@@ -159,6 +178,14 @@ class _Cutting:
             raise PutBack  # somebody else has the file
         bench.worker.ring(Stage.RECOGNIZE)
 
+    def check_engine(self) -> None:
+        """Raise PutBack once the engine is down and another one can go on: the next cut is for that one.
+
+        Windows of an engine that is down stay, so that a long file would wait for room for ever.
+        """
+        if self._bench.can_replace(self._file.engine, self._file.options):
+            raise PutBack
+
     def end(self, cut: CutEnd) -> None:
         """All windows are out."""
         if files.cut_ended(self._bench.engine, self._file, cut):
@@ -170,6 +197,7 @@ class _Cutting:
             tag_ms is not None and (brim := pressure.cut_brim()) is not None and tag_ms >= brim
         ):
             self._bench.pause(LOOK_S)
+            self.check_engine()
 
     def _same(self, window: Window) -> windows.CutWindow | None:
         """What an earlier cut has left of this very window, sound and all."""

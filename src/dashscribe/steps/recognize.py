@@ -8,6 +8,7 @@ import msgspec
 
 from dashscribe import pipeline, windows
 from dashscribe.engines import find_engine
+from dashscribe.errors import EngineDownError, EngineUnavailableError
 from dashscribe.queue.slots import Stage
 from dashscribe.steps.bench import Bench
 from dashscribe.store import Store
@@ -20,7 +21,11 @@ RECUT_WAIT_MS = 5000
 
 def recognize(bench: Bench, window: ClaimedWindow) -> None:
     """Recognize a window and, if it is the last one, pass its file on."""
-    info = find_engine(window.engine)
+    try:
+        info = find_engine(window.engine, bench.settings)
+    except EngineUnavailableError:  # its weights were removed: the new cut chooses among those that there are
+        _recut(bench, window)
+        return
     key = windows.result_key(window.audio_key, info.name, info.version)
     if info.version != window.engine_version:
         _recut(bench, window)
@@ -30,7 +35,13 @@ def recognize(bench: Bench, window: ClaimedWindow) -> None:
             _recut(bench, window)
             return
         sound = window.window(bench.store.read(window.audio_key))
-        outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
+        try:
+            outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
+        except EngineDownError as error:
+            if not bench.can_replace(info.name, window.options, str(error)):
+                raise
+            _recut(bench, window)
+            return
         bench.store.put(key, msgspec.json.encode(outcomes))
     size_bytes = bench.store.size(key) or 0
     if windows.done(bench.engine, window, key, size_bytes) is Effect.LAST:

@@ -41,11 +41,13 @@ async def healthz(request: Request) -> Response:
 
 @health.get("/readyz", summary="Whether work would succeed", responses={503: {"description": "The reasons, by name"}})
 async def readyz(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -> Response:
-    """200 when the server can do its work, else 503 with the reasons."""
+    """200 when the server can do its work, else 503 with the reasons; what would run for each model, and why."""
     reasons = await in_thread(parts.checks, parts.ready)
+    told = await in_thread(parts.checks, models.standings, parts.settings)
     if reasons:
-        return envelope.answer(request, {"status": "not ready", "reasons": dict(reasons)}, status=503)
-    return envelope.answer(request, {"status": "ready"})
+        members = {"status": "not ready", "reasons": dict(reasons), "models": told}
+        return envelope.answer(request, members, status=503)
+    return envelope.answer(request, {"status": "ready", "models": told})
 
 
 def create_app(parts: Parts) -> FastAPI:

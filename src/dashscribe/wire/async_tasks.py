@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from dashscribe.catalog import choose_engine
+from dashscribe.choice import choose_engine, lacks
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import InvalidParameterError, SynchronousCallError, UnsupportedOperationError
 from dashscribe.errors.sources import SourceError
@@ -93,7 +93,7 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
     parts.limits.call(caller.owner, order.model)
     parts.keys.check_quota(caller)
     asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
-    engine = choose_engine(order.model, asked.options.languages, parts.settings)
+    engine = choose_engine(order.model, asked.options.languages, parts.settings, parts.hosts.down())
     kept = _keep(parts, caller, order) if order.data_uri else None
     task = parts.tasks.submit(
         Submission(
@@ -104,7 +104,7 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
             shape=order.model.shape,
             options=asked.options,
             file_urls=(kept.url,) if kept else order.file_urls,
-            notes=tuple(asked.notes),
+            notes=(*asked.notes, *lacks(engine, asked.options, asked_itn=not order.model.itn)),
             idempotency_key=call.idempotency_key,
             no_oss=call.no_oss and kept is None,
             content_sha256=kept.sha256 if kept else "",

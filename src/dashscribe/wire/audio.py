@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from dashscribe.catalog import choose_engine
+from dashscribe.choice import choose_engine
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import NotTranslatedError
 from dashscribe.render import openai_json, srt, vtt
@@ -75,7 +75,7 @@ async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
         form = await _receive(request, parts, kept)
         wanted = read_dictation(form, parts.settings)
         options = wanted.asked.options
-        engine = choose_engine(wanted.model, options.languages, parts.settings)
+        engine = choose_engine(wanted.model, options.languages, parts.settings, parts.hosts.down())
         call = Call(
             caller=caller,
             model=wanted.model,
@@ -83,7 +83,7 @@ async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
             source=LocalSource(wanted.file.path, wanted.file.name),
             notes=(*wanted.asked.notes, *_unmeasured(wanted, engine)),
         )
-        items = speech.stream(request, parts, call)
+        items = speech.stream(request, parts, call, sentences=wanted.streams)
         if wanted.streams:
             events = _events(wanted, await speech.begun(items))
             return EventStream(frames(request, events), kept.pop_all(), {"x-dashscribe-engine": engine.name})

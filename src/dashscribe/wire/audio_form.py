@@ -14,7 +14,7 @@ from typing import Literal, TypeVar, get_args
 from dashscribe.catalog import DEFAULT_MODEL, MODELS, UNSTREAMED, Model
 from dashscribe.config import Settings
 from dashscribe.errors import EmptyModelError, InvalidParameterError
-from dashscribe.render.languages import CODES, NAMES
+from dashscribe.languages import CODES, NAMES
 from dashscribe.types import Hotword
 from dashscribe.wire import params
 from dashscribe.wire.form import Form, FormFile
@@ -144,10 +144,6 @@ def _notes(form: Form, name: str, wanted: str, streams: bool) -> Iterator[str]:
     """What has no effect, as far as single fields tell."""
     if name not in MODELS:
         yield f"no model here is called {shortened(name)}; {DEFAULT_MODEL} took its place"
-    if form.get("prompt").strip():
-        yield f"prompt had no effect: {params.ROWS['context'].lack}"
-    if _list(form, "keywords"):
-        yield f"keywords had no effect: {params.ROWS['vocabulary'].lack}"
     if _temperature(form):
         yield "temperature had no effect: recognition here does not sample"
     if any(_chunking(form)):

@@ -15,7 +15,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.requests import ClientDisconnect
 
-from dashscribe.catalog import choose_engine
+from dashscribe.choice import choose_engine
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import AsynchronousCallError, DashscribeError, InvalidParameterError
 from dashscribe.keys import Identity
@@ -63,6 +63,7 @@ async def generate(
             items = await speech.begun(speech.stream(request, parts, call))
             return sse.EventStream(_events(request, items, teller), kept.pop_all(), headers)
         transcript = await speech.transcribe(request, parts, call)
+        headers["x-dashscribe-engine"] = transcript.engine  # another one may have taken over
         return envelope.answer(request, teller.whole(transcript), headers=headers)
 
 
@@ -72,7 +73,7 @@ def _read(
     """What is to be done, who will do it, and who will tell of it."""
     order = read_order(body)
     asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
-    engine = choose_engine(order.model, asked.options.languages, parts.settings)
+    engine = choose_engine(order.model, asked.options.languages, parts.settings, parts.hosts.down())
     notes = asked.notes
     if asked.incremental and not is_stream:
         notes = [*notes, "incremental_output had no effect: the header X-DashScope-SSE: enable is missing"]

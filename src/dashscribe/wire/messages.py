@@ -22,7 +22,7 @@ from dashscribe.errors import (
     UrlError,
 )
 from dashscribe.wire.body import JSON, parse_object
-from dashscribe.wire.params import ROWS, Asked, misplaced, model_name, parameters_of, read
+from dashscribe.wire.params import Asked, misplaced, model_name, parameters_of, read
 from dashscribe.wire.values import FORMAT_NEEDED, MAX_CONTEXT_CHARS, refusal, shortened
 
 #: Rounds of context that count, and characters of each: the service drops the rest silently (api-sync 1.2).
@@ -164,8 +164,6 @@ def context_of(model: Model, messages: Sequence[Message]) -> tuple[str, list[str
     counted = "\n".join(_rounds(messages)) if model.dialect == "input_audio" else whole[:MAX_CONTEXT_CHARS]
     if len(counted) < len(whole):
         notes.append(f"context: {len(counted)} of its {len(whole)} characters count")
-    if counted:
-        notes.append(f"context had no effect: {ROWS['context'].lack}")
     return counted, notes
 
 

@@ -7,23 +7,26 @@ Many programs read the list only to see whether their key is good. Whether a mod
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from dashscribe.catalog import MODELS, Model, choose_engine, find_model
+from dashscribe.catalog import MODELS, Model, find_model
+from dashscribe.choice import standing
 from dashscribe.config import Settings
-from dashscribe.errors import DashscribeError
 from dashscribe.wire import envelope
 from dashscribe.wire.guard import Caller
-from dashscribe.wire.parts import Parts, parts_of
+from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.values import number
 
 MAX_PAGE_SIZE = 200
 
 router = APIRouter(tags=["models"])
 Here = Annotated[Parts, Depends(parts_of)]
+#: What a list says of one model.
+Entry = Callable[[Model, Settings], dict[str, Any]]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {401: {"description": "The key is missing or wrong"}}
 
@@ -35,7 +38,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {401: {"description": "The key is mis
 async def list_models(caller: Caller, parts: Here) -> Response:
     """Every model name that this server knows."""
     del caller
-    return envelope.plain({"object": "list", "data": [_entry(model, parts.settings) for model in MODELS.values()]})
+    data = await in_thread(parts.queries, _all, _entry, list(MODELS.values()), parts.settings)
+    return envelope.plain({"object": "list", "data": data})
 
 
 @router.get("/v1/models/{name:path}", summary="One model, as OpenAI has it", responses=_ERRORS)
@@ -61,10 +65,16 @@ async def list_native(
     page = number("page_no", page_no, 1, 1, 10**9)
     size = number("page_size", page_size, 10, 1, MAX_PAGE_SIZE)
     found = [row for row in MODELS.values() if model in ("", row.name)]
-    listed = [_native_entry(row, parts.settings) for row in found[(page - 1) * size : page * size]]
+    shown = found[(page - 1) * size : page * size]
+    listed = await in_thread(parts.queries, _all, _native_entry, shown, parts.settings)
     return envelope.answer(
         request, {"output": {"total": len(found), "page_no": page, "page_size": size, "models": listed}}
     )
+
+
+def _all(entry: Entry, models: Sequence[Model], settings: Settings) -> list[dict[str, Any]]:
+    """The entries of these models; looks at what is installed, hence not for the event loop."""
+    return [entry(model, settings) for model in models]
 
 
 def _entry(model: Model, settings: Settings) -> dict[str, Any]:
@@ -83,14 +93,19 @@ def _native_entry(model: Model, settings: Settings) -> dict[str, Any]:
 
 def _about(model: Model, settings: Settings) -> dict[str, Any]:
     """How the model is called, and what would recognize for it without language hints, or why nothing would."""
-    about: dict[str, Any] = {"call": model.interface, "runs": True}
+    about: dict[str, Any] = {"call": model.interface}
     if model.alias_of:
         about["alias_of"] = model.alias_of
-    try:
-        about["engine"] = choose_engine(model, (), settings).name
-    except DashscribeError as error:
-        about |= {"runs": False, "reason": error.detail}
-    return about
+    stand = standing(model, (), settings)
+    if stand.engine is None:
+        return about | {"runs": False, "reason": stand.why}
+    return about | {"runs": True, "engine": stand.engine.name, "why": stand.why}
+
+
+def standings(settings: Settings) -> dict[str, dict[str, str]]:
+    """The engine that would run for each model without language hints, empty where none would, and why."""
+    stands = {name: standing(model, (), settings) for name, model in MODELS.items()}
+    return {name: {"engine": s.engine.name if s.engine else "", "why": s.why} for name, s in stands.items()}
 
 
 def _created(model: Model) -> int:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
-from dashscribe.catalog import choose_engine
+from dashscribe.choice import choose_engine
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import DashscribeError
 from dashscribe.keys import Identity
@@ -95,7 +95,9 @@ async def complete(request: Request, caller: Caller, parts: Annotated[Parts, Dep
         if teller.streams:
             items = await speech.begun(speech.stream(request, parts, call))
             return EventStream(frames(request, teller.chunks(items)), kept.pop_all(), headers)
-        return envelope.plain(teller.whole(await speech.transcribe(request, parts, call)), headers=headers)
+        transcript = await speech.transcribe(request, parts, call)
+        headers["x-dashscribe-engine"] = transcript.engine  # another one may have taken over
+        return envelope.plain(teller.whole(transcript), headers=headers)
 
 
 def _read(request: Request, parts: Parts, caller: Identity, folder: Path, body: bytes) -> tuple[Call, _Teller]:
@@ -110,7 +112,7 @@ def _read(request: Request, parts: Parts, caller: Identity, folder: Path, body: 
         notes=tuple(asked.notes),
     )
     completion = Completion(f"chatcmpl-{envelope.request_id(request)}", int(time.time()), chat.model.name)
-    engine = choose_engine(chat.model, asked.options.languages, parts.settings)
+    engine = choose_engine(chat.model, asked.options.languages, parts.settings, parts.hosts.down())
     return call, _Teller(completion, call, engine, chat.streams, chat.counts)
 
 

@@ -2,8 +2,8 @@
 
 ``read`` turns a request's members into ``Options`` and notes. A wrong type or range is refused; whatever has no effect
 (unknown, known for another family, not within this server's powers) is ignored and named in a note, never silently.
-Which model takes which row stands in ``catalog``; what a row lacks stands in its ``lack``, the one place to change when
-the effect comes.
+Which model takes which row stands in ``catalog``, and what an engine does not heed in ``catalog.lacks``; what no engine
+could heed stands in a row's ``lack``, the one place to change when the effect comes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dashscribe.catalog import Model, find_model
+from dashscribe.catalog import Model, find_model, options_for
 from dashscribe.errors import EmptyModelError
 from dashscribe.hotwords import HotwordBook
 from dashscribe.types import Options
@@ -47,8 +47,6 @@ class Parameter:
 
 _FLAG: Mapping[str, Any] = {"type": "boolean"}
 _TEXT: Mapping[str, Any] = {"type": "string"}
-_NO_HOTWORDS = "no installed engine listens for hotwords"
-_NO_CONTEXT = "no installed engine reads context"
 _NO_SPEAKERS = "speakers are not told apart"
 _CODES: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
@@ -97,7 +95,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="Numbers as digits.",
         source="api-async 1.4",
         option="itn",
-        lack="numbers stay as the engine spells them",
     ),
     Parameter(
         name="disfluency_removal_enabled",
@@ -150,7 +147,6 @@ TABLE: tuple[Parameter, ...] = (
         schema=_TEXT,
         summary="A hotword list.",
         source="api-async 1.4, 6.1",
-        lack=_NO_HOTWORDS,
         asks="lists",
     ),
     Parameter(
@@ -159,7 +155,6 @@ TABLE: tuple[Parameter, ...] = (
         schema={"type": "array", "items": {"type": "object"}},
         summary="Phrase lists of the first Paraformer models; the member lies beside input, not in parameters.",
         source="api-async 1.1, 6.2",
-        lack=_NO_HOTWORDS,
         asks="lists",
     ),
     Parameter(
@@ -169,7 +164,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="Hotwords for this call alone: an object from word to weight.",
         source="api-sync 1.2",
         option="hotwords",
-        lack=_NO_HOTWORDS,
     ),
     Parameter(
         name="corpus",
@@ -178,7 +172,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="What the recording is about, as {text}.",
         source="api-async 1.4",
         option="context",
-        lack=_NO_CONTEXT,
     ),
     Parameter(
         name="text",
@@ -187,7 +180,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="What the recording is about.",
         source="models 4",
         option="context",
-        lack=_NO_CONTEXT,
     ),
     Parameter(
         name="context",
@@ -196,7 +188,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="What the recording is about.",
         source="api-async 1.2, 1.4",
         option="context",
-        lack=_NO_CONTEXT,
     ),
     Parameter(
         name="audio_event_detection_enabled",
@@ -315,7 +306,7 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
         if row.lack and parsed:
             notes.append(f"{row.name} had no effect: {row.lack}")
     _note_unknown(members, notes)
-    return Asked(Options(model=model.name, **options), notes, **others)
+    return Asked(options_for(model, **options), notes, **others)
 
 
 def pin_hotwords(asked: Asked, owner: str, book: HotwordBook) -> Asked:

@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
 from dashscribe import pipeline, usage
-from dashscribe.catalog import Model, choose_engine
+from dashscribe.catalog import Model
+from dashscribe.choice import choose_engine
 from dashscribe.db import writing
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import CallTimeoutError, TooLargeError
@@ -138,7 +139,7 @@ async def transcribe(request: Request, parts: Parts, call: Call) -> Transcript:
     Raises the errors of ``stream`` and CallTimeoutError after ``CALL_LIMIT_S``. A recording without speech is none.
     """
     with anyio.move_on_after(CALL_LIMIT_S):
-        async with aclosing(stream(request, parts, call)) as items:
+        async with aclosing(stream(request, parts, call, sentences=False)) as items:
             async for item in items:
                 if isinstance(item, Transcript):
                     return item
@@ -147,20 +148,23 @@ async def transcribe(request: Request, parts: Parts, call: Call) -> Transcript:
     )
 
 
-async def stream(request: Request, parts: Parts, call: Call) -> AsyncGenerator[Sentence | Transcript | None]:
+async def stream(
+    request: Request, parts: Parts, call: Call, *, sentences: bool = True
+) -> AsyncGenerator[Sentence | Transcript | None]:
     """Each sentence as soon as it is settled, None after ``HEARTBEAT_S`` without one, last the transcript.
 
+    Without ``sentences`` nothing is told before the end, so that another engine can still take over until then.
     Raises RateLimitError and QuotaError, ModelNotFoundError, RefusedSourceError, NoRoomError for a source that the disk
     cannot take, RecognitionError where every part failed, ClientDisconnect when nobody is left to hear it. Closing the
     generator ends the work.
     """
     parts.limits.call(call.caller.owner, call.model)
     await in_thread(parts.queries, parts.keys.check_quota, call.caller)
-    engine = choose_engine(call.model, call.options.languages, parts.settings)
+    engine = choose_engine(call.model, call.options.languages, parts.settings, parts.hosts.down())
     resolve = request.headers.get("x-dashscope-ossresourceresolve", "").strip().lower() == "enable"
     turns: Turns = request.app.state.turns
     await turns.take(request)
-    work = _Work(parts, call, engine, may_resolve=resolve or not parts.settings.strict_oss)
+    work = _Work(parts, call, engine, may_resolve=resolve or not parts.settings.strict_oss, tells=sentences)
     work.begin(turns)
     try:
         quiet_s = 0.0
@@ -200,8 +204,9 @@ class _HungUpError(Exception):
 class _Work:
     """One call at work in a thread; what it finds comes out of a queue in the event loop, in order."""
 
-    def __init__(self, parts: Parts, call: Call, engine: EngineInfo, *, may_resolve: bool) -> None:
-        self._parts, self._call, self._engine, self._may_resolve = parts, call, engine, may_resolve
+    def __init__(self, parts: Parts, call: Call, engine: EngineInfo, *, may_resolve: bool, tells: bool) -> None:
+        self._parts, self._call, self._engine = parts, call, engine
+        self._may_resolve, self._tells = may_resolve, tells
         self._loop = asyncio.get_running_loop()
         self._found: asyncio.Queue[Sentence | Transcript | BaseException] = asyncio.Queue()
         self._stopped = threading.Event()
@@ -245,7 +250,7 @@ class _Work:
                 max_duration_ms=call.model.max_duration_ms or None,
                 notes=call.notes,
                 on_progress=self._check,
-                on_sentence=lambda _, sentence: self._tell(sentence),
+                on_sentence=(lambda _, sentence: self._tell(sentence)) if self._tells else None,
             )
             with suppress(NoSpeechError, NoWordsError):
                 pipeline.refuse_empty(transcript)

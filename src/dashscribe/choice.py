@@ -1,0 +1,142 @@
+"""Which engine runs for a model on this machine now, why that one, and what of a request it does not heed.
+
+The order of preference stands in the catalog's rows, what is installed in ``engines``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dashscribe.catalog import Model
+from dashscribe.engines import EngineInfo, engines, find_engine, is_installed
+from dashscribe.errors import DashscribeError, ModelNotFoundError
+from dashscribe.types import Media, Options
+from dashscribe.weights.known import KNOWN
+
+if TYPE_CHECKING:
+    from dashscribe.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What would run for a model now and why; ``engine`` is None where nothing would, and ``why`` says what to do."""
+
+    engine: EngineInfo | None
+    why: str
+
+
+def standing(model: Model, languages: Sequence[str], settings: Settings) -> Standing:
+    """What a call of the model with these language hints would meet."""
+    try:
+        engine = choose_engine(model, languages, settings)
+    except DashscribeError as error:
+        return Standing(None, error.detail)
+    return Standing(engine, why(model, engine, settings))
+
+
+def choose_engine(
+    model: Model, languages: Sequence[str], settings: Settings, without: Container[str] = ()
+) -> EngineInfo:
+    """The first installed candidate that shares a language with the model and, where hints are given, with them.
+
+    All hints count here, also those that the model's recognition does not heed. ``settings.engine`` forces one engine
+    for every model. ``without`` names engines that are down: they are chosen only where no other one fits. Raises
+    ModelNotFoundError, which names the command that installs one that can.
+    """
+    if settings.engine:
+        return find_engine(settings.engine, settings)
+    fitting = list(candidates(model, languages, settings))
+    for info in (*(info for info in fitting if info.name not in without), *fitting):
+        return info
+    able = ", ".join(f"{i.name} ({_shortened(i.languages)})" for i in _usable(settings) if i.languages)
+    wanted = f"with the language hints {', '.join(languages)}" if languages else "without language hints"
+    raise ModelNotFoundError(
+        f"No installed engine can stand for {model.name} (which covers {_shortened(model.coverage)}) {wanted}. "
+        f"Installed engines and the languages they read: {able or 'none'}. {remedy(model, languages)}",
+        model.name,
+    )
+
+
+def candidates(model: Model, languages: Sequence[str], settings: Settings) -> Iterator[EngineInfo]:
+    """Every installed engine that can recognize for the model, best first."""
+    usable = _usable(settings)
+    for kind in model.candidates:
+        for info in usable:
+            fits = _reads(info, model.coverage) and (not languages or _reads(info, languages))
+            if info.kind == kind and fits:
+                yield info
+
+
+def passed_over(
+    model: Model, languages: Sequence[str], settings: Settings, chosen: EngineInfo, down: Mapping[str, str]
+) -> Iterator[str]:
+    """A note on each better candidate in whose place one was chosen; ``down`` tells why, by name."""
+    if settings.engine or chosen.name in down:
+        return
+    for info in candidates(model, languages, settings):
+        if info.name == chosen.name:
+            return
+        if info.name in down:
+            yield f"{chosen.name} took the place of {info.name}, which is down: {down[info.name]}"
+
+
+def why(model: Model, info: EngineInfo, settings: Settings) -> str:
+    """Why that engine runs for the model, in a few words."""
+    if settings.engine:
+        return "forced by DASHSCRIBE_ENGINE"
+    if info.kind == model.own_kind:
+        return "the family's own weights"
+    return f"stands in; own weights: dashscribe models pull {weights_for(model)}"
+
+
+def weights_for(model: Model) -> str:
+    """The weights of the model's own family, by the name under which they can be pulled; empty if there are none."""
+    fitting = [known for known in KNOWN.values() if known.family == model.own_kind]
+    english_only = [known for known in fitting if known.languages == ("en",)]
+    return next((known.name for known in fitting if known not in english_only), "")
+
+
+def remedy(model: Model, languages: Sequence[str]) -> str:
+    """The command that installs an engine for the model, as a sentence."""
+    for kind in model.candidates:
+        for known in KNOWN.values():
+            covered = not known.languages or not set(known.languages).isdisjoint(languages or model.coverage)
+            if known.family == kind and covered:
+                return f"`dashscribe models pull {known.name}` installs one that can; `dashscribe models ls` lists all."
+    return "`dashscribe models ls` shows what each model needs."
+
+
+def lacks(info: EngineInfo, options: Options, asked_itn: bool = True) -> Iterator[str]:
+    """What was asked for and the engine does not heed, a note each."""
+    if options.hotwords and not info.hotwords:
+        yield f"hotwords had no effect: {info.name} does not listen for them"
+    if options.context and not info.context:
+        yield f"context had no effect: {info.name} does not read any"
+    if options.itn and asked_itn and not info.itn:
+        yield f"enable_itn had no effect: numbers stay as {info.name} spells them"
+
+
+def rate_note(model: Model, media: Media) -> str:
+    """That a recording's sample rate is none of the model's, and which model it is for; empty if there is nothing."""
+    if model.max_rate_hz and media.rate_hz > model.max_rate_hz:
+        better = "paraformer-v2"
+    elif media.rate_hz and media.rate_hz < model.min_rate_hz:
+        better = "paraformer-8k-v2" if "zh" in model.coverage and model.family.startswith("paraformer") else "fun-asr"
+    else:
+        return ""
+    limit = f"up to {model.max_rate_hz}" if model.max_rate_hz else f"from {model.min_rate_hz}"
+    return f"the sound has {media.rate_hz} Hz and was resampled: {model.name} is for {limit} Hz, {better} for this"
+
+
+def _usable(settings: Settings) -> list[EngineInfo]:
+    return [info for info in engines(settings).values() if is_installed(info)]
+
+
+def _reads(info: EngineInfo, languages: Sequence[str]) -> bool:
+    return not info.languages or not set(info.languages).isdisjoint(languages)
+
+
+def _shortened(codes: Sequence[str], limit: int = 8) -> str:
+    return ", ".join(codes[:limit]) + (f" and {len(codes) - limit} more" if len(codes) > limit else "")

@@ -1,0 +1,134 @@
+"""The open weights of the service's own families, through sherpa-onnx: what each family gives, and what runs it.
+
+Importing this package imports no runtime. A row per family: how its sound has to be cut, what it gives besides text,
+which module runs it; what a folder of the family holds stands in ``dashscribe.weights.families``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dashscribe.engines.engine import EngineInfo
+from dashscribe.types import Limits
+from dashscribe.weights.families import FAMILIES
+
+if TYPE_CHECKING:
+    from dashscribe.weights import Installed
+
+PACKAGE = "sherpa_onnx"
+#: The family whose models can time the words of others and tell language and emotion for them.
+ANNOTATING_FAMILY = "sensevoice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a family gives besides text, as in ``EngineInfo``; ``batches`` says that it really decodes at once."""
+
+    target: str
+    limits: Limits
+    batches: bool = False
+    word_times: bool = True
+    emotion: bool = False
+    itn: bool = False
+    punctuation: bool = False
+    hotwords: bool = False
+    context: bool = False
+
+
+#: Frame-synchronous models read half a minute at ease; shorter stretches than half a second hold hardly a word.
+_FRAMEWISE = Limits(max_piece_ms=30_000, min_piece_ms=500)
+#: Fun-ASR-Nano and Qwen3-ASR hold prompt, sound and text in one cache of 512 places, of which 16.7 and 13 go for each
+#: second. What does not fit is cut off without a word (training/HANDMADE.md, "Length").
+_NANO = Limits(max_piece_ms=20_000, min_piece_ms=1_000)
+_QWEN3 = Limits(max_piece_ms=25_000, min_piece_ms=1_000)
+#: Whisper hears 30 s and pads what is shorter; the runtime drops what is longer.
+_WHISPER = Limits(max_piece_ms=28_000, min_piece_ms=1_000)
+
+TRAITS: dict[str, Traits] = {
+    "sensevoice": Traits(
+        target="dashscribe.engines.sherpa.sensevoice:SenseVoiceEngine",
+        limits=_FRAMEWISE,
+        batches=True,
+        emotion=True,
+        itn=True,
+    ),
+    "paraformer": Traits(
+        target="dashscribe.engines.sherpa.paraformer:ParaformerEngine", limits=_FRAMEWISE, batches=True
+    ),
+    "funasr-nano": Traits(
+        target="dashscribe.engines.sherpa.llm:FunAsrNanoEngine",
+        limits=_NANO,
+        word_times=False,
+        itn=True,
+        punctuation=True,
+        hotwords=True,
+    ),
+    "qwen3-asr": Traits(
+        target="dashscribe.engines.sherpa.llm:Qwen3AsrEngine",
+        limits=_QWEN3,
+        word_times=False,
+        punctuation=True,
+        hotwords=True,
+        context=True,
+    ),
+    "whisper": Traits(
+        target="dashscribe.engines.sherpa.whisper:WhisperEngine",
+        limits=_WHISPER,
+        word_times=False,
+        punctuation=True,
+    ),
+    "transducer": Traits(
+        target="dashscribe.engines.sherpa.framewise:TransducerEngine", limits=_FRAMEWISE, hotwords=True
+    ),
+    "ctc": Traits(target="dashscribe.engines.sherpa.framewise:CtcEngine", limits=_FRAMEWISE),
+}
+
+
+def info_of(model: Installed) -> EngineInfo:
+    """The engine that an installed speech model is."""
+    traits = TRAITS[model.family]
+    return EngineInfo(
+        name=model.name,
+        target=traits.target,
+        languages=model.languages,
+        limits=traits.limits,
+        version=f"{_runtime_version()}+{model.digest}",
+        package=PACKAGE,
+        summary=f"{FAMILIES[model.family].title} through sherpa-onnx",
+        family=model.family,
+        weights=model.name,
+        batch=model.batch if traits.batches else 1,
+        word_times=traits.word_times,
+        emotion=traits.emotion,
+        itn=traits.itn,
+        punctuation=traits.punctuation,
+        hotwords=traits.hotwords,
+        context=traits.context,
+    )
+
+
+def provider_problem(provider: str) -> str:
+    """Why the installed runtime cannot compute on ``provider``, as far as its files tell; empty if it may.
+
+    Nothing is loaded for that; a recognizer that falls back to the processor all the same refuses to open.
+    """
+    spec = find_spec(PACKAGE)
+    if provider == "cpu" or spec is None:
+        return ""
+    folders = [Path(place) / "lib" for place in spec.submodule_search_locations or ()]
+    if any(any(folder.glob(f"*onnxruntime_providers_{provider}*")) for folder in folders):
+        return ""
+    return f"the installed sherpa-onnx {_runtime_version()} was not built for it: docs/gpu.md says what to install"
+
+
+@cache
+def _runtime_version() -> str:
+    try:
+        return version("sherpa-onnx")
+    except PackageNotFoundError:
+        return "none"
