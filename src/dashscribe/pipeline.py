@@ -28,6 +28,7 @@ from dashscribe.enrich.punctuate import Punctuator
 from dashscribe.errors import EngineDownError, HostDiedError, HostError, InvariantError
 from dashscribe.errors.sources import NoSpeechError, NoWordsError, RecognitionError, SourceNotFoundError
 from dashscribe.hosts import Hosts
+from dashscribe.hosts.gather import MOST_WINDOWS
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Track, Transcript, Window
 
@@ -209,12 +210,13 @@ def _transcribe_by(
 ) -> Transcript:
     """The whole source by one engine; ``cutting`` and ``recognizing`` want to know which, and when to stop."""
     stop = threading.Event()
-    # One window more than there are slots keeps every slot busy and bounds what waits in memory.
+    # One window more than the slots take keeps every slot busy and bounds what waits in memory.
+    ahead = 1 + hosts.slots * (MOST_WINDOWS if engine.batch > 1 else 1)
     run = _Run(
         _whole_cut(partial(cutting, limits=engine.limits, stop=stop)),
         partial(recognizing, engine, stop=stop),
         options,
-        hosts.slots + 1,
+        ahead,
         Enrichment(hosts.punctuator()),
         on_progress,
         on_sentence,

@@ -29,22 +29,26 @@ class ScriptedEngine:
         return [Outcome(piece.span, answer[0], reason=answer[1])]
 
 
+def heard(engine: ScriptedEngine, batch: int = 1) -> list[Outcome]:
+    return [reply.outcome for reply in recognize(engine, None, [Recognize(WINDOW, Options(), batch=batch)])]
+
+
 def test_an_empty_answer_to_voiced_sound_has_one_second_chance() -> None:
     engine = ScriptedEngine((Fate.NON_SPEECH, ""), (Fate.TRANSCRIBED, ""), (Fate.NON_SPEECH, ""), (Fate.NON_SPEECH, ""))
-    outcomes = list(recognize(engine, None, Recognize(WINDOW, Options())))
+    outcomes = heard(engine)
     assert [outcome.fate for outcome in outcomes] == [Fate.TRANSCRIBED, Fate.NON_SPEECH]
     assert [piece.begin_ms for piece in engine.pieces] == [0, 0, 2_000, 2_000]
 
 
 def test_a_rejection_that_is_explained_stands() -> None:
     engine = ScriptedEngine((Fate.NON_SPEECH, "music"), (Fate.NON_SPEECH, "music"))
-    assert [outcome.reason for outcome in recognize(engine, None, Recognize(WINDOW, Options()))] == ["music", "music"]
+    assert [outcome.reason for outcome in heard(engine)] == ["music", "music"]
     assert len(engine.pieces) == 2
 
 
 def test_an_exception_fails_its_span_alone_and_each_piece_is_its_own_sound() -> None:
     engine = ScriptedEngine(ValueError("poisoned"), (Fate.TRANSCRIBED, ""))
-    first, second = recognize(engine, None, Recognize(WINDOW, Options()))
+    first, second = heard(engine)
     assert (first.fate, first.reason) == (Fate.FAILED, "ValueError: poisoned")
     assert second.fate is Fate.TRANSCRIBED
     assert [piece.samples[0] for piece in engine.pieces] == [0, 16_000]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 import time
+import wave
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from dashscribe.weights.installing import Watch
     from dashscribe.weights.known import Known
     from dashscribe.weights.shelf import Shelf
-    from dashscribe.weights.verifying import Decode, Verdict
+    from dashscribe.weights.verifying import Decode, FindBatch, Verdict
 
 #: How often a line tells of progress where there is no terminal, in seconds.
 LINE_S = 10.0
@@ -154,6 +156,8 @@ def verify(
 ) -> None:
     """Check models: every file by its checksum, the metadata, and a built-in utterance transcribed by it.
 
+    Also finds out whether a model gives the same results for several pieces at once, which is faster.
+
     Exit 1 if one of them is not as it should be. Example: dashscribe models verify sensevoice
     """
     from dashscribe.config import load
@@ -165,8 +169,13 @@ def verify(
     shelf = Shelf(settings.resolved_models_dir)
     shelf.sweep()
     with _Follower() as follower, Hosts(settings, slots=1) as hosts:
-        decode = decoder(settings, hosts)
-        verdicts = verify_all(shelf.models_dir, names or (), decode=decode, watch=follower.watch)
+        verdicts = verify_all(
+            shelf.models_dir,
+            names or (),
+            decode=decoder(settings, hosts),
+            find_batch=batch_finder(settings, hosts),
+            watch=follower.watch,
+        )
     if as_json:
         print_json([{**asdict(verdict), "ok": not verdict.problems} for verdict in verdicts])
     elif not verdicts:
@@ -205,24 +214,63 @@ def rm(names: Names, yes: Yes = False, as_json: AsJson = False) -> None:
 
 def decoder(settings: Settings, hosts: Hosts) -> Decode:
     """Transcribes the built-in utterance with a model, in a child process of ``hosts``."""
-    import dashscribe
     from dashscribe.engines import find_engine
     from dashscribe.errors.sources import RecognitionError
     from dashscribe.pipeline import transcribe
     from dashscribe.types import Fate, Options
 
-    speech = Path(dashscribe.__file__).parent / "conformance" / "speech.wav"
-
     def decode(model: Installed) -> str:
         engine = find_engine(model.name, settings)
         options = Options(model="fun-asr")
-        transcript = transcribe(speech, options, settings=settings, hosts=hosts, engine=engine)
+        transcript = transcribe(_speech(), options, settings=settings, hosts=hosts, engine=engine)
         for entry in (entry for track in transcript.tracks for entry in track.ledger):
             if entry.fate is Fate.FAILED:
                 raise RecognitionError(entry.reason)
         return transcript.text
 
     return decode
+
+
+def _speech() -> Path:
+    """The built-in utterance: three seconds of English."""
+    import dashscribe
+
+    return Path(dashscribe.__file__).parent / "conformance" / "speech.wav"
+
+
+def batch_finder(settings: Settings, hosts: Hosts) -> FindBatch:
+    """Decodes pieces of the built-in utterance alone and together, and compares every word, time and tag."""
+    from dashscribe.engines import find_engine
+    from dashscribe.engines.sherpa import BATCH, TRAITS
+    from dashscribe.types import Options, Window
+
+    def find(model: Installed) -> int:
+        if not TRAITS[model.family].batches:
+            return 1
+        engine, options = find_engine(model.name, settings), Options(words=True, emotion=True)
+        with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
+            speech = _pieces_of_speech(Path(folder) / "pieces.wav")
+            cut = list(hosts.cut(speech, url="pieces.wav", options=options, limits=engine.limits))
+        for window in [message for message in cut if isinstance(message, Window)]:
+            alone, together = (list(hosts.recognize(engine.name, window, options, batch=n)) for n in (1, BATCH))
+            if alone != together:
+                return 1
+        return BATCH
+
+    return find
+
+
+def _pieces_of_speech(path: Path) -> Path:
+    """The built-in utterance again and again, begun later each time, with a second of silence between: 24 lengths."""
+    with wave.open(str(_speech())) as source:
+        rate_hz, samples = source.getframerate(), source.readframes(source.getnframes())
+    step = 2 * (len(samples) // 2 // 32)  # bytes of whole int16 samples
+    with wave.open(str(path), "wb") as target:
+        target.setnchannels(1)
+        target.setsampwidth(2)
+        target.setframerate(rate_hz)
+        target.writeframes(b"".join(samples[step * part :] + bytes(2 * rate_hz) for part in range(24)))
+    return path
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------------

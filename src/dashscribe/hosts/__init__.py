@@ -10,7 +10,7 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from dashscribe import weights
 from dashscribe.engines import EngineInfo, find_engine, is_installed
 from dashscribe.errors import EngineUnavailableError, HostError, WeightsError
 from dashscribe.hosts.breaker import Breaker
+from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
 from dashscribe.hosts.parent import STOP_S, Host, Kind, check_stop
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
@@ -38,6 +39,7 @@ from dashscribe.hosts.protocol import (
     Probe,
     Punctuate,
     Recognize,
+    RecognizeTogether,
     Reply,
     Request,
     TextReply,
@@ -89,6 +91,7 @@ class Hosts:
         self._remote_permits = _Permits(settings.openai_concurrency - reserved, reserved)
         self._breakers: dict[str, Breaker] = {}  # of engines that ask somebody else, by name
         self._guard = threading.Lock()
+        self._gatherer = Gatherer()
         self._pool = Pool(
             self._load,
             idle_s=settings.host_idle_s,
@@ -170,11 +173,13 @@ class Hosts:
         *,
         express: bool = False,
         first: int = 0,
+        batch: int = 0,
         stop: threading.Event | None = None,
     ) -> Generator[Outcome]:
         """One outcome per span of the window, in order, each as it becomes ready; waits for a free slot before.
 
-        Spans before number ``first`` are left out. Raises EngineUnavailableError when the engine cannot be opened,
+        Spans before number ``first`` are left out. ``batch`` pieces are decoded at once, 0 as many as the engine may.
+        Raises EngineUnavailableError when the engine cannot be opened,
         InvariantError when the window's audio does not fit its spans, HostDiedError and HostTimeoutError when the child
         does not survive it, HostError soon after ``stop`` was set, even if it was still waiting, EngineDownError when
         the engine asks somebody else in vain, or did so a short while ago.
@@ -184,24 +189,74 @@ class Hosts:
             raise EngineUnavailableError(
                 f"the engine {engine!r} needs the package {info.package!r}: pip install {info.package}"
             )
-        longest_s = max((span.duration_ms for span in window.spans), default=0) / 1000
-        limit_s = self._bounds.speech_s + self._bounds.per_speech_s * longest_s
-        if info.remote:
-            limit_s += 2 * self._settings.openai_timeout_s  # what is heard as nothing is asked for twice
         # Whoever waits for the first sentence is not to wait for its neighbors.
-        request = Recognize(window, options, first, batch=1 if express else info.batch)
+        request = Recognize(window, options, first, batch=1 if express else batch or info.batch)
+        if request.batch > 1:
+            yield from self._together(info, request, stop)
+        else:
+            yield from self._alone(info, request, express=express, stop=stop)
+
+    def _alone(
+        self, info: EngineInfo, request: Recognize, *, express: bool, stop: threading.Event | None
+    ) -> Generator[Outcome]:
+        """The outcomes of one window in a call of its own."""
         with (
             self._remote_place(info, express=express, stop=stop),
             self._permits.held(express=express, stop=stop) as nice,
             self._watched(info, stop) as answered,
-            self._pool.borrowed(_engine_kind(info, nice), stop) as host,
-            closing(host.call(request, limit_s, stop)) as replies,
+            closing(self._answers(info, nice, request, self._limit_s(info, [request]), stop)) as replies,
         ):
+            for reply in replies:
+                answered()
+                yield reply.outcome
+
+    def _together(self, info: EngineInfo, request: Recognize, stop: threading.Event | None) -> Generator[Outcome]:
+        """The outcomes of one window, in a call with others that wait for a slot and want the same; see ``gather``."""
+        ticket, key = Ticket(request), (_engine_kind(info, BATCH_NICE), alike(request))
+        with (
+            self._gatherer.waiting(key, ticket),
+            self._permits.held(express=False, stop=stop, unless=ticket.taken) as nice,
+        ):
+            company = self._gatherer.company(key, ticket)
+            if company:
+                self._permits.wake()  # those who come along need no slot any more
+                requests = [other.request for other in company]
+                # Nobody's departure may end the work of the others.
+                leave = stop if len(company) == 1 else None
+                limit_s = self._limit_s(info, requests)
+                share(company, self._answers(info, nice, RecognizeTogether(tuple(requests)), limit_s, leave))
+        brought = 0
+        try:
+            for outcome in ticket.outcomes(stop):
+                brought += 1
+                yield outcome
+        except Alone:
+            rest = replace(request, first=request.first + brought)
+            yield from self._alone(info, rest, express=False, stop=stop)
+
+    def _answers(
+        self,
+        info: EngineInfo,
+        nice: int,
+        request: Recognize | RecognizeTogether,
+        limit_s: float,
+        stop: threading.Event | None,
+    ) -> Generator[OutcomeReply]:
+        """What a child of the engine answers."""
+        kind = _engine_kind(info, nice)
+        with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in replies:
                 if not isinstance(reply, OutcomeReply):
                     raise _unexpected(reply)
-                answered()
-                yield reply.outcome
+                yield reply
+
+    def _limit_s(self, info: EngineInfo, requests: Sequence[Recognize]) -> float:
+        """How long a child may take for its next answer, in seconds: that for a whole batch of the longest spans."""
+        longest_ms = max((span.duration_ms for r in requests for span in r.window.spans), default=0)
+        limit_s = self._bounds.speech_s + self._bounds.per_speech_s * requests[0].batch * longest_ms / 1000
+        if info.remote:
+            limit_s += 2 * self._settings.openai_timeout_s  # what is heard as nothing is asked for twice
+        return limit_s
 
     @contextmanager
     def _remote_place(self, info: EngineInfo, *, express: bool, stop: threading.Event | None) -> Generator[None]:
@@ -294,24 +349,37 @@ class _Permits:
         self._closed = False
 
     @contextmanager
-    def held(self, *, express: bool, stop: threading.Event | None) -> Generator[int]:
-        """Wait for a slot and hold it; yields its niceness. Express calls take an express slot if one is free."""
-        with self._changed:
-            nice = self._take(express, stop)
-        try:
-            yield nice
-        finally:
-            with self._changed:
-                self._free[nice] += 1
-                self._changed.notify_all()
+    def held(
+        self, *, express: bool, stop: threading.Event | None, unless: threading.Event | None = None
+    ) -> Generator[int]:
+        """Wait for a slot and hold it; yields its niceness. Express calls take an express slot if one is free.
 
-    def _take(self, express: bool, stop: threading.Event | None) -> int:
+        Once ``unless`` is set no slot is needed any more, and none is held; ``wake`` makes that seen at once.
+        """
+        with self._changed:
+            nice = self._take(express, stop, unless)
+        try:
+            yield BATCH_NICE if nice is None else nice
+        finally:
+            if nice is not None:
+                with self._changed:
+                    self._free[nice] += 1
+                    self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Have all who wait look whether they still have to."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _take(self, express: bool, stop: threading.Event | None, unless: threading.Event | None) -> int | None:
         wanted = (EXPRESS_NICE, BATCH_NICE) if express else (BATCH_NICE,)
         ticket, waiting = object(), self._waiting[express]
         waiting.append(ticket)
         try:
             while True:
                 check_stop(stop)
+                if unless is not None and unless.is_set():
+                    return None
                 if self._closed:
                     raise HostError("no slot is given any more because the program is closing")
                 free = [nice for nice in wanted if self._free[nice]]

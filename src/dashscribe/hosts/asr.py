@@ -18,7 +18,7 @@ from dashscribe.config import Settings
 from dashscribe.decode import decode_flac
 from dashscribe.engines import Engine
 from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, HostError, InvariantError
-from dashscribe.hosts.protocol import Load, OutcomeReply, Recognize, Reply, Request
+from dashscribe.hosts.protocol import Load, OutcomeReply, Recognize, RecognizeTogether, Reply, Request
 from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Waveform, Window, total_ms
 from dashscribe.words import part_at_stops
 
@@ -38,12 +38,14 @@ class EngineRole:
         self._annotator: Annotator | None = None
 
     def answer(self, request: Request) -> Iterator[Reply]:
-        """The replies to Load and Recognize."""
+        """The replies to Load, Recognize and RecognizeTogether."""
         match request:
             case Load():
                 self._load(request)
             case Recognize() if self._engine is not None:
-                yield from map(OutcomeReply, recognize(self._engine, self._annotator, request))
+                yield from recognize(self._engine, self._annotator, [request])
+            case RecognizeTogether(requests) if self._engine is not None:
+                yield from recognize(self._engine, self._annotator, requests)
             case _:
                 raise HostError(f"an engine child cannot answer {type(request).__name__} now")
 
@@ -66,15 +68,17 @@ class EngineRole:
             ) from error
 
 
-def recognize(engine: Engine, annotator: Annotator | None, request: Recognize) -> Iterator[Outcome]:
-    """One outcome per span from number ``first`` on, in order.
+def recognize(engine: Engine, annotator: Annotator | None, requests: Sequence[Recognize]) -> Iterator[OutcomeReply]:
+    """One reply per span of each window from number ``first`` on, window after window; all options are alike.
 
-    Raises InvariantError when the audio is not as long as the spans together.
+    Raises InvariantError when the audio of a window is not as long as its spans together.
     """
-    options = request.options
-    for batch in _batches(_pieces(request.window, request.first), max(1, request.batch)):
-        for piece, outcome in zip(batch, _recognize_batch(engine, batch, options), strict=True):
-            yield _complete(annotator, piece, outcome, options)
+    options = requests[0].options
+    pieces = ((place, piece) for place, r in enumerate(requests) for piece in _pieces(r.window, r.first))
+    for batch in _batches(pieces, max(1, requests[0].batch)):
+        outcomes = _recognize_batch(engine, [piece for _, piece in batch], options)
+        for (place, piece), outcome in zip(batch, outcomes, strict=True):
+            yield OutcomeReply(_complete(annotator, piece, outcome, options), place)
 
 
 def _pieces(window: Window, first: int) -> Iterator[Waveform]:
@@ -92,7 +96,7 @@ def _pieces(window: Window, first: int) -> Iterator[Waveform]:
         begin = end
 
 
-def _batches(pieces: Iterator[Waveform], size: int) -> Iterator[tuple[Waveform, ...]]:
+def _batches(pieces: Iterator[tuple[int, Waveform]], size: int) -> Iterator[tuple[tuple[int, Waveform], ...]]:
     while batch := tuple(islice(pieces, size)):
         yield batch
 

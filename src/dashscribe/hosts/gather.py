@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from dashscribe.hosts.parent import STOP_S, check_stop
-from dashscribe.hosts.protocol import Recognize
+from dashscribe.hosts.protocol import OutcomeReply, Recognize
 from dashscribe.types import Outcome
 
 #: Windows that one call takes: with 30 s of speech in each, a batch of some eight pieces is always full.
@@ -104,14 +104,14 @@ def alike(request: Recognize) -> Hashable:
     )
 
 
-def share(company: list[Ticket], outcomes: Iterator[tuple[int, Outcome]]) -> None:
-    """Bring everybody their outcomes, given with the place of their ticket; never raises, errors go to everybody too.
+def share(company: list[Ticket], replies: Iterator[OutcomeReply]) -> None:
+    """Bring everybody their outcomes, by the place of their ticket; never raises, since errors go to everybody, too.
 
     An error over several windows tells nothing about any of them: each is to be tried alone.
     """
     try:
-        for place, outcome in outcomes:
-            company[place].found.put(outcome)
+        for reply in replies:
+            company[reply.place].found.put(reply.outcome)
     except BaseException as error:
         for ticket in company:
             ticket.found.put(Alone() if len(company) > 1 and isinstance(error, Exception) else error)

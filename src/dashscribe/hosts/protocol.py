@@ -73,13 +73,22 @@ class Recognize(Struct, frozen=True, tag=True):
     batch: int = 1
 
 
+class RecognizeTogether(Struct, frozen=True, tag=True):
+    """To an engine child: answer for windows of several callers, whose options are alike, as if each came alone.
+
+    ``place`` of each reply is that of its request here.
+    """
+
+    requests: tuple[Recognize, ...]
+
+
 class Punctuate(Struct, frozen=True, tag=True):
     """To a text child: answer with a TextReply, the text with marks between and behind its words."""
 
     text: str
 
 
-Request = Describe | Load | Probe | Cut | Recognize | Punctuate
+Request = Describe | Load | Probe | Cut | Recognize | RecognizeTogether | Punctuate
 
 
 # --- replies, child to parent ---------------------------------------------------------------------------------------
@@ -125,9 +134,10 @@ class CutEnd(Struct, frozen=True, tag=True):
 
 
 class OutcomeReply(Struct, frozen=True, tag=True):
-    """What became of the next span of the window."""
+    """What became of the next span of the window at ``place``, which is 0 where only one was sent."""
 
     outcome: Outcome
+    place: int = 0
 
 
 class TextReply(Struct, frozen=True, tag=True):

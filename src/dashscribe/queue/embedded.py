@@ -22,8 +22,10 @@ from sqlalchemy import Engine
 from dashscribe import files, windows
 from dashscribe.config import Settings
 from dashscribe.db.tables import FileState
+from dashscribe.engines import engines
 from dashscribe.errors import ConfigError
 from dashscribe.files import ClaimedFile
+from dashscribe.hosts.gather import MOST_WINDOWS
 from dashscribe.queue.pressure import Pressure
 from dashscribe.queue.slots import Crew, Job, Stage, Turnstile
 from dashscribe.store import Store
@@ -62,7 +64,9 @@ class Worker:
         self.scratch = settings.home / "scratch"
         self._engine = engine
         self._store = store
-        self._slots = settings.workers
+        # Windows that wait for a slot of an engine that decodes many pieces at once go along with the one that gets it.
+        batches = any(info.batch > 1 for info in engines(settings).values())
+        self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
         self._lock = HomeLock(settings.home)
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow]] = []
         self._tidy: Callable[[], None] = lambda: None

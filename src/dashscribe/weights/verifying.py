@@ -8,13 +8,15 @@ from pathlib import Path
 
 from dashscribe.errors import DashscribeError, WeightsError
 from dashscribe.weights import CARD, Installed, read_card
-from dashscribe.weights.cards import checksum
+from dashscribe.weights.cards import checksum, write_card
 from dashscribe.weights.families import FAMILIES
 from dashscribe.weights.installing import Watch
 from dashscribe.weights.shelf import Shelf
 
 #: Transcribes the built-in utterance, which is English, with a model, in a child process; raises DashscribeError.
 Decode = Callable[[Installed], str]
+#: Finds out how many pieces of sound a model may decode at once without any result changing; raises DashscribeError.
+FindBatch = Callable[[Installed], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,12 @@ class Verdict:
 
 
 def verify_all(
-    models_dir: Path, names: Sequence[str] = (), *, decode: Decode | None = None, watch: Watch | None = None
+    models_dir: Path,
+    names: Sequence[str] = (),
+    *,
+    decode: Decode | None = None,
+    find_batch: FindBatch | None = None,
+    watch: Watch | None = None,
 ) -> list[Verdict]:
     """Verify the named models, or everything that lies in the folder, half installed models included."""
     verdicts: list[Verdict] = []
@@ -42,14 +49,17 @@ def verify_all(
             problem = f"{error}; `dashscribe models add {folder}` makes a model of a folder that has all its files"
             verdicts.append(Verdict(name=name, problems=[problem if folder.exists() else f"{name} is not installed"]))
         else:
-            verdicts.append(verify(model, decode=decode, watch=watch))
+            verdicts.append(verify(model, decode=decode, find_batch=find_batch, watch=watch))
     return verdicts
 
 
-def verify(model: Installed, *, decode: Decode | None = None, watch: Watch | None = None) -> Verdict:
+def verify(
+    model: Installed, *, decode: Decode | None = None, find_batch: FindBatch | None = None, watch: Watch | None = None
+) -> Verdict:
     """Compare every file with its checksum, then the metadata with the family; models for speech are tried out.
 
     Without ``decode`` nothing is tried out, nor with files that are wrong: those could take the child process along.
+    ``find_batch`` is asked last, and its finding goes into the card.
     """
     verdict = Verdict(name=model.name, family=model.family, digest=model.digest)
     verdict.problems.extend(_wrong_files(model, watch or Watch()))
@@ -70,7 +80,20 @@ def verify(model: Installed, *, decode: Decode | None = None, watch: Watch | Non
         (verdict.problems if "en" in model.languages else verdict.notes).append(
             "nothing was heard in the built-in utterance, which is English"
         )
+    if text and find_batch:
+        verdict.notes.append(_settle_batch(model, find_batch))
     return replace(verdict, text=text)
+
+
+def _settle_batch(model: Installed, find_batch: FindBatch) -> str:
+    """Put into the card how many pieces may be decoded at once; says what was found."""
+    try:
+        batch = find_batch(model)
+    except DashscribeError as error:
+        return f"whether pieces may be decoded together was not found out: {error}"
+    if batch != model.batch:
+        write_card(replace(model, batch=batch))
+    return f"decodes {batch} pieces at once, with the same results as one by one" if batch > 1 else "decodes one by one"
 
 
 def _wrong_files(model: Installed, watch: Watch) -> Iterator[str]:
