@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from small_models import speak
+from small_models import speak, spoken
 
-__all__ = ["speak"]  # a fixture for every folder
+__all__ = ["speak", "spoken"]  # fixtures for every folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

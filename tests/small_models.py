@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import shutil
 import subprocess
+import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,6 +20,8 @@ from dashscribe.weights.adding import add
 from media_files import write_wav
 
 FOLDER = Path(__file__).parent / "models"
+#: The recipe's modules for speech need numpy and the synthesizers alone; they lie beside the package, not in it.
+RECIPE = Path(__file__).resolve().parents[1] / "training"
 Speak = Callable[..., Path]
 
 
@@ -63,3 +69,17 @@ def _resample(source: Path, target: Path) -> None:
         pytest.skip("ffmpeg is not installed (Debian: apt-get install ffmpeg)")
     arguments = ["-nostdin", "-loglevel", "error", "-y", "-i", source, "-ac", "1", "-ar", "16000", target]
     subprocess.run([program, *map(str, arguments)], check=True)
+
+
+@pytest.fixture(scope="session")
+def spoken() -> ModuleType:
+    """Recordings that the trained models recognize: ``training/examples.py``."""
+    try:
+        ctypes.CDLL("libespeak-ng.so.1")
+    except OSError:
+        pytest.skip("libespeak-ng is not installed (Debian: apt-get install espeak-ng)")
+    sys.path.insert(0, str(RECIPE))
+    try:
+        return importlib.import_module("examples")
+    finally:
+        sys.path.remove(str(RECIPE))

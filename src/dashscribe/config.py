@@ -23,6 +23,13 @@ def default_home() -> Path:
     return Path(platformdirs.user_data_dir("dashscribe", appauthor=False))
 
 
+def usable_cores() -> int:
+    """Processor cores that this process may run on: fewer than the machine has under taskset or in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def config_file() -> Path:
     """``DASHSCRIBE_CONFIG``, else ``config.toml`` in the home folder."""
     home = Path(os.environ.get("DASHSCRIBE_HOME") or default_home())
@@ -74,9 +81,7 @@ class Settings(BaseSettings):
     provider: Literal["cpu", "cuda"] = Field(
         "cpu", description="What engines compute on; cuda needs a sherpa-onnx that was built for it."
     )
-    workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Parallel recognition slots."
-    )
+    workers: int = Field(default_factory=usable_cores, ge=1, le=256, description="Parallel recognition slots.")
     retention: float = Field(24.0, gt=0, description="Hours that a finished task's files are kept.")
     time_zone: str = Field("Asia/Shanghai", description="Zone of the times on the wire, which carry none themselves.")
     max_file_bytes: int = Field(2 * 1024**3, gt=0, description="Largest source, in bytes.")

@@ -184,7 +184,9 @@ def transcribe(
             on_sentence(channel, sentence)
 
     with _as_file(source, settings, on_progress) as path:
-        cutting = partial(hosts.cut, path, url=url or str(source), options=options, max_duration_ms=max_duration_ms)
+        # The windows stay in memory, where compressing them would only take time.
+        named = partial(hosts.cut, path, url=url or str(source), packed=False)
+        cutting = partial(named, options=options, max_duration_ms=max_duration_ms)
         recognizing = partial(recognize, hosts, options=options, express=express)
         while True:
             about = passed_over(model, options.languages, settings, engine, down)

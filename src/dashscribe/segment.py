@@ -292,10 +292,14 @@ class Segmenter:
 
 
 class Packer:
-    """Collects the pieces of one channel into windows of about 30 s of speech, numbered from 0."""
+    """Collects the pieces of one channel into windows of about 30 s of speech, numbered from 0.
 
-    def __init__(self, channel: int) -> None:
+    ``packed`` compresses their sound, which costs as much time as the detector and pays where it is stored.
+    """
+
+    def __init__(self, channel: int, *, packed: bool = True) -> None:
         self._channel = channel
+        self._packed = packed
         self._index = 0
         self._pieces: list[Waveform] = []
 
@@ -312,8 +316,9 @@ class Packer:
         """What is left, as a window; None if nothing is."""
         if not self._pieces:
             return None
-        audio = encode_flac(np.concatenate([piece.samples for piece in self._pieces]))
-        window = Window(self._channel, self._index, tuple(piece.span for piece in self._pieces), audio)
+        samples = np.concatenate([piece.samples for piece in self._pieces])
+        audio = encode_flac(samples) if self._packed else samples.tobytes()
+        window = Window(self._channel, self._index, tuple(p.span for p in self._pieces), audio, self._packed)
         self._pieces, self._index = [], self._index + 1
         return window
 

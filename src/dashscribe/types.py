@@ -260,14 +260,16 @@ class Transcript:
 class Window:
     """A handful of speech spans of one channel, the unit that is queued, recognized and, after a crash, repeated.
 
-    ``audio`` is FLAC, mono, 16 kHz, 16 bit: the samples of ``spans`` one after another, nothing between them, so that
-    span i begins at the sum of the lengths before it.
+    ``audio`` holds the samples of ``spans`` one after another, mono, 16 kHz, 16 bit, nothing between them, so that span
+    i begins at the sum of the lengths before it: as FLAC if ``packed``, which is for windows that are stored, else bare
+    and in the machine's own byte order.
     """
 
     channel: int
     index: int
     spans: tuple[Span, ...]
     audio: bytes
+    packed: bool = True
 
     @property
     def speech_ms(self) -> int:

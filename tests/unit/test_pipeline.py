@@ -58,6 +58,7 @@ class ScriptedHosts:
         options: Options,
         limits: Limits,
         max_duration_ms: int | None,
+        packed: bool,
         stop: threading.Event,
     ) -> Iterator[object]:
         self.asked |= {"url": url, "max_duration_ms": max_duration_ms}

@@ -170,17 +170,24 @@ def _server(app: FastAPI) -> Server:
 
 
 def _engine_lines(settings: Settings) -> list[str]:
-    """What would run for each model without language hints, and why; models with one answer share a line."""
+    """What would run for each model without language hints, and why; then what to expect of each engine.
+
+    Models with one answer share a line.
+    """
     from dashscribe.catalog import MODELS
     from dashscribe.choice import standing, weights_for
 
     groups: dict[tuple[str, str], list[str]] = {}
+    summaries: dict[str, str] = {}
     for model in MODELS.values():
         stand = standing(model, (), settings)
         engine = stand.engine.name if stand.engine else "none"
         missing = f"none reads it; dashscribe models pull {weights_for(model)}"
+        if stand.engine:
+            summaries[engine] = stand.engine.summary
         groups.setdefault((engine, stand.why if stand.engine else missing), []).append(model.name)
     lines = [f"{engine:<14} {_several(names)}: {why}" for (engine, why), names in groups.items()]
+    lines += [f"{engine} is {summary}" for engine, summary in summaries.items()]
     return [lines[0], *(f"{'':16}{line}" for line in lines[1:])]
 
 

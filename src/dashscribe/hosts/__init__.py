@@ -136,11 +136,13 @@ class Hosts:
         options: Options,
         limits: Limits,
         max_duration_ms: int | None = None,
+        packed: bool = True,
         stop: threading.Event | None = None,
     ) -> Generator[Media | Position | Window | CutEnd]:
         """Decode the file and find its speech: first a Media, then Windows and Positions as found, last a CutEnd.
 
-        The child waits while the caller does not ask for more; closing the iterator early ends its work. Raises
+        ``packed`` windows hold compressed sound. The child waits while the caller does not ask for more; closing the
+        iterator early ends its work. Raises
         SourceError for a source that cannot be read or is longer than the settings, or ``max_duration_ms``, allow;
         HostError soon after ``stop`` was set.
         """
@@ -148,7 +150,7 @@ class Hosts:
         if max_duration_ms is not None and max_duration_ms < most_ms:
             most_ms, remedy = max_duration_ms, "split it"
         detector, doubt = self._detector()
-        request = Cut(os.fsencode(path.absolute()), sendable(url), options, limits, most_ms, remedy, detector)
+        request = Cut(os.fsencode(path.absolute()), sendable(url), options, limits, most_ms, remedy, detector, packed)
         skipped_s = options.stretch.begin_ms / 1000 if options.stretch else 0.0
         limit_s = self._bounds.media_s + self._bounds.per_skipped_s * skipped_s
         with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:

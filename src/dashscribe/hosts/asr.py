@@ -13,6 +13,8 @@ from itertools import islice
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dashscribe import weights
 from dashscribe.config import Settings
 from dashscribe.decode import decode_flac
@@ -83,7 +85,7 @@ def recognize(engine: Engine, annotator: Annotator | None, requests: Sequence[Re
 
 def _pieces(window: Window, first: int) -> Iterator[Waveform]:
     """The sound of each span from number ``first`` on."""
-    samples = decode_flac(window.audio)
+    samples = decode_flac(window.audio) if window.packed else np.frombuffer(window.audio, np.int16)
     if len(samples) != window.speech_ms * SAMPLES_PER_MS:
         raise InvariantError(
             f"window {window.index} of channel {window.channel} holds {len(samples)} samples, "

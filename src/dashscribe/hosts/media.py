@@ -50,7 +50,7 @@ class _Lane:
             noise_threshold=request.options.speech_noise_threshold,
             detector=Path(os.fsdecode(request.detector)) if request.detector else None,
         )
-        self._packer = Packer(channel)
+        self._packer = Packer(channel, packed=request.packed)
 
     def feed(self, samples: NDArray[np.int16]) -> Iterator[Window]:
         """The windows that are full with these samples, shape (n,)."""

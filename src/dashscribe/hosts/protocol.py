@@ -48,7 +48,7 @@ class Cut(Struct, frozen=True, tag=True):
     """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd.
 
     ``remedy`` is what a message advises for a source that is longer than ``max_duration_ms``. ``detector`` is the file
-    of a model for voice activity, empty for the embedded detector.
+    of a model for voice activity, empty for the embedded detector; ``packed`` asks for windows with compressed sound.
     """
 
     path: bytes
@@ -58,6 +58,7 @@ class Cut(Struct, frozen=True, tag=True):
     max_duration_ms: int
     remedy: str
     detector: bytes = b""
+    packed: bool = True
 
 
 class Recognize(Struct, frozen=True, tag=True):

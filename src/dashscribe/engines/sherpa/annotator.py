@@ -7,7 +7,6 @@ them for this model (``csrc/offline-recognizer-sense-voice-impl.h``, compared wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from dashscribe.align import Aligned, align, spellings
-from dashscribe.config import Settings
+from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa.recognizer import LONGEST_PIECE_MS, SHORTEST_MS, one_language
 from dashscribe.engines.sherpa.sensevoice import EMOTIONS, tag
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Options, Sentence, Span, Waveform
@@ -68,7 +67,7 @@ class Annotator:
     def __init__(self, settings: Settings, model: Installed) -> None:
         model.check()
         path = model.path("model")
-        self._session = _session(path, threads=max(1, (os.cpu_count() or 1) // settings.workers))
+        self._session = _session(path, threads=max(1, usable_cores() // settings.workers))
         self._inputs = [port.name for port in self._session.get_inputs()]
         self._metadata = read_header(path).metadata
         self._tokens = read_tokens(model.path("tokens"))

@@ -7,7 +7,6 @@ to a stream only where the family has them.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from dashscribe.config import Settings
+from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa import complaints
 from dashscribe.errors import EngineUnavailableError, HostError
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Span, Waveform
@@ -79,7 +78,7 @@ class SherpaEngine(ABC):
         self._model = model
         self._provider = settings.provider
         # As many recognitions as slots run at once; each takes its share of the cores.
-        self._threads = max(1, (os.cpu_count() or 1) // settings.workers)
+        self._threads = max(1, usable_cores() // settings.workers)
         self._open_recognizers: OrderedDict[Hashable, Recognizer] = OrderedDict()
         self._recognizer(self._key(Options()))  # a model that does not load is to be told at once
 
