@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dashscribe.enrich.punctuate import Punctuator, punctuate
-from dashscribe.errors import HostError
+from dashscribe.errors import DashscribeError
 from dashscribe.types import Outcome, Sentence, Span
 
 
@@ -43,7 +43,7 @@ class Enrichment:
             return text
         try:
             return self.punctuator(text)
-        except HostError as error:
+        except DashscribeError as error:
             self.punctuator = None
             self.notes.append(f"the punctuation model failed, sentences end at pauses from there on: {error}")
             return text

@@ -281,7 +281,7 @@ class Hosts:
     def punctuator(self) -> Callable[[str], str] | None:
         """What puts marks into bare text: an installed model in a child of its own; None if there is none.
 
-        The callable raises HostError when the child fails.
+        The callable raises HostError when the child fails, WeightsError when the model is damaged.
         """
         model = weights.find_task(self._settings.resolved_models_dir, "punctuation")
         if model is None:

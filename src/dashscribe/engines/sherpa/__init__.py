@@ -7,20 +7,24 @@ which module runs it; what a folder of the family holds stands in ``dashscribe.w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashscribe.engines.engine import EngineInfo
+from dashscribe.errors import WeightsError
 from dashscribe.types import Limits
 from dashscribe.weights.families import FAMILIES
+from dashscribe.weights.onnx_header import read_header
 
 if TYPE_CHECKING:
     from dashscribe.weights import Installed
 
 PACKAGE = "sherpa_onnx"
+#: Outputs of a Paraformer that tells times: scores, their count, and the two that fire with each token.
+PARAFORMER_OUTPUTS = 4
 #: Pieces that are decoded at once where that changes nothing: more gains little on a processor and delays the first.
 BATCH = 8
 #: The family whose models can time the words of others and tell language and emotion for them.
@@ -105,13 +109,24 @@ def info_of(model: Installed) -> EngineInfo:
         family=model.family,
         weights=model.name,
         batch=model.batch if traits.batches else 1,
-        word_times=traits.word_times,
+        word_times=traits.word_times and _tells_times(model.family, model.folder / model.files.get("model", "")),
         emotion=traits.emotion,
         itn=traits.itn,
         punctuation=traits.punctuation,
         hotwords=traits.hotwords,
         context=traits.context,
     )
+
+
+@lru_cache(maxsize=64)
+def _tells_times(family: str, graph: Path) -> bool:
+    """Whether a model was exported with what its times are read from: for Paraformer, two outputs more."""
+    if family != "paraformer":
+        return True
+    try:
+        return len(read_header(graph).outputs) == PARAFORMER_OUTPUTS
+    except WeightsError:
+        return False  # it will not load, and the reason is told then
 
 
 def provider_problem(provider: str) -> str:
