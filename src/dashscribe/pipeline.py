@@ -77,7 +77,7 @@ def finish(
     ``engine`` is the name of the one that was used. Raises InvariantError when the result breaks a promise. A source
     without speech gives empty tracks: ask ``refuse_empty`` where that is an error.
     """
-    enrichment = Enrichment(punctuator)
+    enrichment = Enrichment(options, punctuator)
     texts: dict[int, tuple[Sentence, ...]] = {}
     for channel in cut.channels:
         heard = {outcome.span: outcome for outcome in outcomes.get(channel, ())}
@@ -219,7 +219,7 @@ def _transcribe_by(
         partial(recognizing, engine, stop=stop),
         options,
         ahead,
-        Enrichment(hosts.punctuator()),
+        Enrichment(options, hosts.punctuator()),
         on_progress,
         on_sentence,
     )

@@ -64,7 +64,7 @@ def test_passages_change_nothing_where_spans_lie_a_pause_apart_or_touch(heard: l
     assume(all(gap_ms == 0 or gap_ms >= PAUSE_MS for gap_ms in gaps_ms))
     by_span = {outcome.span: outcome for outcome in heard}
     at_once = list(punctuate(said for outcome in heard for said in outcome.sentences))
-    assert list(Enrichment().sentences(by_span, by_span.__getitem__)) == at_once
+    assert list(Enrichment(Options()).sentences(by_span, by_span.__getitem__)) == at_once
 
 
 @given(outcomes())
@@ -79,7 +79,7 @@ def test_no_sentence_waits_for_a_span_that_does_not_touch_its_own(heard: list[Ou
             assert sum(len(sentence.words) for sentence in left) == len(said)
         return by_span[span]
 
-    for sentence in Enrichment().sentences(by_span, hear):
+    for sentence in Enrichment(Options()).sentences(by_span, hear):
         left.append(sentence)
 
 

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 
 from dashscribe.enrich.punctuate import Punctuator, punctuate
 from dashscribe.errors import DashscribeError
-from dashscribe.types import Outcome, Sentence, Span
+from dashscribe.types import Options, Outcome, Sentence, Span
 
 
 @dataclass(slots=True)
 class Enrichment:
-    """The enrichers for one source, with the models that they use; ``notes`` say what of it failed.
+    """The enrichers for one source and what was asked of them, with the models that they use.
 
-    A late stage that fails leaves a usable result.
+    ``notes`` say what of it failed: a late stage that fails leaves a usable result.
     """
 
+    options: Options
     punctuator: Punctuator | None = None
     notes: list[str] = field(default_factory=list[str])
 
@@ -34,8 +35,12 @@ class Enrichment:
         are asked in turn: for what was heard of a span, then for the next span, then for what was heard of that one.
         """
         for passage in _passages(spans, hear):
-            yield from punctuate(passage, self._punctuate if self.punctuator else None)
+            yield from self._enriched(passage)
             deque(passage, maxlen=0)  # what an enricher did not ask for is passed over, or the passage would never end
+
+    def _enriched(self, passage: Iterator[Sentence]) -> Iterator[Sentence]:
+        """Every enricher, in order."""
+        return punctuate(passage, self._punctuate if self.punctuator else None)
 
     def _punctuate(self, text: str) -> str:
         """The text with a model's marks; as it is once the model has failed."""
