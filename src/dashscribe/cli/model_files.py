@@ -241,11 +241,11 @@ def _speech() -> Path:
 def batch_finder(settings: Settings, hosts: Hosts) -> FindBatch:
     """Decodes pieces of the built-in utterance alone and together, and compares every word, time and tag."""
     from dashscribe.engines import find_engine
-    from dashscribe.engines.sherpa import BATCH, TRAITS
+    from dashscribe.engines.sherpa import BATCH, BATCHING
     from dashscribe.types import Options, Window
 
     def find(model: Installed) -> int:
-        if not TRAITS[model.family].batches:
+        if model.family not in BATCHING:
             return 1
         engine, options = find_engine(model.name, settings), Options(words=True, emotion=True)
         with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:

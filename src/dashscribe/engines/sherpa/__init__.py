@@ -6,12 +6,12 @@ which module runs it; what a folder of the family holds stands in ``dashscribe.w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dashscribe.engines.engine import EngineInfo
 from dashscribe.errors import WeightsError
@@ -31,21 +31,6 @@ BATCH = 8
 ANNOTATING_FAMILY = "sensevoice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """What a family gives besides text, as in ``EngineInfo``; ``batches`` says that it really decodes at once."""
-
-    target: str
-    limits: Limits
-    batches: bool = False
-    word_times: bool = True
-    emotion: bool = False
-    itn: bool = False
-    punctuation: bool = False
-    hotwords: bool = False
-    context: bool = False
-
-
 #: Frame-synchronous models read half a minute at ease; shorter stretches than half a second hold hardly a word.
 _FRAMEWISE = Limits(max_piece_ms=30_000, min_piece_ms=500)
 #: Fun-ASR-Nano and Qwen3-ASR hold prompt, sound and text in one cache of 512 places, of which 16.7 and 13 go for each
@@ -55,66 +40,42 @@ _QWEN3 = Limits(max_piece_ms=25_000, min_piece_ms=1_000)
 #: Whisper hears 30 s and pads what is shorter; the runtime drops what is longer.
 _WHISPER = Limits(max_piece_ms=28_000, min_piece_ms=1_000)
 
-TRAITS: dict[str, Traits] = {
-    "sensevoice": Traits(
-        target="dashscribe.engines.sherpa.sensevoice:SenseVoiceEngine",
-        limits=_FRAMEWISE,
-        batches=True,
-        emotion=True,
-        itn=True,
-    ),
-    "paraformer": Traits(
-        target="dashscribe.engines.sherpa.paraformer:ParaformerEngine", limits=_FRAMEWISE, batches=True
-    ),
-    "funasr-nano": Traits(
-        target="dashscribe.engines.sherpa.llm:FunAsrNanoEngine",
-        limits=_NANO,
-        word_times=False,
-        itn=True,
-        punctuation=True,
-        hotwords=True,
-    ),
-    "qwen3-asr": Traits(
-        target="dashscribe.engines.sherpa.llm:Qwen3AsrEngine",
-        limits=_QWEN3,
-        word_times=False,
-        punctuation=True,
-        hotwords=True,
-        context=True,
-    ),
-    "whisper": Traits(
-        target="dashscribe.engines.sherpa.whisper:WhisperEngine",
-        limits=_WHISPER,
-        word_times=False,
-        punctuation=True,
-    ),
-    "transducer": Traits(
-        target="dashscribe.engines.sherpa.framewise:TransducerEngine", limits=_FRAMEWISE, hotwords=True
-    ),
-    "ctc": Traits(target="dashscribe.engines.sherpa.framewise:CtcEngine", limits=_FRAMEWISE),
+
+def _engine(module: str, limits: Limits, **gives: Any) -> EngineInfo:
+    """What the engines of one family have in common; ``gives`` are the fields in which they differ from the least."""
+    target = f"dashscribe.engines.sherpa.{module}"
+    return EngineInfo(
+        name="", target=target, languages=(), limits=limits, version="", package=PACKAGE, summary="", **gives
+    )
+
+
+#: The engine that a model of each family is, but for what the model itself tells.
+ENGINES: dict[str, EngineInfo] = {
+    "sensevoice": _engine("sensevoice:SenseVoiceEngine", _FRAMEWISE, emotion=True, itn=True),
+    "paraformer": _engine("paraformer:ParaformerEngine", _FRAMEWISE),
+    "funasr-nano": _engine("llm:FunAsrNanoEngine", _NANO, word_times=False, itn=True, punctuation=True, hotwords=True),
+    "qwen3-asr": _engine("llm:Qwen3AsrEngine", _QWEN3, word_times=False, punctuation=True, hotwords=True, context=True),
+    "whisper": _engine("whisper:WhisperEngine", _WHISPER, word_times=False, punctuation=True),
+    "transducer": _engine("framewise:TransducerEngine", _FRAMEWISE, hotwords=True),
+    "ctc": _engine("framewise:CtcEngine", _FRAMEWISE),
 }
+#: Families that really decode several pieces at once.
+BATCHING = frozenset({"sensevoice", "paraformer"})
 
 
 def info_of(model: Installed) -> EngineInfo:
     """The engine that an installed speech model is."""
-    traits = TRAITS[model.family]
-    return EngineInfo(
+    engine = ENGINES[model.family]
+    return replace(
+        engine,
         name=model.name,
-        target=traits.target,
         languages=model.languages,
-        limits=traits.limits,
         version=f"{_runtime_version()}+{model.digest}",
-        package=PACKAGE,
         summary=f"{FAMILIES[model.family].title} through sherpa-onnx",
         family=model.family,
         weights=model.name,
-        batch=model.batch if traits.batches else 1,
-        word_times=traits.word_times and _tells_times(model.family, model.folder / model.files.get("model", "")),
-        emotion=traits.emotion,
-        itn=traits.itn,
-        punctuation=traits.punctuation,
-        hotwords=traits.hotwords,
-        context=traits.context,
+        batch=model.batch if model.family in BATCHING else 1,
+        word_times=engine.word_times and _tells_times(model.family, model.folder / model.files.get("model", "")),
     )
 
 
