@@ -231,6 +231,29 @@ def test_batches_are_found_to_change_nothing_and_are_used(models: Path, tmp_path
     assert together["transcripts"] == one_by_one["transcripts"]
 
 
+def test_tasks_that_go_together_say_what_they_say_alone(
+    listening: Server, tmp_path_factory: pytest.TempPathFactory, record: Recorder, spoken: ModuleType
+):
+    """One slot and a model that decodes eight pieces at once: windows of several tasks share its calls."""
+    home = tmp_path_factory.mktemp("together") / "home"
+    card = install(home / "models", "sensevoice-small") / "sensevoice-small" / "model.toml"
+    card.write_text(card.read_text(encoding="utf-8").replace("batch = 1", "batch = 8"), encoding="utf-8")
+    texts = [*spoken.SENTENCES["en"][:8], *spoken.SENTENCES["zh"][:8]]
+    urls = [
+        record.url(*(spoken.sentence(text, "en" if text.isascii() else "zh")[0] for text in texts[number::6]))
+        for number in range(6)
+    ]
+    alone = [result(listening, "sensevoice-v1", url)["transcripts"] for url in urls]
+    running = start_server(home, DASHSCRIBE_ENGINE="", DASHSCRIBE_WORKERS="1")
+    try:
+        tasks = [running.submit("sensevoice-v1", url) for url in urls]
+        ended = [running.wait(task)["output"]["results"][0] for task in tasks]
+        together = [httpx.get(one["transcription_url"]).json()["transcripts"] for one in ended]
+    finally:
+        stop_server(running)
+    assert together == alone
+
+
 def test_remote_text_is_aligned_by_an_installed_model(
     listening: Server, models: Path, tmp_path_factory: pytest.TempPathFactory, record: Recorder, spoken: ModuleType
 ):
