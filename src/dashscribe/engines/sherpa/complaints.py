@@ -29,8 +29,11 @@ class Complaints:
 
     @property
     def truncation(self) -> str:
-        """What the runtime says it cut off; empty if nothing."""
-        return self._quote("runcat", "discard the remaining", "too large for KV", "leaves no room", "exceeds max_total")
+        """What the runtime says it cut off; empty if nothing. Its advice on long prompts speaks of that, too."""
+        return self._quote(
+            *("Result is truncated", "Truncating audio", "truncating the repetition", "discard the remaining"),
+            *("too large for KV", "leaves no room", "scaffold exceeds"),
+        )
 
     @property
     def fallback(self) -> str:

@@ -66,11 +66,13 @@ class GeneratingEngine(SherpaEngine):
 
 
 def _halves(piece: Waveform) -> tuple[Waveform, Waveform]:
-    """The piece cut where the middle half of it is quietest."""
+    """The piece cut where the middle half of it is quietest, of equal places at the one nearest to the middle."""
     step = STEP_MS * SAMPLES_PER_MS
     count = len(piece.samples) // step
     energy = np.square(piece.samples[: count * step].reshape(count, step).astype(np.float32)).mean(axis=1)
     first = count // 4
-    cut = (first + int(energy[first : count - first].argmin())) * step
+    middle = energy[first : count - first]
+    quiet = np.flatnonzero(middle <= middle.min() + 1)
+    cut = (first + int(quiet[np.abs(quiet - len(middle) // 2).argmin()])) * step
     left, right = piece.samples[:cut], piece.samples[cut:]
     return Waveform(left, piece.begin_ms), Waveform(right, piece.begin_ms + cut // SAMPLES_PER_MS)
