@@ -91,34 +91,24 @@ def bare(text: str) -> str:
 def test_sentences_are_read_word_for_word(
     listening: Server, record: Recorder, spoken: ModuleType, model: str, language: str
 ):
-    texts = spoken.SENTENCES[language][:6]
+    # Numbers are another test's matter: some of these models write them as digits without being asked.
+    texts = [text for text in spoken.SENTENCES[language] if "number" not in text and "号码" not in text][:6]
     found = result(listening, model, record.url(*(spoken.sentence(text, language)[0] for text in texts)))
     said = [sentence["text"] for sentence in found["transcripts"][0]["sentences"]]
     strip = ["<|Speech|>", "<|/Speech|>", "<|NEUTRAL|>", "<|HAPPY|>", "<|SAD|>", "<|ANGRY|>", "<|SPECIAL_TOKEN_1|>"]
     for mark in strip:
         said = [text.replace(mark, "") for text in said]
-    assert [bare(text) for text in said] == [bare(_digits(text) if _itn(model) else text) for text in texts]
+    assert [bare(text) for text in said] == [bare(text) for text in texts]
     own = "paraformer-small" if model == "paraformer-v2" else "sensevoice-small"
     assert found["dashscribe"]["engine"] == own
 
 
-def _itn(model: str) -> bool:
-    """Whether the engine behind the model writes numbers as digits without being asked."""
-    return model in ("sensevoice-v1", "fun-asr")
-
-
-def _digits(text: str) -> str:
-    """The small model writes those numbers as digits that are one piece to it; seven is two."""
-    words = {"five": "5", "two": "2"}
-    return " ".join(words.get(word, word) for word in text.split(" "))
-
-
 def test_digits_come_when_asked_for(listening: Server, record: Recorder, spoken: ModuleType):
-    path = record.path(spoken.sentence("my number is five two", "en")[0])
+    path = record.path(spoken.sentence("my number is five two seven", "en")[0])
     plain, digits = (checked(call(listening, path, enable_itn=itn)) for itn in (False, True))
     texts = [a["output"]["choices"][0]["message"]["content"][0]["text"] for a in (plain, digits)]
-    assert bare(texts[0]) == "mynumberisfivetwo"
-    assert bare(texts[1]) == "mynumberis52"
+    assert bare(texts[0]) == "mynumberisfivetwoseven"
+    assert bare(texts[1]) == "mynumberis527"
     assert not any("enable_itn" in note for note in digits["dashscribe"]["notes"])
 
 
