@@ -92,7 +92,7 @@ def test_sentences_are_read_word_for_word(
     listening: Server, record: Recorder, spoken: ModuleType, model: str, language: str
 ):
     # Numbers are another test's matter: some of these models write them as digits without being asked.
-    texts = [text for text in spoken.SENTENCES[language] if "number" not in text and "号码" not in text][:6]
+    texts = [text for text in spoken.SENTENCES[language] if "number" not in text and "号码" not in text][:5]
     found = result(listening, model, record.url(*(spoken.sentence(text, language)[0] for text in texts)))
     said = [sentence["text"] for sentence in found["transcripts"][0]["sentences"]]
     strip = ["<|Speech|>", "<|/Speech|>", "<|NEUTRAL|>", "<|HAPPY|>", "<|SAD|>", "<|ANGRY|>", "<|SPECIAL_TOKEN_1|>"]
