@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dashscribe.catalog import Model
 from dashscribe.engines import EngineInfo, engines, find_engine, is_installed
 from dashscribe.errors import DashscribeError, ModelNotFoundError
+from dashscribe.languages import HOTWORD_LANGUAGES, ITN_LANGUAGES
 from dashscribe.types import Media, Options
 from dashscribe.weights.known import KNOWN
 
@@ -27,13 +28,17 @@ class Standing:
     why: str
 
 
-def standing(model: Model, languages: Sequence[str], settings: Settings) -> Standing:
-    """What a call of the model with these language hints would meet."""
+def standing(
+    model: Model, languages: Sequence[str], settings: Settings, down: Mapping[str, str] | None = None
+) -> Standing:
+    """What a call of the model with these language hints would meet; ``down`` are engines that are, with the reason."""
+    down = down or {}
     try:
-        engine = choose_engine(model, languages, settings)
+        engine = choose_engine(model, languages, settings, down)
     except DashscribeError as error:
         return Standing(None, error.detail)
-    return Standing(engine, why(model, engine, settings))
+    passed = passed_over(model, languages, settings, engine, down)
+    return Standing(engine, "; ".join((why(model, engine, settings), *passed)))
 
 
 def choose_engine(
@@ -110,12 +115,20 @@ def remedy(model: Model, languages: Sequence[str]) -> str:
 
 def lacks(info: EngineInfo, options: Options, asked_itn: bool = True) -> Iterator[str]:
     """What was asked for and the engine does not heed, a note each."""
-    if options.hotwords and not info.hotwords:
+    by_sound = _may_speak(HOTWORD_LANGUAGES, info, options)
+    if options.hotwords and not info.hotwords and not by_sound:
         yield f"hotwords had no effect: {info.name} does not listen for them"
     if options.context and not info.context:
-        yield f"context had no effect: {info.name} does not read any"
-    if options.itn and asked_itn and not info.itn:
-        yield f"enable_itn had no effect: numbers stay as {info.name} spells them"
+        what = "counts for its names and terms only" if by_sound else "had no effect"
+        yield f"context {what}: {info.name} does not read any"
+    if options.itn and asked_itn and not info.itn and not _may_speak(ITN_LANGUAGES, info, options):
+        yield f"enable_itn had no effect: numbers are written as digits in {' and '.join(ITN_LANGUAGES)} only"
+
+
+def _may_speak(languages: Sequence[str], info: EngineInfo, options: Options) -> bool:
+    """Whether anything may be said in one of these languages, which an enricher knows."""
+    spoken = options.languages or info.languages
+    return not spoken or not set(spoken).isdisjoint(languages)
 
 
 def rate_note(model: Model, media: Media) -> str:

@@ -19,3 +19,8 @@ _WORDS = _TABLE.split()
 NAMES: dict[str, str] = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
 #: By name, and by other names that people give.
 CODES = {name: code for code, name in NAMES.items()} | {"mandarin": "zh", "burmese": "my", "farsi": "fa"}
+
+#: The languages in which numbers can be written as digits, as with the service.
+ITN_LANGUAGES = ("zh", "en")
+#: The languages in which hotwords are found by their sound, whatever the engine listens for.
+HOTWORD_LANGUAGES = ("zh", "en")

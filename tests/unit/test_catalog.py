@@ -8,7 +8,7 @@ import pytest
 
 from dashscribe import choice
 from dashscribe.catalog import MODELS, Model, find_model
-from dashscribe.choice import choose_engine
+from dashscribe.choice import choose_engine, standing
 from dashscribe.config import Settings
 from dashscribe.engines import ENGINES
 from dashscribe.errors import EngineUnavailableError, ModelNotFoundError
@@ -127,3 +127,15 @@ def test_engine_that_is_not_installed_is_passed_over(settings: Settings, monkeyp
     monkeypatch.setattr(choice, "is_installed", lambda info: False)
     with pytest.raises(ModelNotFoundError, match="read: none"):
         choose_engine(find_model("fun-asr"), (), settings)
+
+
+def test_what_runs_is_told_with_what_is_down():
+    settings = Settings(openai_url="http://127.0.0.1:9/v1", openai_model="far")
+    model = find_model("fun-asr")
+    up = standing(model, (), settings)
+    assert up.engine is not None
+    assert (up.engine.name, up.why.partition(";")[0]) == ("openai", "stands in")
+    down = standing(model, (), settings, {"openai": "nobody is there"})
+    assert down.engine is not None
+    assert down.engine.name == "pocketsphinx"
+    assert down.why.endswith("pocketsphinx took the place of openai, which is down: nobody is there")

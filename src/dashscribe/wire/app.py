@@ -43,7 +43,7 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -> Response:
     """200 when the server can do its work, else 503 with the reasons; what would run for each model, and why."""
     reasons = await in_thread(parts.checks, parts.ready)
-    told = await in_thread(parts.checks, models.standings, parts.settings)
+    told = await in_thread(parts.checks, models.standings, parts)
     if reasons:
         members = {"status": "not ready", "reasons": dict(reasons), "models": told}
         return envelope.answer(request, members, status=503)

@@ -15,7 +15,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashscribe.catalog import MODELS, Model, find_model
 from dashscribe.choice import standing
-from dashscribe.config import Settings
 from dashscribe.wire import envelope
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
@@ -26,7 +25,7 @@ MAX_PAGE_SIZE = 200
 router = APIRouter(tags=["models"])
 Here = Annotated[Parts, Depends(parts_of)]
 #: What a list says of one model.
-Entry = Callable[[Model, Settings], dict[str, Any]]
+Entry = Callable[[Model, Parts], dict[str, Any]]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {401: {"description": "The key is missing or wrong"}}
 
@@ -38,7 +37,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {401: {"description": "The key is mis
 async def list_models(caller: Caller, parts: Here) -> Response:
     """Every model name that this server knows."""
     del caller
-    data = await in_thread(parts.queries, _all, _entry, list(MODELS.values()), parts.settings)
+    data = await in_thread(parts.queries, _all, _entry, list(MODELS.values()), parts)
     return envelope.plain({"object": "list", "data": data})
 
 
@@ -47,7 +46,7 @@ async def list_models(caller: Caller, parts: Here) -> Response:
 async def one_model(caller: Caller, parts: Here, name: str) -> Response:
     """The entry of one model name; 404 model_not_found for any other."""
     del caller
-    return envelope.plain(_entry(find_model(name.removesuffix("/")), parts.settings))
+    return envelope.plain(_entry(find_model(name.removesuffix("/")), parts))
 
 
 @router.get("/api/v1/models", summary="List models, as the service does", responses=_ERRORS)
@@ -66,45 +65,46 @@ async def list_native(
     size = number("page_size", page_size, 10, 1, MAX_PAGE_SIZE)
     found = [row for row in MODELS.values() if model in ("", row.name)]
     shown = found[(page - 1) * size : page * size]
-    listed = await in_thread(parts.queries, _all, _native_entry, shown, parts.settings)
+    listed = await in_thread(parts.queries, _all, _native_entry, shown, parts)
     return envelope.answer(
         request, {"output": {"total": len(found), "page_no": page, "page_size": size, "models": listed}}
     )
 
 
-def _all(entry: Entry, models: Sequence[Model], settings: Settings) -> list[dict[str, Any]]:
+def _all(entry: Entry, models: Sequence[Model], parts: Parts) -> list[dict[str, Any]]:
     """The entries of these models; looks at what is installed, hence not for the event loop."""
-    return [entry(model, settings) for model in models]
+    return [entry(model, parts) for model in models]
 
 
-def _entry(model: Model, settings: Settings) -> dict[str, Any]:
+def _entry(model: Model, parts: Parts) -> dict[str, Any]:
     return {
         "id": model.name,
         "object": "model",
         "created": _created(model),
         "owned_by": "system",
-        "dashscribe": _about(model, settings),
+        "dashscribe": _about(model, parts),
     }
 
 
-def _native_entry(model: Model, settings: Settings) -> dict[str, Any]:
-    return {"model": model.name, "name": model.name, "dashscribe": _about(model, settings)}
+def _native_entry(model: Model, parts: Parts) -> dict[str, Any]:
+    return {"model": model.name, "name": model.name, "dashscribe": _about(model, parts)}
 
 
-def _about(model: Model, settings: Settings) -> dict[str, Any]:
+def _about(model: Model, parts: Parts) -> dict[str, Any]:
     """How the model is called, and what would recognize for it without language hints, or why nothing would."""
     about: dict[str, Any] = {"call": model.interface}
     if model.alias_of:
         about["alias_of"] = model.alias_of
-    stand = standing(model, (), settings)
+    stand = standing(model, (), parts.settings, parts.hosts.down())
     if stand.engine is None:
         return about | {"runs": False, "reason": stand.why}
     return about | {"runs": True, "engine": stand.engine.name, "why": stand.why}
 
 
-def standings(settings: Settings) -> dict[str, dict[str, str]]:
+def standings(parts: Parts) -> dict[str, dict[str, str]]:
     """The engine that would run for each model without language hints, empty where none would, and why."""
-    stands = {name: standing(model, (), settings) for name, model in MODELS.items()}
+    down = parts.hosts.down()
+    stands = {name: standing(model, (), parts.settings, down) for name, model in MODELS.items()}
     return {name: {"engine": s.engine.name if s.engine else "", "why": s.why} for name, s in stands.items()}
 
 
