@@ -43,14 +43,17 @@ def transcribe(
     stretch of the file, times stay on the file's clock. ``on_sentence(channel, sentence)`` receives each sentence as it
     is settled. A source without speech gives a transcript with empty tracks.
 
-    Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits.
+    Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits, and
+    ConfigError for a list of sensitive words that cannot be read.
     """
     from dashscribe import config
     from dashscribe.catalog import find_model, options_for
+    from dashscribe.enrich.censor import check_list
     from dashscribe.hosts import Hosts
     from dashscribe.pipeline import transcribe as run
 
     settings = settings or config.load()
+    check_list(settings.sensitive_words)
     stretch = None
     if begin_ms is not None or duration_ms is not None:
         start_ms = begin_ms or 0

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from dashscribe.errors import ModelNotFoundError
-from dashscribe.types import Options, Shape
+from dashscribe.types import Censor, Options, Shape
 
 InputKey = Literal["file_urls", "file_url", "messages"]
 #: How a synchronous model's messages carry the recording, and what comes along: a system text, or pairs of messages.
@@ -116,6 +116,11 @@ class Model:
     def tells_emotion(self) -> bool:
         """Whether its results carry the emotion and, for most, the language of each sentence."""
         return self.annotated or self.shape in ("file_url", "sensevoice")
+
+    @property
+    def censors(self) -> bool:
+        """Whether the built-in list of sensitive words counts without being asked for."""
+        return "special_word_filter" in self.parameters
 
     @property
     def own_kind(self) -> str:
@@ -338,4 +343,6 @@ def find_model(name: str) -> Model:
 def options_for(model: Model, **given: Any) -> Options:
     """Options for a call of the model: what was given, and what its results have without being asked for."""
     options = Options(model=model.name, emotion=model.tells_emotion, **given)
+    if model.censors and options.censor is None:
+        options = replace(options, censor=Censor())
     return replace(options, itn=True) if model.itn else options

@@ -105,9 +105,12 @@ class Settings(BaseSettings):
         4096, gt=0, description="An engine or media process that is larger than this after a call is replaced, in MiB."
     )
     host_idle_s: float = Field(600.0, gt=0, description="An idle engine process is ended after this many seconds.")
+    sensitive_words: Path | None = Field(
+        None, description="File of words that models with a filter for them mask, one a line; none if left out."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 
-    @field_validator("models_dir", mode="before")
+    @field_validator("models_dir", "sensitive_words", mode="before")
     @classmethod
     def _unset_if_empty(cls, value: object) -> object:
         """An empty variable, as compose files pass on, means the default, not the current folder."""

@@ -24,6 +24,7 @@ from dashscribe.choice import choose_engine, lacks, passed_over, rate_note
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.enrich import Enrichment
+from dashscribe.enrich.itn import Normalizer
 from dashscribe.enrich.punctuate import Punctuator
 from dashscribe.errors import EngineDownError, HostDiedError, HostError, InvariantError
 from dashscribe.errors.sources import NoSpeechError, NoWordsError, RecognitionError, SourceNotFoundError
@@ -71,18 +72,26 @@ def finish(
     engine: str,
     notes: Sequence[str] = (),
     punctuator: Punctuator | None = None,
+    sensitive_words: Path | None = None,
+    normalizer: Normalizer | None = None,
 ) -> Transcript:
     """Join the outcomes of every channel (each in order of time), enrich, book and prove the result.
 
-    ``engine`` is the name of the one that was used. Raises InvariantError when the result breaks a promise. A source
-    without speech gives empty tracks: ask ``refuse_empty`` where that is an error.
+    ``engine`` is the name of the one that was used, ``sensitive_words`` the operator's list of them. Raises
+    InvariantError when the result breaks a promise. A source without speech gives empty tracks: ask ``refuse_empty``
+    where that is an error.
     """
-    enrichment = Enrichment(options, punctuator)
+    enrichment = Enrichment(options, punctuator, sensitive_words, normalizer)
     texts: dict[int, tuple[Sentence, ...]] = {}
     for channel in cut.channels:
         heard = {outcome.span: outcome for outcome in outcomes.get(channel, ())}
         texts[channel] = tuple(enrichment.sentences(heard, heard.__getitem__))
     return _bind(cut, outcomes, texts, options, engine, (*notes, *enrichment.notes))
+
+
+def normalizer_for(engine: EngineInfo | None, options: Options, hosts: Hosts) -> Normalizer | None:
+    """What writes numbers as digits, where that was asked for and the engine has not done it; None elsewhere."""
+    return hosts.normalizer() if options.itn and engine is not None and not engine.itn else None
 
 
 def _bind(
@@ -191,8 +200,13 @@ def transcribe(
         while True:
             about = passed_over(model, options.languages, settings, engine, down)
             about = (*notes, *about, *lacks(engine, options, asked_itn=not model.itn))
+            enrichment = Enrichment(
+                options, hosts.punctuator(), settings.sensitive_words, normalizer_for(engine, options, hosts)
+            )
             try:
-                return _transcribe_by(engine, hosts, options, cutting, recognizing, about, on_progress, tell)
+                return _transcribe_by(
+                    engine, hosts, options, cutting, recognizing, enrichment, about, on_progress, tell
+                )
             except EngineDownError as error:
                 down[engine.name] = str(error)
                 engine = choose_engine(model, options.languages, settings, down)
@@ -206,6 +220,7 @@ def _transcribe_by(
     options: Options,
     cutting: Callable[..., Generator[Media | Position | Window | CutEnd]],
     recognizing: Callable[..., Iterator[Outcome]],
+    enrichment: Enrichment,
     notes: Sequence[str],
     on_progress: Callable[[Progress], None] | None,
     on_sentence: Callable[[int, Sentence], None],
@@ -219,7 +234,7 @@ def _transcribe_by(
         partial(recognizing, engine, stop=stop),
         options,
         ahead,
-        Enrichment(options, hosts.punctuator()),
+        enrichment,
         on_progress,
         on_sentence,
     )

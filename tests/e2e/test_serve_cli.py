@@ -295,3 +295,15 @@ def test_unusable_setting_is_told_at_the_start(tmp_path: Path, free_port: int) -
     )
     assert refused.returncode == 1
     assert "DASHSCRIBE_FETCH_ALLOW" in refused.stderr
+
+
+def test_missing_list_of_sensitive_words_is_told_at_the_start(tmp_path: Path, free_port: int) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "dashscribe", "serve", "--port", str(free_port)],
+        env=os.environ | {"DASHSCRIBE_SENSITIVE_WORDS": str(tmp_path / "words.txt")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert refused.returncode == 1
+    assert f"DASHSCRIBE_SENSITIVE_WORDS: {tmp_path / 'words.txt'} cannot be read" in refused.stderr

@@ -112,6 +112,9 @@ class HeardBefore:
     def punctuator(self) -> None:
         return None
 
+    def normalizer(self) -> None:
+        return None
+
     def recognize(
         self, engine: str, window: Window, options: Options, *, express: bool, first: int, stop: threading.Event
     ) -> Iterator[Outcome]:

@@ -88,6 +88,9 @@ class FakeHosts:
     def punctuator(self) -> None:
         """No punctuation model is installed."""
 
+    def normalizer(self) -> None:
+        """Numbers stay as they were said."""
+
     def cut(
         self, path: Path, *, url: str, options: Options, limits: Limits
     ) -> Iterator[Media | Position | Window | CutEnd]:

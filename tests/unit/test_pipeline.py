@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
@@ -49,6 +49,9 @@ class ScriptedHosts:
 
     def punctuator(self) -> None:
         """No punctuation model is installed."""
+
+    def normalizer(self) -> None:
+        """Numbers stay as they were said."""
 
     def cut(
         self,
@@ -433,3 +436,20 @@ def test_what_progress_raises_ends_a_fetch(slow_origin: tuple[str, threading.Eve
 
     with pytest.raises(StoppedError):
         fetched(slow_origin[0], ScriptedHosts([], words_of), on_progress)
+
+
+@pytest.mark.parametrize(("itn", "text"), [(True, "25 boats."), (False, "Twenty five boats.")])
+def test_numbers_become_digits_where_they_are_asked_for(tmp_path: Path, itn: bool, text: str) -> None:
+    class CountingHosts(ScriptedHosts):
+        def normalizer(self) -> Callable[[Sequence[str], str], Sequence[str]]:  # type: ignore[override]
+            assert itn, "nobody asked for it"
+            return lambda texts, language: ["25" for _ in texts]
+
+    source = tmp_path / "a.wav"
+    source.touch()
+    hosts = CountingHosts(
+        [window(0, 0)],
+        lambda item, _: [say(item.spans[0], "twenty five boats"), Outcome(item.spans[1], Fate.NON_SPEECH)],
+    )
+    transcript = pipeline.transcribe(source, Options(itn=itn), settings=config.load(engine="standin"), hosts=hosts)  # type: ignore[arg-type]
+    assert transcript.text == text

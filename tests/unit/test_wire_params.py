@@ -22,7 +22,7 @@ def asked(members: dict[str, Any], model: str = "fun-asr") -> Asked:
 
 
 def test_no_parameters_give_the_defaults_and_no_notes():
-    assert asked({}) == Asked(Options(model="fun-asr", itn=True), [])
+    assert asked({}) == Asked(Options(model="fun-asr", itn=True, censor=Censor()), [])
 
 
 def test_null_counts_as_not_given():
@@ -172,7 +172,25 @@ FILTER = '{"filter_with_signed": {"word_list": ["alpha"]}, "filter_with_empty": 
 def test_word_filter_comes_as_object_or_as_string(value: Any):
     result = asked({"special_word_filter": value})
     assert result.options.censor == Censor(masked=("alpha",), removed=("beta", "海"), system=True)
-    assert result.notes == ["special_word_filter had no effect: no words are masked or removed"]
+    assert result.notes == []
+
+
+def test_entries_without_a_letter_or_digit_are_named():
+    result = asked({"special_word_filter": {"filter_with_signed": {"word_list": ["alpha", "…", "?!"]}}})
+    assert result.options.censor == Censor(masked=("alpha", "…", "?!"))
+    assert result.notes == ["special_word_filter.filter_with_signed: … ?! had no effect, for lack of a letter or digit"]
+
+
+@pytest.mark.parametrize("model", ["fun-asr", "paraformer-v2", "paraformer-8k-v1"])
+def test_models_with_a_filter_use_the_built_in_list_unasked(model: str):
+    assert asked({}, model).options.censor == Censor(system=True)
+    off = asked({"special_word_filter": {"system_reserved_filter": False}}, model)
+    assert off.options.censor == Censor(system=False)
+
+
+@pytest.mark.parametrize("model", ["sensevoice-v1", FILETRANS, "qwen3-asr-flash", "fun-asr-flash"])
+def test_models_without_a_filter_use_no_list(model: str):
+    assert asked({"special_word_filter": FILTER}, model).options.censor is None
 
 
 @pytest.mark.parametrize(
@@ -204,9 +222,7 @@ def test_malformed_word_filter_is_refused(value: Any):
     [
         ("fun-asr", {"diarization_enabled": True}),
         ("fun-asr", {"speaker_count": 2}),
-        ("fun-asr", {"special_word_filter": FILTER}),
         ("fun-asr", {"audio_event_detection_enabled": True}),
-        ("paraformer-v2", {"disfluency_removal_enabled": True}),
         ("paraformer-v2", {"timestamp_alignment_enabled": True}),
     ],
 )
@@ -218,10 +234,9 @@ def test_what_is_beyond_this_server_is_accepted_and_named(model: str, members: d
 @pytest.mark.parametrize(
     ("members", "note"),
     [
-        ({"enable_itn": True}, "enable_itn had no effect: numbers stay as pocketsphinx spells them"),
-        ({"corpus": {"text": "harbor"}}, "context had no effect: pocketsphinx does not read any"),
-        ({"text": "harbor"}, "context had no effect: pocketsphinx does not read any"),
-        ({"context": "harbor"}, "context had no effect: pocketsphinx does not read any"),
+        ({"corpus": {"text": "harbor"}}, "context counts for its names and terms only: pocketsphinx does not read any"),
+        ({"text": "harbor"}, "context counts for its names and terms only: pocketsphinx does not read any"),
+        ({"context": "harbor"}, "context counts for its names and terms only: pocketsphinx does not read any"),
     ],
 )
 def test_what_the_engine_does_not_heed_is_named_once_the_engine_is_known(members: dict[str, Any], note: str):
@@ -230,6 +245,27 @@ def test_what_the_engine_does_not_heed_is_named_once_the_engine_is_known(members
     assert list(lacks(ENGINES["pocketsphinx"], result.options)) == [note]
     heeding = replace(ENGINES["pocketsphinx"], itn=True, context=True, hotwords=True)
     assert list(lacks(heeding, result.options)) == []
+
+
+@pytest.mark.parametrize(
+    ("hints", "read", "is_noted"),
+    [
+        ((), ("en",), False),
+        ((), (), False),
+        ((), ("de", "fr"), True),
+        (("de",), (), True),
+        (("de", "zh"), (), False),
+    ],
+)
+def test_digits_are_missed_only_in_languages_whose_numbers_nobody_knows(
+    hints: tuple[str, ...], read: tuple[str, ...], is_noted: bool
+):
+    engine = replace(ENGINES["pocketsphinx"], languages=read)
+    options = Options(itn=True, languages=hints)
+    note = "enable_itn had no effect: numbers are written as digits in zh and en only"
+    assert list(lacks(engine, options)) == ([note] if is_noted else [])
+    assert list(lacks(replace(engine, itn=True), options)) == []
+    assert list(lacks(engine, options, asked_itn=False)) == []
 
 
 @pytest.mark.parametrize(

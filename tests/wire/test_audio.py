@@ -199,7 +199,7 @@ def test_whatever_has_no_effect_is_named(talk: Desk, wav: bytes):
         "brand_new": "1",
     }
     notes = "\n".join(told(talk, wav, **fields)["dashscribe"]["notes"])
-    for name in ("context", "hotwords", "temperature", "chunking", "known speakers", "granularities", "brand_new"):
+    for name in ("context", "temperature", "chunking", "known speakers", "granularities", "brand_new"):
         assert name in notes
     told_with_defaults = told(
         talk, wav, temperature="0", chunking_strategy="auto", stream="false", prompt="", language=""

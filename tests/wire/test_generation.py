@@ -218,7 +218,7 @@ def context(said: Any) -> dict[str, Any]:
 def test_system_context_is_taken_in_every_form_and_place(desk: Desk, one: str, said: Any, place: int):
     body = call(QWEN3, one)
     body["input"]["messages"].insert(place, context(said))
-    assert "context had no effect: standin does not read any" in notes(answered(desk, body))
+    assert "context counts for its names and terms only: standin does not read any" in notes(answered(desk, body))
 
 
 @pytest.mark.parametrize("said", [[{"text": ""}], [{"text": "  "}], "", []])
@@ -237,7 +237,7 @@ def test_rounds_of_context_come_before_the_recording(desk: Desk, one: str):
         {"role": "assistant", "content": [{"type": "text", "text": "Which banks do you mean?"}]},
         {"role": "user", "content": [{"type": "input_text", "text": "Only a term list"}]},
     ]
-    assert "context had no effect" in notes(answered(desk, call(FLASH, one, messages=rounds)))
+    assert "context counts for its names and terms only" in notes(answered(desk, call(FLASH, one, messages=rounds)))
 
 
 def test_more_context_than_counts_is_cut_and_never_an_error(desk: Desk, one: str):
@@ -282,7 +282,7 @@ def test_members_in_the_wrong_place_are_named(desk: Desk, one: str):
 
 def test_instant_hotwords_of_the_newest_models(desk: Desk, one: str):
     told = answered(desk, call("qwen-audio-3.1-asr-flash", one, vocabulary={"etcd": 4, "CoreDNS": 50}))
-    assert "hotwords had no effect: standin does not listen for them" in notes(told)
+    assert "hotwords had no effect" not in notes(told)
     told = answered(desk, call(FLASH, one, vocabulary={"etcd": 4}))
     assert f"vocabulary had no effect: {FLASH} does not take it" in notes(told)
 

@@ -322,7 +322,7 @@ def test_phrase_lists_lie_beside_input(desk: Desk):
     made = desk.parts.hotwords.create("default", Kind.PHRASES, find_model("paraformer-v1"), [Hotword("Kestrel", 3)])
     resources = [{"resource_id": made.id, "resource_type": "asr_phrase"}]
     body = checked(desk.submit(model="paraformer-v1", parameters={}, resources=resources))
-    assert body["dashscribe"]["notes"] == ["hotwords had no effect: standin does not listen for them"]
+    assert "dashscribe" not in body  # words are corrected by their sound, whatever the engine
 
 
 def test_repeated_idempotency_key_gives_the_same_task(desk: Desk):

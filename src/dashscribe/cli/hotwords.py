@@ -1,14 +1,10 @@
 """``dashscribe hotwords``: keep the hotword lists of a server, ours or the cloud, over the documented route.
 
-These are vocabularies, the lists of the second generation. A list is read from a file or standard input, as text with a
-word on each line, or as JSON.
+These are vocabularies, the lists of the second generation. ``test`` alone needs no server: it measures a list's effect.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +12,7 @@ import typer
 
 from dashscribe.cli.output import console, print_json
 from dashscribe.cli.tasks import ApiKey, AsJson, BaseUrl
+from dashscribe.cli.word_files import Words, read_words
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -24,19 +21,6 @@ app = typer.Typer(
 )
 
 ListId = Annotated[str, typer.Argument(help="The id that creating gave.", metavar="LIST_ID", show_default=False)]
-Words = Annotated[
-    Path,
-    typer.Argument(
-        help="Text, one word or phrase a line, then after a tab or comma its weight and language if you like; or JSON, "
-        "as an array of {text, weight, lang} or an object of weights; - is standard input.",
-        metavar="FILE",
-        show_default=False,
-        allow_dash=True,
-        dir_okay=False,
-    ),
-]
-#: ``Kestrel Bridge``, ``Kestrel Bridge,4``, ``Kestrel Bridge<tab>4<tab>en``.
-_LINE = re.compile(r"(?P<text>[^\t,]+)(?:[\t,]\s*(?P<weight>-?[0-9]{1,3})\s*(?:[\t,]\s*(?P<lang>[A-Za-z]{2,3})\s*)?)?")
 
 
 @app.command()
@@ -134,44 +118,28 @@ def rm(
         raise typer.Exit(1)
 
 
+@app.command()
+def test(
+    file: Words,
+    audio: Annotated[list[Path], typer.Argument(help="Recordings; X.txt beside X.wav says what was said.")],
+    model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
+    language: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="What may be spoken, such as en,zh.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a list does to recordings, on this machine: each is transcribed without the list and with it.
+
+    Counts how often the terms were said (where a transcript lies beside the recording), how often they were written
+    without the list and with it, and how often where nobody said them. Exit 1: some recordings could not be read.
+
+    Example: dashscribe hotwords test words.txt meeting.wav
+    """
+    from dashscribe.cli.hotword_effect import measure
+
+    measure(file, audio, model, language, as_json=as_json)
+
+
 def _ask(base_url: str | None, api_key: str | None, action: str, **members: Any) -> dict[str, Any]:
     from dashscribe.client import Client
 
     with Client(base_url, api_key) as client:
         return client.customize(action, **members)
-
-
-def read_words(file: Path) -> list[dict[str, Any]]:
-    """The words of a file as the wire has them; what is no list is wrong usage, what breaks a rule the server tells."""
-    try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{file} is not UTF-8", param_hint="FILE") from error
-    except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from error
-    if text.lstrip()[:1] in ("[", "{"):
-        return _from_json(file, text)
-    return [_from_line(file, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-
-
-def _from_json(file: Path, text: str) -> list[dict[str, Any]]:
-    try:
-        value: Any = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}", param_hint="FILE") from error
-    if text.lstrip().startswith("{"):
-        return [{"text": word, "weight": weight} for word, weight in value.items()]
-    return [{"text": word} if isinstance(word, str) else word for word in value]
-
-
-def _from_line(file: Path, number: int, line: str) -> dict[str, Any]:
-    found = _LINE.fullmatch(line.strip())
-    if not found:
-        raise typer.BadParameter(
-            f"{file}, line {number}: {line[:80]!r} is not TEXT, TEXT,WEIGHT or TEXT,WEIGHT,LANGUAGE; "
-            "text that holds a comma can be given as JSON",
-            param_hint="FILE",
-        )
-    word: dict[str, Any] = {"text": found["text"].strip(), "weight": int(found["weight"] or 4)}
-    return {**word, "lang": found["lang"].lower()} if found["lang"] else word

@@ -62,6 +62,7 @@ def serve(
 def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
     """Compose the parts, serve until a signal, take them apart again in reverse order."""
     from dashscribe.db import open_database, secret
+    from dashscribe.enrich.censor import check_list
     from dashscribe.fetch.address import Guard
     from dashscribe.hosts import Hosts
     from dashscribe.hotwords import HotwordBook
@@ -76,6 +77,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.wire.parts import Parts
 
     Guard(settings.fetch_allow)  # an unusable setting is to be told now, not with the first task
+    check_list(settings.sensitive_words)
     summary = "\n".join(_engine_lines(settings))
     database = open_database(settings.resolved_database_url)
     store, keys = Store(settings.resolved_store_url), Keys(database, settings)

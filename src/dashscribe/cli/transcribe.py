@@ -36,6 +36,15 @@ def transcribe(
     channel: Annotated[str, typer.Option(metavar="N[,N]|all", help="Which channels, each by itself.")] = "0",
     start: Annotated[str, typer.Option(metavar="TIME", help="Begin here: 90.5, 1:30, 1:02:03 or 1h2m3s.")] = "",
     duration: Annotated[str, typer.Option(metavar="TIME", help="Transcribe this much and stop.")] = "",
+    itn: Annotated[
+        bool, typer.Option("--itn", help="Numbers as digits (zh, en), for models that do so only when asked.")
+    ] = False,
+    no_fillers: Annotated[bool, typer.Option("--no-fillers", help="Leave out um, 嗯 and stutters.")] = False,
+    hotwords: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names and terms to listen for, as `dashscribe hotwords create` reads them."),
+    ] = None,
+    context: Annotated[str, typer.Option(metavar="TEXT", help="A text about it: its names and terms count.")] = "",
     formats: Annotated[
         str, typer.Option("-f", "--format", metavar="FORMAT[,FORMAT]", help=f"{', '.join(FORMATS)}.")
     ] = "txt",
@@ -57,14 +66,21 @@ def transcribe(
     from dashscribe.cli.report import Report
     from dashscribe.cli.screen import Screen
     from dashscribe.cli.sources import STDIN, expand
+    from dashscribe.cli.word_files import hotwords_in
+    from dashscribe.enrich.censor import check_list
     from dashscribe.hosts import Hosts
 
     settings = config.load()
+    check_list(settings.sensitive_words)
     options = options_for(
         _model(model),
         languages=_languages(language),
         channels=_channels(channel),
         stretch=_stretch(start, duration, settings.max_duration_s * 1000),
+        drop_fillers=no_fillers,
+        itn=itn,
+        hotwords=hotwords_in(hotwords, "--hotwords") if hotwords else (),
+        context=context,
     )
     engine = choose_engine(_model(model), options.languages, settings)
     sources = expand(inputs)

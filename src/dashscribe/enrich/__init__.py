@@ -9,24 +9,40 @@ behind is still unheard.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
+from dashscribe.enrich.bias import Bias
+from dashscribe.enrich.censor import Lexicon, censor, lexicons
+from dashscribe.enrich.fillers import drop_fillers
+from dashscribe.enrich.itn import Normalizer, write_numbers
 from dashscribe.enrich.punctuate import Punctuator, punctuate
 from dashscribe.errors import DashscribeError
 from dashscribe.types import Options, Outcome, Sentence, Span
+
+#: One enricher: from the sentences of a passage to better ones.
+Stage = Callable[[Iterable[Sentence]], Iterator[Sentence]]
 
 
 @dataclass(slots=True)
 class Enrichment:
     """The enrichers for one source and what was asked of them, with the models that they use.
 
+    ``sensitive_words`` is the operator's own list, for the calls that want it. There is a ``normalizer`` only where
+    numbers are to be digits and the engine has not written them so.
+
     ``notes`` say what of it failed: a late stage that fails leaves a usable result.
     """
 
     options: Options
     punctuator: Punctuator | None = None
+    sensitive_words: Path | None = None
+    normalizer: Normalizer | None = None
     notes: list[str] = field(default_factory=list[str])
+    _bias: Bias | None = field(default=None, init=False)
+    _lexicons: Sequence[Lexicon] | None = field(default=None, init=False)
 
     def sentences(self, spans: Iterable[Span], hear: Callable[[Span], Outcome]) -> Iterator[Sentence]:
         """The finished sentences of one channel, each as soon as it is settled.
@@ -39,8 +55,78 @@ class Enrichment:
             deque(passage, maxlen=0)  # what an enricher did not ask for is passed over, or the passage would never end
 
     def _enriched(self, passage: Iterator[Sentence]) -> Iterator[Sentence]:
-        """Every enricher, in order."""
-        return punctuate(passage, self._punctuate if self.punctuator else None)
+        """Every enricher, in order; all but the one that sets marks work on a sentence at a time."""
+        sentences = passage
+        if self.options.hotwords or self.options.context:
+            sentences = self._each("hotwords are not corrected in places", self._correct, sentences)
+        marks = partial(punctuate, punctuator=self._punctuate if self.punctuator else None)
+        sentences = self._guarded("marks are as the engine set them", marks, sentences)
+        if self.options.drop_fillers:
+            fillers = partial(drop_fillers, languages=self.options.languages)
+            sentences = self._each("filler words stay in places", fillers, sentences)
+        if self.normalizer:
+            digits = partial(write_numbers, normalizer=self._normalize, languages=self.options.languages)
+            sentences = self._each("numbers stay as they were said", digits, sentences)
+        if self.options.censor:
+            sentences = self._each("sensitive words may be left", self._censor, sentences)
+        return sentences
+
+    def _each(self, loss: str, stage: Stage, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+        """The sentences through a stage that takes each by itself: where it fails, that one stays as it was."""
+        for sentence in sentences:
+            yield from self._guarded(loss, stage, iter((sentence,)))
+
+    def _guarded(self, loss: str, stage: Stage, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+        """The sentences through a stage; if it fails, what it had not settled stays as it was.
+
+        ``loss`` says in the note about it what the reader has to expect.
+        """
+        handed: deque[Sentence] = deque()
+        settled_ms, is_asking = 0, False
+
+        def watched() -> Iterator[Sentence]:
+            nonlocal is_asking
+            while True:
+                is_asking = True
+                sentence = next(sentences, None)
+                is_asking = False
+                if sentence is None:
+                    return
+                handed.append(sentence)
+                yield sentence
+
+        try:
+            for sentence in stage(watched()):
+                settled_ms = sentence.end_ms
+                while handed and handed[0].end_ms <= settled_ms:
+                    handed.popleft()
+                yield sentence
+        except Exception as error:
+            if is_asking:  # it comes from before the stage: from recognition, or from whoever stops the work
+                raise
+            if not any(note.startswith(loss) for note in self.notes):
+                self.notes.append(f"{loss}, because that stage failed: {type(error).__name__}: {error}")
+        else:
+            return
+        yield from (late for sentence in handed for late in _after(sentence, settled_ms))
+        yield from sentences
+
+    def _censor(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+        """The sentences without the words that were to be masked or removed, by lists that are read once."""
+        if self._lexicons is None and self.options.censor:
+            self._lexicons, note = lexicons(self.options.censor, self.sensitive_words)
+            self.notes += [note] if note else []
+        return censor(sentences, self._lexicons or ())
+
+    def _correct(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+        """The sentences with the terms that were asked for, and one note that counts them."""
+        bias = self._bias = self._bias or Bias(self.options)
+        told = bias.note()
+        for sentence in bias.correct(sentences):
+            if (note := bias.note()) != told:
+                self.notes[:] = [*(other for other in self.notes if other != told), note]
+                told = note
+            yield sentence
 
     def _punctuate(self, text: str) -> str:
         """The text with a model's marks; as it is once the model has failed."""
@@ -52,6 +138,27 @@ class Enrichment:
             self.punctuator = None
             self.notes.append(f"the punctuation model failed, sentences end at pauses from there on: {error}")
             return text
+
+    def _normalize(self, texts: Sequence[str], language: str) -> Sequence[str]:
+        """The texts with their numbers as digits; as they are once the normalizer has failed."""
+        if self.normalizer is None:
+            return texts
+        try:
+            return self.normalizer(texts, language)
+        except DashscribeError as error:
+            self.normalizer = None
+            self.notes.append(f"writing numbers as digits failed, they stay as they were said from there on: {error}")
+            return texts
+
+
+def _after(sentence: Sentence, begin_ms: int) -> Iterator[Sentence]:
+    """What of a sentence was said from ``begin_ms`` on."""
+    words = tuple(word for word in sentence.words if word.begin_ms >= begin_ms)
+    if len(words) == len(sentence.words):
+        yield sentence
+    elif words:
+        text = "".join(word.text + word.punctuation for word in words)
+        yield replace(sentence, begin_ms=words[0].begin_ms, words=words, text=text)
 
 
 def _passages(spans: Iterable[Span], hear: Callable[[Span], Outcome]) -> Iterator[Iterator[Sentence]]:

@@ -34,6 +34,7 @@ from dashscribe.hosts.protocol import (
     Isolation,
     Load,
     MediaReply,
+    Normalize,
     OutcomeReply,
     Position,
     Probe,
@@ -43,6 +44,7 @@ from dashscribe.hosts.protocol import (
     Reply,
     Request,
     TextReply,
+    TextsReply,
     WindowReply,
     sendable,
 )
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 BATCH_NICE = 10
 EXPRESS_NICE = 5
 MEDIA = Kind(role="media", nice=EXPRESS_NICE)
+NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +299,25 @@ class Hosts:
             return reply.text
 
         return punctuate
+
+    def normalizer(self) -> Callable[[Sequence[str], str], Sequence[str]]:
+        """What writes the numbers of texts in a language, ``zh`` or ``en``, as digits: in a child of its own.
+
+        The child starts with the first call. The callable raises HostError when it fails.
+        """
+
+        def normalize(texts: Sequence[str], language: str) -> Sequence[str]:
+            request = Normalize(tuple(texts), language)
+            with (
+                self._pool.borrowed(NORMALIZER) as host,
+                closing(host.call(request, self._bounds.text_s)) as replies,
+            ):
+                reply = next(replies, None)
+            if not isinstance(reply, TextsReply) or len(reply.texts) != len(texts):
+                raise _unexpected(reply)
+            return reply.texts
+
+        return normalize
 
     def _detector(self) -> tuple[bytes, tuple[str, ...]]:
         """The file of the installed voice activity model, empty for the embedded one, and a note if it is unusable."""

@@ -29,7 +29,8 @@ class Load(Struct, frozen=True, tag=True):
     """To an engine or text child, once: open the engine or model.
 
     ``settings`` is the parent's Settings as JSON, without secrets but the engine's own; ``weights`` names the installed
-    model that the engine is, ``annotator`` the one that completes what it gives; empty for none.
+    model that the engine is, ``annotator`` the one that completes what it gives; empty for none. A text child without
+    a model normalizes numbers.
     """
 
     settings: bytes
@@ -89,7 +90,17 @@ class Punctuate(Struct, frozen=True, tag=True):
     text: str
 
 
-Request = Describe | Load | Probe | Cut | Recognize | RecognizeTogether | Punctuate
+class Normalize(Struct, frozen=True, tag=True):
+    """To a text child: answer with a TextsReply, the numbers that are said in each text as digits.
+
+    ``language`` is that of all texts, ``zh`` or ``en``.
+    """
+
+    texts: tuple[str, ...]
+    language: str
+
+
+Request = Describe | Load | Probe | Cut | Recognize | RecognizeTogether | Punctuate | Normalize
 
 
 # --- replies, child to parent ---------------------------------------------------------------------------------------
@@ -147,6 +158,12 @@ class TextReply(Struct, frozen=True, tag=True):
     text: str
 
 
+class TextsReply(Struct, frozen=True, tag=True):
+    """What texts became, in order."""
+
+    texts: tuple[str, ...]
+
+
 class Failure(Struct, frozen=True, tag=True):
     """The request ended with an error: the name of a class in ``dashscribe.errors`` and its detail."""
 
@@ -158,7 +175,7 @@ class End(Struct, frozen=True, tag=True):
     """The request is answered; the child waits for the next one."""
 
 
-Reply = Isolation | MediaReply | Position | WindowReply | CutEnd | OutcomeReply | TextReply | Failure | End
+Reply = Isolation | MediaReply | Position | WindowReply | CutEnd | OutcomeReply | TextReply | TextsReply | Failure | End
 
 
 _encoder = msgpack.Encoder()

@@ -31,7 +31,14 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         bench.worker.ring(Stage.RECOGNIZE)
         return
     transcript = pipeline.finish(
-        file.cut, outcomes, file.options, file.engine, _notes(bench, file), bench.hosts.punctuator()
+        file.cut,
+        outcomes,
+        file.options,
+        file.engine,
+        _notes(bench, file),
+        bench.hosts.punctuator(),
+        bench.settings.sensitive_words,
+        pipeline.normalizer_for(engines(bench.settings).get(file.engine), file.options, bench.hosts),
     )
     try:
         pipeline.refuse_empty(transcript)

@@ -103,7 +103,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="Filler words are left out.",
         source="api-async 1.4",
         option="drop_fillers",
-        lack="filler words stay",
     ),
     Parameter(
         name="timestamp_alignment_enabled",
@@ -139,7 +138,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="Words to mask or to remove: an object, or a string that holds it as JSON.",
         source="api-async 1.4.2",
         option="censor",
-        lack="no words are masked or removed",
     ),
     Parameter(
         name="vocabulary_id",

@@ -266,4 +266,6 @@ def _word_list(reading: Reading, members: dict[str, JSON], name: str) -> tuple[s
         if not isinstance(word, str) or not word.strip():
             inner.refuse("word_list must hold strings that are not empty")
         found.append(word)
+    if empty := [word.strip() for word in found if not any(map(str.isalnum, word))]:
+        inner.notes.append(f"{inner.name}: {shortened(' '.join(empty))} had no effect, for lack of a letter or digit")
     return tuple(found)

@@ -1,0 +1,326 @@
+"""What a hotword list does behind an engine that listens for none: terms found, terms made up, time taken.
+
+    python benchmarks/hotwords.py [--audio DIR] [--weight 4] [--only english,chinese,speed]
+
+English is measured: four voices of flite read sentences with rare terms, the embedded engine writes down what it hears,
+and the list corrects it. False insertions are counted in recordings of people in which nobody says any of the terms,
+with the same list and with the names of the world's time zones, and in recordings without speech. Chinese is a
+SIMULATION, since no engine with weights is at hand: sentences whose terms, and as many characters elsewhere, were
+replaced by others of the same sound or of one that is easily confused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import wave
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from common import CHECKOUT, machine, table
+from dashscribe.config import load as load_settings
+from dashscribe.decode import Decoder
+from dashscribe.engines.pocketsphinx import PocketsphinxEngine
+from dashscribe.enrich.bias import Bias
+from dashscribe.enrich.bias.lexicon import common_english, readings
+from dashscribe.segment import Segmenter
+from dashscribe.types import RATE_HZ, Hotword, Limits, Options, Sentence, Waveform, Word
+
+VOICES = ("rms", "kal16", "slt", "awb")
+#: The term of each sentence stands between bars. How near is near enough was chosen on these sentences.
+ENGLISH = """
+the old |Kestrel Bridge| was closed after the storm
+please deploy the service with |Kubernetes| tomorrow morning
+doctor |Abernathy| spoke about the new method for half an hour
+the best model was |Paraformer| for all of us
+we met miss |Okonkwo| at the harbor last week
+the patient was given |Metoprolol| for two months
+they said that |Atorvastatin| lowers the risk of a stroke
+our office uses |Postgres| for all the records
+she opened |Grafana| and looked at the numbers
+mister |Vandersloot| moved to the city last year
+the |DashScribe| server sends a letter to every client
+professor |Kowalczyk| explained the numbers to the students
+the ferry to |Lofoten| leaves from the harbor at noon
+we flew to |Tromso| in the middle of the winter
+the village of |Ushuaia| lies at the end of the world
+my neighbor |Siobhan| plays the piano every evening
+the company |Sennheiser| makes microphones for radio stations
+the doctors found |Clostridium| in the water
+the museum shows a picture by |Caravaggio| this month
+they found a |Velociraptor| in the desert
+the river |Orinoco| runs through the forest
+we drove from |Llandudno| to the sea in one day
+the minister met |Erdogan| in the capital on monday
+her cousin |Thaddeus| built a boat in the garden
+the children read about |Nebuchadnezzar| in school
+the lake of |Titicaca| lies high in the mountains
+the island of |Madagascar| has many strange animals
+our team won the game in |Saskatoon| on sunday
+the book about |Wittgenstein| is on the table
+the engineers use |Terraform| to build the network
+he gave a talk on |ElasticSearch| for the whole company
+the soup needs more |Cardamom| and a little salt
+she wrote a paper on |Mitochondria| for the journal
+we watched the |WaveNet| model read the news
+the new |PostMaster| program sorts every letter
+the |BlueHarbor| company sells fish in the whole country
+"""
+#: And on none of these.
+HELD_OUT = """
+the mayor of |Reykjanes| spoke to the people
+please restart |Zookeeper| before the meeting
+doctor |Rasmussen| will see you in an hour
+the patient takes |Omeprazole| every morning
+we drove through |Albuquerque| in the rain
+the painter |Modigliani| lived in the city
+they study |Photosynthesis| in the garden
+our cluster runs |Cassandra| on ten machines
+mister |Featherstone| sold the house last year
+the river |Zambezi| is long and wide
+my uncle |Bartholomew| works at the station
+the volcano |Popocatepetl| is near the capital
+she bought a |Lamborghini| for her brother
+the island of |Zanzibar| is warm in winter
+he read a book by |Dostoyevsky| on the train
+the company |Volkswagen| builds cars for families
+the queen met |Wickremesinghe| on friday
+we cook with |Oregano| and a little oil
+the server runs |Prometheus| and sends a report
+professor |Papadopoulos| gave us a book
+"""
+CHINESE = """
+我们下周要去|海拉尔|开会
+请联系|王晓明|确认时间
+|通义千问|的新版本已经发布
+这个模型叫|帕拉弗玛|效果很好
+项目部署在|钉钉宜搭|平台上
+患者服用|阿托伐他汀|两个月了
+合同由|欧阳修文|负责签字
+他在|鄂尔多斯|工作了三年
+数据保存在|云效流水线|里面
+会议由|李梓涵|主持
+货物从|张家港|发出
+|达摩院|发布了新的报告
+客户是|蚂蚁森林|的志愿者
+参考|霍尔木兹海峡|的新闻
+病人得了|克罗恩病|需要治疗
+昨天|林书豪|参加了比赛
+我在|呼和浩特|的酒店里
+申请|知乎盐选|的会员
+文件交给|赵子轩|审核
+他喜欢听|周杰伦|的歌
+"""
+CONFUSED = {"z": "zh", "c": "ch", "s": "sh", "zh": "z", "ch": "c", "sh": "s", "n": "l", "l": "n", "f": "h", "h": "f"}
+CONFUSED_FINALS = {"an": "ang", "en": "eng", "in": "ing", "ang": "an", "eng": "en", "ing": "in"}
+
+
+def parted(lines: str) -> list[tuple[str, str]]:
+    """Each sentence without its bars, and its term."""
+    return [(line.replace("|", ""), line.split("|")[1]) for line in lines.strip().splitlines()]
+
+
+def spelled(text: str) -> str:
+    return " ".join(re.sub(r"[^\w ]", " ", text).split())
+
+
+def engine_hears(engine: PocketsphinxEngine, samples: np.ndarray) -> list[Sentence]:
+    segmenter = Segmenter(Limits())
+    pieces = segmenter.feed(samples) + segmenter.finish()
+    return [sentence for outcome in engine.recognize(pieces, Options()) for sentence in outcome.sentences]
+
+
+def read_aloud(engine: PocketsphinxEngine, text: str, voice: str, folder: Path) -> list[Sentence]:
+    path = folder / "said.wav"
+    subprocess.run(["flite", "-voice", voice, "-t", text, "-o", path], check=True)
+    with wave.open(str(path)) as file:
+        samples, rate_hz = np.frombuffer(file.readframes(file.getnframes()), np.int16), file.getframerate()
+    if rate_hz != RATE_HZ:
+        samples = soxr.resample(samples, rate_hz, RATE_HZ)
+    (outcome,) = engine.recognize([Waveform(samples, 0)], Options())
+    return list(outcome.sentences)
+
+
+def texts(sentences: Iterable[Sentence]) -> str:
+    return spelled(" ".join(sentence.text for sentence in sentences))
+
+
+def bias(terms: Iterable[str], weight: int) -> Bias:
+    return Bias(Options(hotwords=tuple(Hotword(term, weight) for term in terms)))
+
+
+def english(weight: int, audio: Path) -> None:
+    """Recall over synthetic voices, and false insertions in recordings."""
+    engine = PocketsphinxEngine(load_settings())
+    for title, lines in (("chosen on", parted(ENGLISH)), ("held out", parted(HELD_OUT))):
+        recall(engine, title, lines, weight)
+    unrelated(engine, audio, list(dict.fromkeys(term for _, term in parted(ENGLISH))), weight)
+
+
+def recall(engine: PocketsphinxEngine, title: str, lines: Sequence[tuple[str, str]], weight: int) -> None:
+    """How many of the terms are written without a list and with it."""
+    terms = list(dict.fromkeys(term for _, term in lines))
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    with tempfile.TemporaryDirectory() as folder:
+        for text, term in lines:
+            for voice in VOICES:
+                before = read_aloud(engine, text, voice, Path(folder))
+                after = list(bias(terms, weight).correct(before))
+                row = found[voice]
+                row[0] += 1
+                row[1] += spelled(term).lower() in texts(before).lower()
+                row[2] += spelled(term) in texts(after)
+                row[3] += sum(spelled(o) in texts(after) for o in terms if spelled(o) not in spelled(text))
+    rows = [(voice, *row) for voice, row in found.items()]
+    rows.append(("all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
+    shown = [
+        (v, n, f"{100 * a / n:.0f} %", f"{100 * b / n:.0f} %", f"{100 * (b - a) / n:+.0f}", w) for v, n, a, b, w in rows
+    ]
+    print(f"English, {title}: {len(terms)} rare terms of weight {weight}, pocketsphinx hearing flite")
+    print(table(("voice", "terms said", "recall without", "recall with", "points", "wrong term"), shown), "\n")
+
+
+def unrelated(engine: PocketsphinxEngine, audio: Path, terms: Sequence[str], weight: int) -> None:
+    """Terms made up where nobody says them."""
+    zones = {zone.rpartition("/")[2].replace("_", " ") for zone in zoneinfo.available_timezones() if "/" in zone}
+    zones = sorted(zone for zone in zones if zone.replace(" ", "").isalpha() and zone.lower() not in common_english())
+    manifest = json.loads((audio / "manifest.json").read_text(encoding="utf-8"))
+    for language, title in (("en", "speech of people"), ("none", "recordings without speech")):
+        minutes, heard = 0.0, list[Sentence]()
+        for row in manifest:
+            if row["language"] != language or row["file"].endswith(".raw"):
+                continue
+            channels = range(len(row.get("channel_transcripts") or [0]))
+            decoder = Decoder(audio / row["file"], url=row["file"], channels=channels, stretch=None)
+            for samples in np.concatenate(list(decoder), axis=1):
+                minutes += len(samples) / RATE_HZ / 60
+                heard += engine_hears(engine, samples)
+        rows: list[tuple[object, ...]] = []
+        for name, some in (("the same terms", terms), ("names of time zones", zones)):
+            one = bias(some, weight)
+            list(one.correct(heard))
+            rows.append((name, len(some), one.corrected, f"{one.corrected / minutes * 10:.2f}"))
+        words = sum(len(sentence.words) for sentence in heard)
+        print(f"{title}: {minutes:.1f} minutes, {words} words heard")
+        print(table(("list", "terms", "made up", "per 10 minutes"), rows), "\n")
+
+
+def sounding_like(character: str, pool: dict[tuple[str, str], list[str]], draw: random.Random, slip: float) -> str:
+    """Another character of the same sound; with chance ``slip`` of one that is easily confused with it."""
+    initial, final, _ = readings(character)[0]
+    if draw.random() < slip:
+        initial, final = draw.choice(
+            ((CONFUSED.get(initial, initial), final), (initial, CONFUSED_FINALS.get(final, final)))
+        )
+    same = [other for other in pool.get((initial, final), ()) if other != character]
+    return draw.choice(same) if same else character
+
+
+def han_sentence(text: str) -> Sentence:
+    words = tuple(Word(at * 200, at * 200 + 200, character) for at, character in enumerate(text))
+    return Sentence(begin_ms=0, end_ms=200 * len(text), text=text, words=words, language="zh")
+
+
+def chinese(weight: int) -> None:
+    """A simulation: hypotheses with seeded errors."""
+    draw = random.Random(20_260_101)
+    lines = parted(CHINESE)
+    terms = [term for _, term in lines]
+    pool: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for code in range(0x4E00, 0x9FA6):
+        if chr(code).encode("gb2312", "ignore"):  # characters that an engine would write
+            for initial, final, _ in readings(chr(code))[:1]:
+                pool[initial, final].append(chr(code))
+    rows: list[tuple[object, ...]] = []
+    for slip in (0.0, 0.1, 0.2, 0.4):
+        said = without = with_list = wrong = 0
+        for _ in range(50):
+            for text, term in lines:
+                at = text.index(term)
+                body = [c if draw.random() > 0.05 else sounding_like(c, pool, draw, slip) for c in text]
+                count = draw.randint(1, len(term))
+                for place in draw.sample(range(at, at + len(term)), count):
+                    body[place] = sounding_like(text[place], pool, draw, slip)
+                (after,) = bias(terms, weight).correct([han_sentence("".join(body))])
+                said += 1
+                without += term in "".join(body)
+                with_list += term in after.text
+                wrong += sum(other in after.text for other in terms if other != term)
+        rows.append(
+            (f"{slip:.0%}", said, f"{100 * without / said:.0f} %", f"{100 * with_list / said:.0f} %",
+             f"{100 * (with_list - without) / said:+.0f}", wrong)
+        )  # fmt: skip
+    print(f"Chinese, SIMULATED homophone errors in {len(terms)} terms of weight {weight}")
+    print(table(("confused sounds", "terms said", "recall without", "recall with", "points", "wrong term"), rows), "\n")
+
+
+def speed() -> None:
+    """2,000 terms against 12 hours of text, from a sample of it."""
+    draw = random.Random(1)
+    english_words = sorted(common_english())
+    listed = sorted({word for word in english_words if len(word) > 5})
+    en = [Hotword(" ".join(draw.sample(listed, 2)), draw.choice((3, 4, 5))) for _ in range(2_000)]
+    han = [chr(code) for code in range(0x4E00, 0x9FA6) if chr(code).encode("gb2312", "ignore")]
+    zh = [Hotword("".join(draw.sample(han, draw.randint(2, 6))), draw.choice((3, 4, 5))) for _ in range(2_000)]
+    rows: list[tuple[object, ...]] = []
+    for name, hotwords, sentences, hours in (
+        ("English, 9,000 words an hour", en, list(english_text(draw, english_words, 9_000)), 1),
+        (
+            "Chinese, 15,000 characters an hour",
+            zh,
+            [han_sentence("".join(draw.choices(han, k=20))) for _ in range(750)],
+            1,
+        ),
+    ):
+        started = time.perf_counter()
+        one = Bias(Options(hotwords=tuple(hotwords)))
+        built = time.perf_counter()
+        list(one.correct(sentences))
+        taken = time.perf_counter() - built
+        rows.append(
+            (name, len(hotwords), f"{built - started:.2f} s", f"{12 * taken / hours:.0f} s", f"{taken / 3600:.2%}")
+        )
+    print(table(("text", "terms", "to build", "for 12 hours", "of its time"), rows))
+
+
+def english_text(draw: random.Random, words: Sequence[str], count: int) -> Iterator[Sentence]:
+    for _ in range(count // 20):
+        some = [f"{word} " for word in draw.choices(words, k=20)]
+        timed = tuple(Word(at * 350, at * 350 + 340, word) for at, word in enumerate(some))
+        last = replace(timed[-1], text=timed[-1].text.rstrip())
+        yield Sentence(begin_ms=0, end_ms=7_000, text="".join(some).rstrip(), words=(*timed[:-1], last), language="en")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    default = os.environ.get("AUDIO_DIR") or CHECKOUT.parent / "shared" / "audio"
+    parser.add_argument("--audio", type=Path, default=default, help="folder with manifest.json (default: %(default)s)")
+    parser.add_argument("--weight", type=int, default=4)
+    parser.add_argument("--only", default="english,chinese,speed")
+    given = parser.parse_args()
+    print(machine(), "\n")
+    if "english" in given.only:
+        if shutil.which("flite") is None:
+            parser.error("flite is not installed (Debian: apt-get install flite)")
+        english(given.weight, given.audio)
+    if "chinese" in given.only:
+        chinese(given.weight)
+    if "speed" in given.only:
+        speed()
+
+
+if __name__ == "__main__":
+    main()
