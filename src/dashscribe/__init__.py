@@ -10,19 +10,19 @@ Importing this package loads no engine, codec or database library; native code r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashscribe.errors import DashscribeError
 from dashscribe.errors.sources import SourceError
-from dashscribe.types import Options, Sentence, Span, Transcript, Word
+from dashscribe.types import Hotword, Options, Sentence, Span, Transcript, Word
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings
     from dashscribe.pipeline import Progress
 
-__all__ = ["DashscribeError", "Options", "Sentence", "SourceError", "Transcript", "Word", "transcribe"]
+__all__ = ["DashscribeError", "Hotword", "Options", "Sentence", "SourceError", "Transcript", "Word", "transcribe"]
 
 
 def transcribe(
@@ -33,6 +33,10 @@ def transcribe(
     channels: Sequence[int] = (0,),
     begin_ms: int | None = None,
     duration_ms: int | None = None,
+    hotwords: str | Iterable[str | Hotword] = (),
+    context: str = "",
+    itn: bool = False,
+    drop_fillers: bool = False,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_sentence: Callable[[int, Sentence], None] | None = None,
@@ -40,8 +44,10 @@ def transcribe(
     """Transcribe a file or an http(s) URL and wait for the result.
 
     ``language`` is a code or several hints; None means unknown. ``begin_ms`` and ``duration_ms`` limit the work to a
-    stretch of the file, times stay on the file's clock. ``on_sentence(channel, sentence)`` receives each sentence as it
-    is settled. A source without speech gives a transcript with empty tracks.
+    stretch of the file, times stay on the file's clock. ``hotwords`` are terms to listen for; ``context`` is text in
+    which names and terms of the recording stand. ``itn`` writes numbers as digits, which the results of some models
+    have anyway; ``drop_fillers`` leaves out hesitations. ``on_sentence(channel, sentence)`` receives each sentence as
+    it is settled. A source without speech gives a transcript with empty tracks.
 
     Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits, and
     ConfigError for a list of sensitive words that cannot be read.
@@ -60,6 +66,16 @@ def transcribe(
         length_ms = settings.max_duration_s * 1000 if duration_ms is None else duration_ms
         stretch = Span(start_ms, start_ms + length_ms)
     languages = (language,) if isinstance(language, str) else tuple(language or ())
-    options = options_for(find_model(model), languages=languages, channels=tuple(channels), stretch=stretch)
+    terms = (hotwords,) if isinstance(hotwords, str) else hotwords
+    options = options_for(
+        find_model(model),
+        languages=languages,
+        channels=tuple(channels),
+        stretch=stretch,
+        hotwords=tuple(Hotword(word) if isinstance(word, str) else word for word in terms),
+        context=context,
+        itn=itn,
+        drop_fillers=drop_fillers,
+    )
     with Hosts(settings, slots=settings.workers) as hosts:
         return run(source, options, settings=settings, hosts=hosts, on_progress=on_progress, on_sentence=on_sentence)

@@ -13,6 +13,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import dashscribe
+from dashscribe import Hotword
 from media_files import write_wav
 from small_models import install
 
@@ -46,6 +48,15 @@ def test_a_list_in_a_file_puts_the_terms_in_and_a_note_counts_them(spoken_wav: P
     bare = json.loads(run(tmp_path, "transcribe", spoken_wav, "--json"))
     assert "DashScribe" not in bare["text"]
     assert not any("hotwords" in note for note in bare["notes"])
+
+
+def test_the_library_takes_the_same(spoken_wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCRIBE_HOME", str(tmp_path / "home"))
+    words = ["DashScribe", Hotword("Vandersloot", 5, "en")]
+    transcript = dashscribe.transcribe(spoken_wav, hotwords=words, itn=True, drop_fillers=True)
+    assert "DashScribe" in transcript.text and "Vandersloot" in transcript.text
+    (line,) = [note for note in transcript.notes if "hotwords" in note]
+    assert line == "hotwords: 2 words corrected"
 
 
 def test_a_context_is_heeded_and_a_note_says_how_far(spoken_wav: Path, tmp_path: Path) -> None:
