@@ -196,6 +196,12 @@ def test_times_that_nobody_measured_stay_marked() -> None:
     assert corrected(replace(sentence, words=words), "Kestrel").words[1].approximate
 
 
+def test_times_between_words_that_share_the_time_of_another_number_are_marked() -> None:
+    shared = corrected("the castrelbridge opened", "Kestrel Bridge")
+    assert shared.text == "the Kestrel Bridge opened"
+    assert [word.approximate for word in shared.words] == [False, True, True, False]
+
+
 @pytest.mark.parametrize("language", ["de", "ja", "yue", "fr"])
 def test_other_languages_pass_through(language: str) -> None:
     sentence = heard("the dash scribe server", language=language)

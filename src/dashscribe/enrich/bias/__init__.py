@@ -78,14 +78,15 @@ def _differs(words: Sequence[Word], match: Match) -> bool:
 def _spoken(words: Sequence[Word], match: Match) -> list[Word]:
     """The term in place of these words; marks around them stay, and their outer times.
 
-    As many words as there were keep the time of each; others share it by their length.
+    As many words as there were keep the time of each; others share it by their length, approximately.
     """
     first, last = words[0], words[-1]
     opening = first.text[: next(at for at, character in enumerate(first.text) if character.isalnum())]
     space = last.text[len(last.text.rstrip()) :]
     confidence = min((word.confidence for word in words if word.confidence is not None), default=None)
-    is_approximate = first.approximate or last.approximate
     written = match.term.words
+    is_shared = 1 < len(written) != len(words)
+    is_approximate = is_shared or any(word.approximate for word in words)
     spelled = [
         Word(begin_ms, end_ms, *_with_tail(one), confidence, is_approximate)
         for one, (begin_ms, end_ms) in zip(written, _times(words, [len(one.text) for one in written]), strict=True)
