@@ -30,13 +30,15 @@ def transcribe(
     *,
     model: str = "fun-asr",
     language: str | Sequence[str] | None = None,
-    channels: Sequence[int] = (0,),
+    channels: Sequence[int] | None = None,
     begin_ms: int | None = None,
     duration_ms: int | None = None,
     hotwords: str | Iterable[str | Hotword] = (),
     context: str = "",
     itn: bool = False,
     drop_fillers: bool = False,
+    diarize: bool = False,
+    speaker_count: int | None = None,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_sentence: Callable[[int, Sentence], None] | None = None,
@@ -44,20 +46,28 @@ def transcribe(
     """Transcribe a file or an http(s) URL and wait for the result.
 
     ``language`` is a code or several hints; None means unknown. ``begin_ms`` and ``duration_ms`` limit the work to a
-    stretch of the file, times stay on the file's clock. ``hotwords`` are terms to listen for; ``context`` is text in
+    stretch of the file, times stay on the file's clock. ``channels`` are transcribed each by itself, None stands for
+    channel 0. ``diarize`` tells who speaks, by voice, or by channel where several are named; without ``channels``, a
+    stereo call is taken by channel and any other recording as a whole. ``speaker_count``, 2 to 100, says how many
+    voices there are. ``hotwords`` are terms to listen for; ``context`` is text in
     which names and terms of the recording stand. ``itn`` writes numbers as digits, which the results of some models
     have anyway; ``drop_fillers`` leaves out hesitations. ``on_sentence(channel, sentence)`` receives each sentence as
     it is settled. A source without speech gives a transcript with empty tracks.
 
-    Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits, and
-    ConfigError for a list of sensitive words that cannot be read.
+    Raises InvalidParameterError for a count out of range, SourceError for a source that cannot be had or read,
+    ModelNotFoundError where no installed engine fits, and ConfigError for a list of sensitive words that cannot be
+    read.
     """
     from dashscribe import config
     from dashscribe.catalog import find_model, options_for
     from dashscribe.enrich.censor import check_list
+    from dashscribe.errors import InvalidParameterError
     from dashscribe.hosts import Hosts
     from dashscribe.pipeline import transcribe as run
+    from dashscribe.types import MAX_SPEAKERS, MIN_SPEAKERS
 
+    if speaker_count is not None and not MIN_SPEAKERS <= speaker_count <= MAX_SPEAKERS:
+        raise InvalidParameterError(f"{speaker_count} is outside {MIN_SPEAKERS} to {MAX_SPEAKERS}.", "speaker_count")
     settings = settings or config.load()
     check_list(settings.sensitive_words)
     stretch = None
@@ -66,11 +76,15 @@ def transcribe(
         length_ms = settings.max_duration_s * 1000 if duration_ms is None else duration_ms
         stretch = Span(start_ms, start_ms + length_ms)
     languages = (language,) if isinstance(language, str) else tuple(language or ())
+    named = tuple(channels) if channels is not None else () if diarize else (0,)
     terms = (hotwords,) if isinstance(hotwords, str) else hotwords
     options = options_for(
         find_model(model),
         languages=languages,
-        channels=tuple(channels),
+        channels=named,
+        diarize=diarize,
+        speaker_count=speaker_count,
+        speaker_per_channel=diarize and len(named) > 1,
         stretch=stretch,
         hotwords=tuple(Hotword(word) if isinstance(word, str) else word for word in terms),
         context=context,

@@ -21,6 +21,8 @@ RATE_HZ = 16_000
 SAMPLES_PER_MS = RATE_HZ // 1000
 #: Most channels that a source may have, numbered from 0; FFmpeg's own layouts go up to 24, ambisonics to 64.
 MAX_CHANNELS = 64
+#: How many speakers a caller may say there are (api-async section 1.4).
+MIN_SPEAKERS, MAX_SPEAKERS = 2, 100
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,10 +63,12 @@ class Censor:
 class Options:
     """What one transcription was asked to do, defaults already applied.
 
-    ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0.
+    ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0, empty for
+    those that the source turns out to have.
     ``mix`` averages all tracks of the source into one, numbered 0, whatever ``channels`` say. ``stretch`` limits work
     to a part of the file; times in the result stay on the file's clock. ``emotion`` asks for the language and the
-    emotion of each sentence, where the result of the model tells them.
+    emotion of each sentence, where the result of the model tells them. ``speaker_per_channel`` takes each channel as
+    one speaker, who has its number; else the speakers of a channel are told apart by their voices.
     """
 
     model: str = "fun-asr"
@@ -82,6 +86,7 @@ class Options:
     # who speaks
     diarize: bool = False
     speaker_count: int | None = None
+    speaker_per_channel: bool = False
     # what to expect
     hotwords: tuple[Hotword, ...] = ()
     context: str = ""
@@ -148,6 +153,40 @@ class Sentence:
     events: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A stretch of one voice, with what it sounds like: ``voiceprint`` holds float32 values in the machine's order.
+
+    Voiceprints of one source are comparable with each other, those of different models are not. Utterances of a span
+    may overlap where several people speak at once.
+    """
+
+    begin_ms: int
+    end_ms: int
+    voiceprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """Who was heard in one window, in order of their begin, or the ``reason`` why nobody could tell.
+
+    ``measured`` says that models found the utterances and took the voiceprints; else pitch and spectrum did.
+    """
+
+    utterances: tuple[Utterance, ...] = ()
+    measured: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch in which one speaker speaks; ``speaker`` counts from 0 in order of first appearance in the channel."""
+
+    begin_ms: int
+    end_ms: int
+    speaker: int
+
+
 class Fate(StrEnum):
     """What became of a stretch of sound."""
 
@@ -197,11 +236,16 @@ def is_unspaced(character: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One channel's transcript and its ledger, which tiles the whole stretch that was asked for."""
+    """One channel's transcript and its ledger, which tiles the whole stretch that was asked for.
+
+    ``turns`` say who spoke when, in order of their begin; they overlap where several people speak at once. Empty where
+    nobody was asked to tell speakers apart.
+    """
 
     channel: int
     sentences: tuple[Sentence, ...]
     ledger: tuple[Entry, ...]
+    turns: tuple[Turn, ...] = ()
 
     @property
     def text(self) -> str:
@@ -215,6 +259,14 @@ class Track:
     def speech_ms(self) -> int:
         """Milliseconds booked as transcribed."""
         return sum(e.end_ms - e.begin_ms for e in self.ledger if e.fate is Fate.TRANSCRIBED)
+
+    @property
+    def speaking_ms(self) -> dict[int, int]:
+        """Milliseconds of the turns of each speaker."""
+        spoken: dict[int, int] = {}
+        for turn in self.turns:
+            spoken[turn.speaker] = spoken.get(turn.speaker, 0) + turn.end_ms - turn.begin_ms
+        return spoken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ class ClosedWindow:
     number: int
     spans: tuple[Span, ...]
     speech_ms: int
+    audio_key: str
     result_key: str
     result_bytes: int
     reason: str
@@ -95,6 +96,11 @@ def result_key(audio_key: str, engine_name: str, engine_version: str) -> str:
     """Where the outcomes lie that an engine has for a sound: found again by whoever comes to recognize it."""
     engine = re.sub(r"[^A-Za-z0-9._-]", "_", f"{engine_name}-{engine_version}")
     return f"{audio_key.removesuffix('.flac')}.{engine}.json"
+
+
+def voices_key(audio_key: str, version: str) -> str:
+    """Where it lies who was heard in a sound, by what of that version tells voices apart."""
+    return f"{audio_key.removesuffix('.flac')}.voices-{version}.json"
 
 
 # --- cutting --------------------------------------------------------------------------------------------------------
@@ -280,7 +286,7 @@ def of_file(engine: Engine, file: ClaimedFile) -> list[ClosedWindow]:
     )
     with reading(engine) as connection:
         rows = connection.execute(query).mappings().all()
-    names = ("id", "channel", "number", "speech_ms", "result_key", "result_bytes", "reason")
+    names = ("id", "channel", "number", "speech_ms", "audio_key", "result_key", "result_bytes", "reason")
     return [ClosedWindow(**{name: row[name] for name in names}, spans=_spans(row)) for row in rows]
 
 

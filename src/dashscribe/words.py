@@ -190,7 +190,7 @@ def part_at_stops(sentence: Sentence) -> list[Sentence]:
     begin = 0
     for at, word in enumerate(sentence.words, start=1):
         if at == len(sentence.words) or _ends_sentence(word):
-            parts.append(_part(sentence, begin, at))
+            parts.append(part_of(sentence, begin, at))
             begin = at
     return parts or [sentence]
 
@@ -203,7 +203,7 @@ def _ends_sentence(word: Word) -> bool:
     return len(spoken) > 1 and spoken not in ABBREVIATIONS
 
 
-def _part(sentence: Sentence, begin: int, end: int) -> Sentence:
+def part_of(sentence: Sentence, begin: int, end: int) -> Sentence:
     """Words ``begin`` to ``end`` as a sentence of their own; one that is the whole keeps its bounds."""
     if (begin, end) == (0, len(sentence.words)):
         return sentence

@@ -41,7 +41,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The next sentence of an input of which one channel is transcribed; several channels come with the end."""
+    """The next sentence of an input; several channels, and speakers, come with the end."""
 
     index: int
     sentence: Sentence
@@ -111,17 +111,16 @@ class Batch:
             self._put(Copied(index, received, total))
 
         with opened(source, self._settings, self._folder, on_bytes) as path:
-            options = self._options
-            if not options.channels:
-                channel_count = self._hosts.probe(path, source.label).channel_count
-                options = replace(options, channels=tuple(range(channel_count)))
+            options, notes = pipeline.settle_channels(self._options, path, source.label, self._hosts)
+            streams = len(options.channels) == 1 and not options.diarize
             transcript = pipeline.transcribe(
                 path,
                 options,
                 settings=self._settings,
                 hosts=self._hosts,
                 on_progress=lambda progress: self._put(Moved(index, progress)),
-                on_sentence=(lambda _, said: self._put(Said(index, said))) if len(options.channels) == 1 else None,
+                notes=notes,
+                on_sentence=(lambda _, said: self._put(Said(index, said))) if streams else None,
             )
         return replace(transcript, media=replace(transcript.media, url=source.label))
 

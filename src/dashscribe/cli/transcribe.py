@@ -21,7 +21,7 @@ from dashscribe.cli import unwind_when_killed
 from dashscribe.cli.times import milliseconds
 from dashscribe.errors import ModelNotFoundError
 from dashscribe.render import FORMATS
-from dashscribe.types import MAX_CHANNELS, Span
+from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Span
 
 if TYPE_CHECKING:
     from dashscribe.cli.sources import Source
@@ -33,7 +33,21 @@ def transcribe(
     ],
     model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
     language: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="What may be spoken, such as en,zh.")] = "",
-    channel: Annotated[str, typer.Option(metavar="N[,N]|all", help="Which channels, each by itself.")] = "0",
+    channel: Annotated[
+        str,
+        typer.Option(metavar="N[,N]|all", help="Which channels, each by itself; 0 if not said, see also --diarize."),
+    ] = "",
+    diarize: Annotated[
+        bool,
+        typer.Option(
+            "--diarize",
+            help="Tell who speaks: by voice, or each channel of a stereo call, or of those that --channel names.",
+        ),
+    ] = False,
+    speakers: Annotated[
+        int | None,
+        typer.Option(min=MIN_SPEAKERS, max=MAX_SPEAKERS, metavar="N", help="How many speak, if known; for --diarize."),
+    ] = None,
     start: Annotated[str, typer.Option(metavar="TIME", help="Begin here: 90.5, 1:30, 1:02:03 or 1h2m3s.")] = "",
     duration: Annotated[str, typer.Option(metavar="TIME", help="Transcribe this much and stop.")] = "",
     itn: Annotated[
@@ -58,7 +72,7 @@ def transcribe(
 
     Exit 0: done, silence included. 1: some inputs failed. 2: wrong usage.
 
-    Example: dashscribe transcribe talk.mp3 -f srt,txt -o subtitles
+    Examples: dashscribe transcribe talk.mp3 -f srt,txt -o subtitles; dashscribe transcribe meeting.m4a --diarize
     """
     # Here, not above: these bring HTTP and settings along, four times what ``--help`` takes without them.
     from dashscribe import config
@@ -70,12 +84,17 @@ def transcribe(
     from dashscribe.enrich.censor import check_list
     from dashscribe.hosts import Hosts
 
+    if speakers is not None and not diarize:
+        raise typer.BadParameter("the number of speakers counts only with --diarize", param_hint="--speakers")
     settings = config.load()
     check_list(settings.sensitive_words)
     options = options_for(
         _model(model),
         languages=_languages(language),
-        channels=_channels(channel),
+        channels=(channels := _channels(channel, diarize)),
+        diarize=diarize,
+        speaker_count=speakers,
+        speaker_per_channel=diarize and bool(channel) and len(channels) != 1,
         stretch=_stretch(start, duration, settings.max_duration_s * 1000),
         drop_fillers=no_fillers,
         itn=itn,
@@ -119,8 +138,10 @@ def _languages(text: str) -> tuple[str, ...]:
     return codes
 
 
-def _channels(text: str) -> tuple[int, ...]:
-    """Channel numbers; empty for all of them."""
+def _channels(text: str, diarize: bool) -> tuple[int, ...]:
+    """Channel numbers; empty for all of them, or for those that it takes to tell speakers apart."""
+    if not text:
+        return () if diarize else (0,)
     parts = _listed(text)
     if parts == ["all"]:
         return ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,13 +24,17 @@ from dashscribe.engines import EngineInfo, find_engine, is_installed
 from dashscribe.errors import EngineUnavailableError, HostError, WeightsError
 from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
-from dashscribe.hosts.parent import STOP_S, Host, Kind, check_stop
+from dashscribe.hosts.parent import Host, Kind
+from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
+    Compare,
     Cut,
     CutEnd,
     Describe,
     Isolation,
+    LikenessReply,
+    Listen,
     Load,
     MediaReply,
     Normalize,
@@ -45,17 +48,15 @@ from dashscribe.hosts.protocol import (
     Request,
     TextReply,
     TextsReply,
+    UtterancesReply,
     WindowReply,
     sendable,
 )
-from dashscribe.types import Limits, Media, Options, Outcome, Window
+from dashscribe.types import Limits, Media, Options, Outcome, Utterance, Voices, Window
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings
 
-#: Niceness of children: the server runs at 0, so that it answers while every core recognizes.
-BATCH_NICE = 10
-EXPRESS_NICE = 5
 MEDIA = Kind(role="media", nice=EXPRESS_NICE)
 NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
 
@@ -89,9 +90,9 @@ class Hosts:
         self.slots = slots
         self._settings = settings
         self._bounds = bounds or Bounds()
-        self._permits = _Permits(slots, express_slots)
+        self._permits = Permits(slots, express_slots)
         reserved = min(express_slots, 1, settings.openai_concurrency - 1)
-        self._remote_permits = _Permits(settings.openai_concurrency - reserved, reserved)
+        self._remote_permits = Permits(settings.openai_concurrency - reserved, reserved)
         self._breakers: dict[str, Breaker] = {}  # of engines that ask somebody else, by name
         self._guard = threading.Lock()
         self._gatherer = Gatherer()
@@ -130,6 +131,13 @@ class Hosts:
         if not isinstance(reply, MediaReply):
             raise _unexpected(reply)
         return reply.media
+
+    def likeness(self, path: Path, url: str) -> LikenessReply:
+        """How alike the first two channels of a file are. Raises SourceError."""
+        reply = self._ask(Compare(os.fsencode(path.absolute()), sendable(url)))
+        if not isinstance(reply, LikenessReply):
+            raise _unexpected(reply)
+        return reply
 
     def cut(
         self,
@@ -319,6 +327,42 @@ class Hosts:
 
         return normalize
 
+    def voices_version(self) -> str:
+        """What would tell voices apart now: part of a result's identity, as an engine's version is."""
+        return self._speaker_kind().version
+
+    def voices(self, window: Window, *, express: bool = False, stop: threading.Event | None = None) -> Voices:
+        """Who is heard in a window, by installed models or else by pitch and spectrum; waits for a free slot before.
+
+        Raises HostError when the child fails, WeightsError when a model is damaged.
+        """
+        limit_s = self._bounds.speech_s + self._bounds.per_speech_s * window.speech_ms / 1000
+        utterances: list[Utterance] = []
+        with self._permits.held(express=express, stop=stop):
+            kind = self._speaker_kind()
+            request = Listen(window)
+            with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
+                for reply in replies:
+                    if not isinstance(reply, UtterancesReply):
+                        raise _unexpected(reply)
+                    utterances += reply.utterances
+        return Voices(tuple(utterances), measured=bool(kind.weights))
+
+    def _speaker_kind(self) -> Kind:
+        """The children that listen for speakers, by the models that are installed now."""
+        folder = self._settings.resolved_models_dir
+        embedding = weights.find_task(folder, "speaker_embedding")
+        if embedding is None:
+            return Kind(role="speaker", version="spectral", nice=BATCH_NICE)
+        segmentation = weights.find_task(folder, "speaker_segmentation")
+        return Kind(
+            role="speaker",
+            weights=embedding.name,
+            annotator=segmentation.name if segmentation else "",
+            version="-".join(model.digest[:16] for model in (embedding, segmentation) if model),
+            nice=BATCH_NICE,
+        )
+
     def _detector(self) -> tuple[bytes, tuple[str, ...]]:
         """The file of the installed voice activity model, empty for the embedded one, and a note if it is unusable."""
         model = weights.find_task(self._settings.resolved_models_dir, "voice_activity")
@@ -357,69 +401,6 @@ class Hosts:
         secrets = {name: value.get_secret_value() for name, value in self._settings if isinstance(value, SecretStr)}
         told = self._settings.model_dump(mode="json", exclude=set(secrets))
         return msgspec.json.encode(told | {name: value for name, value in secrets.items() if name == kind.secret})
-
-
-class _Permits:
-    """The free slots, by the niceness of the children that work in them. Thread-safe.
-
-    Who came first is served first, among express calls and among the others: the first window of a source is heard
-    before its second.
-    """
-
-    def __init__(self, batch: int, express: int) -> None:
-        self._free = {BATCH_NICE: batch, EXPRESS_NICE: express}
-        self._waiting: dict[bool, deque[object]] = {False: deque(), True: deque()}  # by whether they are express
-        self._changed = threading.Condition()
-        self._closed = False
-
-    @contextmanager
-    def held(
-        self, *, express: bool, stop: threading.Event | None, unless: threading.Event | None = None
-    ) -> Generator[int]:
-        """Wait for a slot and hold it; yields its niceness. Express calls take an express slot if one is free.
-
-        Once ``unless`` is set no slot is needed any more, and none is held; ``wake`` makes that seen at once.
-        """
-        with self._changed:
-            nice = self._take(express, stop, unless)
-        try:
-            yield BATCH_NICE if nice is None else nice
-        finally:
-            if nice is not None:
-                with self._changed:
-                    self._free[nice] += 1
-                    self._changed.notify_all()
-
-    def wake(self) -> None:
-        """Have all who wait look whether they still have to."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def _take(self, express: bool, stop: threading.Event | None, unless: threading.Event | None) -> int | None:
-        wanted = (EXPRESS_NICE, BATCH_NICE) if express else (BATCH_NICE,)
-        ticket, waiting = object(), self._waiting[express]
-        waiting.append(ticket)
-        try:
-            while True:
-                check_stop(stop)
-                if unless is not None and unless.is_set():
-                    return None
-                if self._closed:
-                    raise HostError("no slot is given any more because the program is closing")
-                free = [nice for nice in wanted if self._free[nice]]
-                if free and waiting[0] is ticket:
-                    self._free[free[0]] -= 1
-                    return free[0]
-                self._changed.wait(None if stop is None else STOP_S)
-        finally:
-            waiting.remove(ticket)
-            self._changed.notify_all()  # the next in the row may find another free slot
-
-    def close(self) -> None:
-        """Wake up all who wait, to an error."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
 
 def _engine_kind(info: EngineInfo, nice: int) -> Kind:

@@ -13,15 +13,13 @@ from itertools import islice
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dashscribe import weights
 from dashscribe.config import Settings
-from dashscribe.decode import decode_flac
 from dashscribe.engines import Engine
-from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, HostError, InvariantError
+from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, HostError
+from dashscribe.hosts.pieces import pieces
 from dashscribe.hosts.protocol import Load, OutcomeReply, Recognize, RecognizeTogether, Reply, Request
-from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Waveform, Window, total_ms
+from dashscribe.types import Fate, Options, Outcome, Sentence, Waveform
 from dashscribe.words import part_at_stops
 
 if TYPE_CHECKING:
@@ -76,26 +74,11 @@ def recognize(engine: Engine, annotator: Annotator | None, requests: Sequence[Re
     Raises InvariantError when the audio of a window is not as long as its spans together.
     """
     options = requests[0].options
-    pieces = ((place, piece) for place, r in enumerate(requests) for piece in _pieces(r.window, r.first))
-    for batch in _batches(pieces, max(1, requests[0].batch)):
+    numbered = ((place, piece) for place, r in enumerate(requests) for piece in pieces(r.window, r.first))
+    for batch in _batches(numbered, max(1, requests[0].batch)):
         outcomes = _recognize_batch(engine, [piece for _, piece in batch], options)
         for (place, piece), outcome in zip(batch, outcomes, strict=True):
             yield OutcomeReply(_complete(annotator, piece, outcome, options), place)
-
-
-def _pieces(window: Window, first: int) -> Iterator[Waveform]:
-    """The sound of each span from number ``first`` on."""
-    samples = decode_flac(window.audio) if window.packed else np.frombuffer(window.audio, np.int16)
-    if len(samples) != window.speech_ms * SAMPLES_PER_MS:
-        raise InvariantError(
-            f"window {window.index} of channel {window.channel} holds {len(samples)} samples, "
-            f"its spans need {window.speech_ms * SAMPLES_PER_MS}"
-        )
-    begin = total_ms(window.spans[:first]) * SAMPLES_PER_MS
-    for span in window.spans[first:]:
-        end = begin + span.duration_ms * SAMPLES_PER_MS
-        yield Waveform(samples[begin:end], span.begin_ms)
-        begin = end
 
 
 def _batches(pieces: Iterator[tuple[int, Waveform]], size: int) -> Iterator[tuple[tuple[int, Waveform], ...]]:

@@ -1,8 +1,8 @@
 """The child process: ``python -m dashscribe.hosts.child``, started by ``parent``, one request at a time.
 
-Owns the child's birth (isolation, life pipe) and its loop; what a role can do is in ``media``, ``asr`` and ``text``.
-The loop sends no heartbeats: native code may hold the interpreter for seconds, so the parent measures life by the
-clock.
+Owns the child's birth (isolation, life pipe) and its loop; what a role can do is in the module of its
+name. The loop sends no heartbeats: native code may hold the interpreter for seconds, so the parent measures life by
+the clock.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description="A child process of dashscribe; it is not meant to be started by hand."
     )
-    parser.add_argument("--role", choices=("media", "asr", "text"), required=True)
+    parser.add_argument("--role", choices=("media", "asr", "text", "speaker"), required=True)
     parser.add_argument("--parent", type=int, required=True, help="process id of the parent")
     parser.add_argument("--nice", type=int, default=0)
     for pipe in ("requests", "replies", "life"):
@@ -59,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from dashscribe.hosts.text import TextRole
 
         answer = TextRole().answer
+    elif args.role == "speaker":
+        from dashscribe.hosts.speaker import SpeakerRole
+
+        answer = SpeakerRole().answer
     else:
         from dashscribe.hosts.asr import EngineRole
 

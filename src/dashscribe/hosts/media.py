@@ -18,26 +18,60 @@ from dashscribe import decode
 from dashscribe.errors import HostError
 from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
-from dashscribe.hosts.protocol import Cut, CutEnd, MediaReply, Position, Probe, Reply, Request, WindowReply
+from dashscribe.hosts.protocol import (
+    Compare,
+    Cut,
+    CutEnd,
+    LikenessReply,
+    MediaReply,
+    Position,
+    Probe,
+    Reply,
+    Request,
+    WindowReply,
+)
 from dashscribe.segment import Packer, Segmenter
-from dashscribe.types import SAMPLES_PER_MS, Window
+from dashscribe.types import SAMPLES_PER_MS, Span, Window
 
 #: Longest time of work without a Position, in seconds: it moves progress bars and tells the parent that work goes on.
 POSITION_EVERY_S = 0.5
+#: How much of two channels is compared, in frames of what length, and the root mean square (int16) of no sound at all.
+COMPARED_MS = 300_000
+COMPARED_FRAME_MS = 50
+QUIET = 10
 
 
 def answer(request: Request) -> Iterator[Reply]:
-    """The replies to Probe and Cut."""
+    """The replies to Probe, Compare and Cut."""
     try:
         match request:
             case Probe(path, url):
                 yield MediaReply(decode.probe(Path(os.fsdecode(path)), url))
+            case Compare(path, url):
+                yield _likeness(Path(os.fsdecode(path)), url)
             case Cut():
                 yield from _cut(request)
             case _:
                 raise HostError(f"a media child cannot answer {type(request).__name__}")
     except MemoryError as error:
         raise DecodeError(f"Decoding needs more than {MEDIA_MEMORY_BYTES // 1024**2} MiB of memory.") from error
+
+
+def _likeness(path: Path, url: str) -> LikenessReply:
+    """Compare the loudness of two channels, frame by frame, over the first minutes."""
+    frame = COMPARED_FRAME_MS * SAMPLES_PER_MS
+    loudness: list[NDArray[np.float64]] = []
+    rest = np.zeros((2, 0), np.int16)
+    for block in decode.Decoder(path, url=url, channels=(0, 1), stretch=Span(0, COMPARED_MS)):
+        samples = np.concatenate((rest, block), axis=1)
+        count = samples.shape[1] // frame
+        frames = samples[:, : count * frame].reshape(2, count, frame).astype(np.float64)
+        loudness.append(np.sqrt((frames**2).mean(axis=2)))
+        rest = samples[:, count * frame :]
+    levels = np.concatenate(loudness, axis=1) if loudness else np.zeros((2, 0))
+    left, right = (bool((channel > QUIET).any()) for channel in levels)
+    varied = levels.shape[1] > 1 and levels.std(axis=1).min() > 0
+    return LikenessReply(float(np.corrcoef(levels)[0, 1]) if varied else 0.0, (left, right))
 
 
 class _Lane:

@@ -54,12 +54,11 @@ GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Kind:
     """What a child is for; children of one kind stand in for each other.
 
-    ``engine``, ``target`` and ``annotator`` are for the role ``asr``, ``weights`` for ``text``, too: a text child
-    without any is the one for numbers. ``version`` keeps children apart that were started before and after the weights
-    changed.
+    ``engine`` and ``target`` are for the role ``asr``; ``weights`` and ``annotator`` name models, see
+    ``protocol.Load``. ``version`` keeps children apart that were started before and after the weights changed.
     """
 
-    role: Literal["media", "asr", "text"]
+    role: Literal["media", "asr", "text", "speaker"]
     engine: str = ""
     version: str = ""
     target: str = ""

@@ -10,7 +10,7 @@ from msgspec import Struct, msgpack
 
 from dashscribe import errors
 from dashscribe.errors import DashscribeError, HostError, sources
-from dashscribe.types import Limits, Media, Options, Outcome, Span, Window
+from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Window
 
 #: Largest message that either side accepts. The largest real one is a window of 60 s of sound, below 2 MB.
 MAX_MESSAGE_BYTES = 64 * 1024**2
@@ -26,11 +26,12 @@ class Describe(Struct, frozen=True, tag=True):
 
 
 class Load(Struct, frozen=True, tag=True):
-    """To an engine or text child, once: open the engine or model.
+    """To an engine, text or speaker child, once: open the engine or model.
 
     ``settings`` is the parent's Settings as JSON, without secrets but the engine's own; ``weights`` names the installed
     model that the engine is, ``annotator`` the one that completes what it gives; empty for none. A text child without
-    a model normalizes numbers.
+    a model normalizes numbers. Of a speaker child, ``weights`` takes voiceprints and ``annotator`` finds who speaks
+    when; one without models goes by pitch and spectrum.
     """
 
     settings: bytes
@@ -40,6 +41,13 @@ class Load(Struct, frozen=True, tag=True):
 
 class Probe(Struct, frozen=True, tag=True):
     """To a media child: answer with MediaReply. ``path`` is in the bytes of the file system."""
+
+    path: bytes
+    url: str
+
+
+class Compare(Struct, frozen=True, tag=True):
+    """To a media child: answer with a LikenessReply for the two channels of the source. ``path`` as for Probe."""
 
     path: bytes
     url: str
@@ -100,7 +108,13 @@ class Normalize(Struct, frozen=True, tag=True):
     language: str
 
 
-Request = Describe | Load | Probe | Cut | Recognize | RecognizeTogether | Punctuate | Normalize
+class Listen(Struct, frozen=True, tag=True):
+    """To a speaker child: answer with one UtterancesReply per span of the window, in order."""
+
+    window: Window
+
+
+Request = Describe | Load | Probe | Compare | Cut | Recognize | RecognizeTogether | Punctuate | Normalize | Listen
 
 
 # --- replies, child to parent ---------------------------------------------------------------------------------------
@@ -116,6 +130,13 @@ class MediaReply(Struct, frozen=True, tag=True):
     """What the source is, by its container's claim."""
 
     media: Media
+
+
+class LikenessReply(Struct, frozen=True, tag=True):
+    """How alike the loudness of two channels is: their correlation, -1 to 1, and whether each is ever loud."""
+
+    correlation: float
+    sounding: tuple[bool, bool]
 
 
 class Position(Struct, frozen=True, tag=True):
@@ -164,6 +185,12 @@ class TextsReply(Struct, frozen=True, tag=True):
     texts: tuple[str, ...]
 
 
+class UtterancesReply(Struct, frozen=True, tag=True):
+    """The voices of the next span of the window, in order of their begin."""
+
+    utterances: tuple[Utterance, ...]
+
+
 class Failure(Struct, frozen=True, tag=True):
     """The request ended with an error: the name of a class in ``dashscribe.errors`` and its detail."""
 
@@ -175,7 +202,20 @@ class End(Struct, frozen=True, tag=True):
     """The request is answered; the child waits for the next one."""
 
 
-Reply = Isolation | MediaReply | Position | WindowReply | CutEnd | OutcomeReply | TextReply | TextsReply | Failure | End
+Reply = (
+    Isolation
+    | MediaReply
+    | LikenessReply
+    | Position
+    | WindowReply
+    | CutEnd
+    | OutcomeReply
+    | TextReply
+    | TextsReply
+    | UtterancesReply
+    | Failure
+    | End
+)
 
 
 _encoder = msgpack.Encoder()

@@ -140,9 +140,20 @@ def extras(transcript: Transcript) -> dict[str, Any]:
     return {
         "engine": transcript.engine,
         "coverage": [_coverage(track) for track in transcript.tracks],
+        **_speakers(transcript.tracks),
         "notes": list(transcript.notes),
         "warnings": list(_warnings(transcript.tracks)),
     }
+
+
+def _speakers(tracks: Iterable[Track]) -> dict[str, Any]:
+    """How long each speaker of each channel was heard, where speakers were told apart."""
+    found = [
+        {"channel_id": track.channel, "speaker_id": speaker, "speech_ms": spoken_ms}
+        for track in tracks
+        for speaker, spoken_ms in sorted(track.speaking_ms.items())
+    ]
+    return {"speakers": found} if found else {}
 
 
 def _coverage(track: Track) -> dict[str, Any]:

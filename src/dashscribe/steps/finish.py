@@ -16,8 +16,8 @@ from dashscribe.files import ClaimedFile
 from dashscribe.queue.slots import Stage
 from dashscribe.render import transcription_json
 from dashscribe.steps.bench import Bench
-from dashscribe.steps.recognize import read_outcomes
-from dashscribe.types import Outcome, Transcript, Window
+from dashscribe.steps.recognize import read_outcomes, read_voices
+from dashscribe.types import Outcome, Transcript, Voices, Window
 from dashscribe.windows import ClosedWindow
 
 
@@ -26,20 +26,15 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
     assert file.cut is not None, "a file is joined after it has been cut"
     closed = windows.of_file(bench.engine, file)
     outcomes, lost = _gather(bench, closed)
+    voices, deaf = _voices(bench, file, closed)
+    lost += [window for window in deaf if window not in lost]
     if lost:
         windows.reopen(bench.engine, file, lost)
         bench.worker.ring(Stage.RECOGNIZE)
         return
-    transcript = pipeline.finish(
-        file.cut,
-        outcomes,
-        file.options,
-        file.engine,
-        _notes(bench, file),
-        bench.hosts.punctuator(),
-        bench.settings.sensitive_words,
-        pipeline.normalizer_for(engines(bench.settings).get(file.engine), file.options, bench.hosts),
-    )
+    info = engines(bench.settings).get(file.engine)
+    enrichment = pipeline.enrichment_for(info, file.options, bench.hosts, bench.settings)
+    transcript = pipeline.finish(file.cut, outcomes, enrichment, file.engine, _notes(bench, file), voices)
     try:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
@@ -71,6 +66,23 @@ def _gather(bench: Bench, closed: Sequence[ClosedWindow]) -> tuple[dict[int, lis
         else:
             outcomes[window.channel].extend(heard)
     return outcomes, lost
+
+
+def _voices(
+    bench: Bench, file: ClaimedFile, closed: Sequence[ClosedWindow]
+) -> tuple[dict[int, list[Voices]], list[ClosedWindow]]:
+    """Who was heard, by channel, and the windows of which that is not known, or only by other models than now."""
+    voices: dict[int, list[Voices]] = defaultdict(list)
+    deaf: list[ClosedWindow] = []
+    if pipeline.listens(file.options):
+        version = bench.hosts.voices_version()
+        for window in closed:
+            heard = read_voices(bench.store, windows.voices_key(window.audio_key, version))
+            if heard is not None:
+                voices[window.channel].append(heard)
+            elif not window.reason:
+                deaf.append(window)
+    return voices, deaf
 
 
 def _succeed(bench: Bench, file: ClaimedFile, transcript: Transcript) -> None:

@@ -12,7 +12,7 @@ from dashscribe.errors import EngineDownError, EngineUnavailableError
 from dashscribe.queue.slots import Stage
 from dashscribe.steps.bench import Bench
 from dashscribe.store import Store
-from dashscribe.types import Outcome, Span
+from dashscribe.types import Outcome, Span, Voices, Window
 from dashscribe.windows import ClaimedWindow, Effect
 
 #: How long a window waits whose file has to be cut anew but is still being cut, in milliseconds.
@@ -30,22 +30,51 @@ def recognize(bench: Bench, window: ClaimedWindow) -> None:
     if info.version != window.engine_version:
         _recut(bench, window)
         return
-    if read_outcomes(bench.store, key, window.spans) is None:
-        if bench.store.size(window.audio_key) != window.audio_bytes:
-            _recut(bench, window)
-            return
-        sound = window.window(bench.store.read(window.audio_key))
-        try:
+    try:
+        if read_outcomes(bench.store, key, window.spans) is None:
+            sound = _sound(bench, window)
             outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
-        except EngineDownError as error:
-            if not bench.can_replace(info.name, window.options, str(error)):
-                raise
-            _recut(bench, window)
-            return
-        bench.store.put(key, msgspec.json.encode(outcomes))
+            bench.store.put(key, msgspec.json.encode(outcomes))
+        if pipeline.listens(window.options):
+            _listen(bench, window)
+    except _SoundGoneError:
+        _recut(bench, window)
+        return
+    except EngineDownError as error:
+        if not bench.can_replace(info.name, window.options, str(error)):
+            raise
+        _recut(bench, window)
+        return
     size_bytes = bench.store.size(key) or 0
     if windows.done(bench.engine, window, key, size_bytes) is Effect.LAST:
         bench.worker.ring(Stage.FINISH)
+
+
+class _SoundGoneError(Exception):
+    """The sound of the window does not lie in the store any more."""
+
+
+def _sound(bench: Bench, window: ClaimedWindow) -> Window:
+    """The window with its sound. Raises _SoundGoneError."""
+    if bench.store.size(window.audio_key) != window.audio_bytes:
+        raise _SoundGoneError
+    return window.window(bench.store.read(window.audio_key))
+
+
+def _listen(bench: Bench, window: ClaimedWindow) -> None:
+    """Put into the store who is heard in the window, unless that is known."""
+    key = windows.voices_key(window.audio_key, bench.hosts.voices_version())
+    if read_voices(bench.store, key) is None:
+        voices = pipeline.listen(bench.hosts, _sound(bench, window), express=window.express)
+        bench.store.put(key, msgspec.json.encode(voices))
+
+
+def read_voices(store: Store, key: str) -> Voices | None:
+    """Who was heard in a window; None where that is missing or damaged."""
+    try:
+        return msgspec.json.decode(store.read(key), type=Voices)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def read_outcomes(store: Store, key: str, spans: Sequence[Span], size_bytes: int | None = None) -> list[Outcome] | None:

@@ -47,7 +47,6 @@ class Parameter:
 
 _FLAG: Mapping[str, Any] = {"type": "boolean"}
 _TEXT: Mapping[str, Any] = {"type": "string"}
-_NO_SPEAKERS = "speakers are not told apart"
 _CODES: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 TABLE: tuple[Parameter, ...] = (
@@ -120,7 +119,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="Each sentence tells its speaker.",
         source="api-async 1.4",
         option="diarize",
-        lack=_NO_SPEAKERS,
     ),
     Parameter(
         name="speaker_count",
@@ -129,7 +127,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="How many speakers to expect; counts only with diarization_enabled.",
         source="api-async 1.4",
         option="speaker_count",
-        lack=_NO_SPEAKERS,
     ),
     Parameter(
         name="special_word_filter",
@@ -210,7 +207,6 @@ TABLE: tuple[Parameter, ...] = (
         summary="Each sentence tells its speaker.",
         source="api-sync 1.2",
         option="diarize",
-        lack=_NO_SPEAKERS,
     ),
     Parameter(
         name="keep_dialect",

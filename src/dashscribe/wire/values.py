@@ -14,7 +14,7 @@ from typing import NoReturn
 from dashscribe.catalog import LANGUAGES, Model
 from dashscribe.errors import DashscribeError, FormatMissingError, InvalidParameterError
 from dashscribe.hotwords import Kind, check_words
-from dashscribe.types import MAX_CHANNELS, Censor, Hotword
+from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Censor, Hotword
 from dashscribe.wire.body import JSON, parse_object
 
 MAX_CHANNEL = MAX_CHANNELS - 1
@@ -189,9 +189,9 @@ def _takes(model: Model) -> str:
 
 def speaker_count(reading: Reading) -> int:
     """2 to 100."""
-    count = _integer(reading.value, 2, 100)
+    count = _integer(reading.value, MIN_SPEAKERS, MAX_SPEAKERS)
     if count is None:
-        reading.refuse("give an integer from 2 to 100")
+        reading.refuse(f"give an integer from {MIN_SPEAKERS} to {MAX_SPEAKERS}")
     return count
 
 

@@ -1,7 +1,6 @@
-"""From one source to one transcript: cut, recognize, finish.
+"""One source at once, in memory, as the library, the command line and synchronous calls want it.
 
-The durable steps use ``recognize``, ``finish`` and ``refuse_empty`` with the database between them; the library, the
-command line and synchronous calls use ``transcribe``, which runs the same parts in memory. Nothing here knows HTTP.
+Runs the same parts as the durable steps. Nothing here knows HTTP.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -18,134 +17,34 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
-from dashscribe import ledger
 from dashscribe.catalog import find_model
-from dashscribe.choice import choose_engine, lacks, passed_over, rate_note
+from dashscribe.choice import choose_engine, lacks, passed_over
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.enrich import Enrichment
-from dashscribe.enrich.itn import Normalizer
-from dashscribe.enrich.punctuate import Punctuator
+from dashscribe.enrich.speakers import Spoken
 from dashscribe.errors import EngineDownError, HostDiedError, HostError, InvariantError
-from dashscribe.errors.sources import NoSpeechError, NoWordsError, RecognitionError, SourceNotFoundError
+from dashscribe.errors.sources import SourceNotFoundError
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.gather import MOST_WINDOWS
 from dashscribe.hosts.protocol import CutEnd, Position
-from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Track, Transcript, Window
+from dashscribe.pipeline.parts import (
+    MAX_FAILURES,
+    bind,
+    enrichment_for,
+    give_up,
+    listen,
+    listens,
+    recognize,
+    speakers_of,
+)
+from dashscribe.types import Media, Options, Outcome, Sentence, Span, Transcript, Voices, Window
 
-#: A window whose host died, hung or broke a promise this often is booked as failed, and the source goes on.
-MAX_FAILURES = 3
 #: Longest time between two reports of progress, in seconds.
 REPORT_S = 0.5
-
-
-def recognize(
-    hosts: Hosts,
-    engine: EngineInfo,
-    window: Window,
-    options: Options,
-    *,
-    express: bool = False,
-    first: int = 0,
-    stop: threading.Event | None = None,
-) -> Iterator[Outcome]:
-    """One admitted outcome per span of the window from number ``first`` on, in order, each as it becomes ready.
-
-    Raises HostError when the host dies or hangs, or soon after ``stop`` was set, InvariantError when the engine's
-    answer breaks a promise, and EngineDownError, which is no fault of the window.
-    """
-    heard = hosts.recognize(engine.name, window, options, express=express, first=first, stop=stop)
-    with closing(heard):
-        for span, outcome in zip(window.spans[first:], heard, strict=True):
-            yield ledger.admit(outcome, span)
-
-
-def give_up(window: Window, reason: str) -> list[Outcome]:
-    """The outcomes of a window that cannot be recognized: every span failed, for ``reason``."""
-    return [Outcome(span, Fate.FAILED, reason=reason) for span in window.spans]
-
-
-def finish(
-    cut: CutEnd,
-    outcomes: Mapping[int, Sequence[Outcome]],
-    options: Options,
-    engine: str,
-    notes: Sequence[str] = (),
-    punctuator: Punctuator | None = None,
-    sensitive_words: Path | None = None,
-    normalizer: Normalizer | None = None,
-) -> Transcript:
-    """Join the outcomes of every channel (each in order of time), enrich, book and prove the result.
-
-    ``engine`` is the name of the one that was used, ``sensitive_words`` the operator's list of them. Raises
-    InvariantError when the result breaks a promise. A source without speech gives empty tracks: ask ``refuse_empty``
-    where that is an error.
-    """
-    enrichment = Enrichment(options, punctuator, sensitive_words, normalizer)
-    texts: dict[int, tuple[Sentence, ...]] = {}
-    for channel in cut.channels:
-        heard = {outcome.span: outcome for outcome in outcomes.get(channel, ())}
-        texts[channel] = tuple(enrichment.sentences(heard, heard.__getitem__))
-    return _bind(cut, outcomes, texts, options, engine, (*notes, *enrichment.notes))
-
-
-def normalizer_for(engine: EngineInfo | None, options: Options, hosts: Hosts) -> Normalizer | None:
-    """What writes numbers as digits, where that was asked for and the engine has not done it; None elsewhere."""
-    return hosts.normalizer() if options.itn and engine is not None and not engine.itn else None
-
-
-def _bind(
-    cut: CutEnd,
-    outcomes: Mapping[int, Sequence[Outcome]],
-    texts: Mapping[int, tuple[Sentence, ...]],
-    options: Options,
-    engine: str,
-    notes: Sequence[str],
-) -> Transcript:
-    stretch = Span(cut.begin_ms, cut.end_ms)
-    tracks = tuple(
-        Track(
-            channel=channel,
-            sentences=texts[channel],
-            ledger=ledger.book(stretch, outcomes.get(channel, ()), cut.lost),
-        )
-        for channel in cut.channels
-    )
-    found = (*cut.notes, *_doubts(cut.media, outcomes, texts, options))
-    transcript = Transcript(media=cut.media, tracks=tracks, model=options.model, engine=engine, notes=(*notes, *found))
-    ledger.check(transcript, stretch)
-    return transcript
-
-
-def _doubts(
-    media: Media,
-    outcomes: Mapping[int, Sequence[Outcome]],
-    texts: Mapping[int, tuple[Sentence, ...]],
-    options: Options,
-) -> Iterator[str]:
-    """What a reader has to know of a result before believing all of it."""
-    if note := rate_note(find_model(options.model), media):
-        yield note
-    heard = (o for channel in texts for o in outcomes.get(channel, ()) if o.fate is Fate.TRANSCRIBED)
-    yield from dict.fromkeys(outcome.reason for outcome in heard if outcome.reason)
-    words = [word for sentences in texts.values() for sentence in sentences for word in sentence.words]
-    if approximate := sum(word.approximate for word in words):
-        yield (
-            f"{approximate} of {len(words)} words have approximate times: nothing measured them, they share the time "
-            "around them by their length; an installed SenseVoice (dashscribe models pull sensevoice) aligns words"
-        )
-
-
-def refuse_empty(transcript: Transcript) -> None:
-    """Raise what a task answers for a source without any text: nothing spoken, all failed, or nothing left of it."""
-    entries = [entry for track in transcript.tracks for entry in track.ledger]
-    failed = [entry for entry in entries if entry.fate is Fate.FAILED]
-    if not any(entry.fate is Fate.TRANSCRIBED for entry in entries):
-        if failed:
-            raise RecognitionError(f"No part of the source could be recognized; the first reason: {failed[0].reason}")
-        raise NoSpeechError("No speech was found in the requested channels.")
-    if not any(sentence.text.strip() for track in transcript.tracks for sentence in track.sentences):
-        raise NoWordsError("Speech was found, but no words are left of it.")
+#: Correlation of loudness below which two channels are a call. People who take turns come out below 0; one room in
+#: stereo, or voices that were mixed into both sides, well above.
+ALIKE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +83,7 @@ def transcribe(
     sentence of it was told; else the source begins anew with the next one, and a note says so.
     """
     model, down = find_model(options.model), hosts.down()
+    notes = list(notes)
     engine = engine or choose_engine(model, options.languages, settings, down)
     told: list[Sentence] = []
 
@@ -193,19 +93,21 @@ def transcribe(
             on_sentence(channel, sentence)
 
     with _as_file(source, settings, on_progress) as path:
+        if not options.channels:
+            options, about_channels = settle_channels(options, path, url or str(source), hosts)
+            notes += about_channels
         # The windows stay in memory, where compressing them would only take time.
         named = partial(hosts.cut, path, url=url or str(source), packed=False)
         cutting = partial(named, options=options, max_duration_ms=max_duration_ms)
         recognizing = partial(recognize, hosts, options=options, express=express)
+        listening = partial(listen, hosts, express=express) if listens(options) else None
         while True:
             about = passed_over(model, options.languages, settings, engine, down)
             about = (*notes, *about, *lacks(engine, options, asked_itn=not model.itn))
-            enrichment = Enrichment(
-                options, hosts.punctuator(), settings.sensitive_words, normalizer_for(engine, options, hosts)
-            )
+            enrichment = enrichment_for(engine, options, hosts, settings)
             try:
                 return _transcribe_by(
-                    engine, hosts, options, cutting, recognizing, enrichment, about, on_progress, tell
+                    engine, hosts, cutting, recognizing, listening, enrichment, about, on_progress, tell
                 )
             except EngineDownError as error:
                 down[engine.name] = str(error)
@@ -214,25 +116,48 @@ def transcribe(
                     raise
 
 
+def settle_channels(options: Options, path: Path, url: str, hosts: Hosts) -> tuple[Options, list[str]]:
+    """Options with the channels of this source, where none were named, and notes about them.
+
+    All of them; but to tell speakers apart, two channels that carry different sound are a call, each of them one
+    speaker, and any others are mixed, for everybody is heard in each. Raises SourceError.
+    """
+    if options.channels or options.mix:
+        return options, []
+    count = hosts.probe(path, url).channel_count
+    every = replace(options, channels=tuple(range(count)))
+    if count == 1:
+        return replace(every, speaker_per_channel=False), []
+    if not options.diarize or options.speaker_per_channel:
+        return every, []
+    if count == 2:
+        likeness = hosts.likeness(path, url)
+        if not all(likeness.sounding):
+            return replace(options, channels=(int(not likeness.sounding[0] and likeness.sounding[1]),)), []
+        if likeness.correlation < ALIKE:
+            return replace(every, speaker_per_channel=True), ["the two channels differ: each is taken as one speaker"]
+    return replace(options, channels=(0,), mix=True), [f"the {count} channels are alike: they were mixed into one"]
+
+
 def _transcribe_by(
     engine: EngineInfo,
     hosts: Hosts,
-    options: Options,
     cutting: Callable[..., Generator[Media | Position | Window | CutEnd]],
     recognizing: Callable[..., Iterator[Outcome]],
+    listening: Callable[..., Voices] | None,
     enrichment: Enrichment,
     notes: Sequence[str],
     on_progress: Callable[[Progress], None] | None,
     on_sentence: Callable[[int, Sentence], None],
 ) -> Transcript:
-    """The whole source by one engine; ``cutting`` and ``recognizing`` want to know which, and when to stop."""
+    """The whole source by one engine; ``cutting`` and ``recognizing`` want to know which, and all when to stop."""
     stop = threading.Event()
     # One window more than the slots take keeps every slot busy and bounds what waits in memory.
     ahead = 1 + hosts.slots * (MOST_WINDOWS if engine.batch > 1 else 1)
     run = _Run(
         _whole_cut(partial(cutting, limits=engine.limits, stop=stop)),
         partial(recognizing, engine, stop=stop),
-        options,
+        listening and partial(listening, stop=stop),
         ahead,
         enrichment,
         on_progress,
@@ -303,14 +228,14 @@ class _Run:
         self,
         messages: Generator[Media | Position | Window | CutEnd],
         recognizing: Callable[..., Iterator[Outcome]],
-        options: Options,
+        listening: Callable[..., Voices] | None,
         ahead: int,
         enrichment: Enrichment,
         on_progress: Callable[[Progress], None] | None,
         on_sentence: Callable[[int, Sentence], None] | None,
     ) -> None:
-        self._messages, self._recognizing, self._options, self._ahead = messages, recognizing, options, ahead
-        self._enrichment = enrichment
+        self._messages, self._recognizing, self._listening = messages, recognizing, listening
+        self._ahead, self._enrichment, self._options = ahead, enrichment, enrichment.options
         self._on_progress, self._on_sentence = on_progress, on_sentence
         self._threads = ThreadPoolExecutor(ahead + 1, thread_name_prefix="child")  # one more for the cut
         self._events: SimpleQueue[Callable[[], object]] = SimpleQueue()
@@ -319,6 +244,9 @@ class _Run:
         self._cut: CutEnd | None = None
         self._found: dict[int, list[Span]] = defaultdict(list)  # by channel
         self._heard: dict[tuple[int, Span], Outcome] = {}
+        self._voices: dict[tuple[int, int], Voices] = {}  # by channel and number of the window
+        self._windows = 0  # how many were cut
+        self._spoken: dict[int, Spoken] = {}  # by channel
         self._out: deque[deque[tuple[int, Span]]] = deque()  # what is not heard of the windows that are out
 
     def transcript(self, engine: EngineInfo, notes: Sequence[str]) -> Transcript:
@@ -327,9 +255,8 @@ class _Run:
             self._advance()
         texts = {channel: tuple(self._sentences(channel)) for channel in self._channels(self._progress.media)}
         assert self._cut is not None, "the channels are worked off only when the cut has ended"
-        outcomes = {channel: [self._heard[channel, span] for span in self._found[channel]] for channel in texts}
-        notes = (*notes, *self._enrichment.notes)
-        return _bind(self._cut, outcomes, texts, self._options, engine.name, notes)
+        outcomes = {channel: self._outcomes(channel) for channel in texts}
+        return bind(self._cut, outcomes, texts, self._spoken, self._enrichment, engine.name, notes)
 
     def close(self) -> None:
         """Wait for the threads, which are through or were told to stop."""
@@ -343,11 +270,28 @@ class _Run:
         return [channel for channel in dict.fromkeys(self._options.channels) if channel < media.channel_count]
 
     def _sentences(self, channel: int) -> Iterator[Sentence]:
-        hear = partial(self._outcome, channel)
-        for sentence in self._enrichment.sentences(self._spans(channel), hear):
+        spans, hear = self._spans(channel), partial(self._outcome, channel)
+        if self._options.diarize:  # who is who is known when everybody has been heard
+            told = self._spoken[channel] = self._speakers(channel)
+            spans, hear = iter(told.outcomes), told.outcomes.__getitem__
+        for sentence in self._enrichment.sentences(spans, hear):
             if self._on_sentence:
                 self._on_sentence(channel, sentence)
             yield sentence
+        if channel not in self._spoken:
+            self._spoken[channel] = speakers_of(channel, self._outcomes(channel), (), self._options)
+
+    def _speakers(self, channel: int) -> Spoken:
+        """Everything that was heard in a channel with its speakers, driving the whole source to its end."""
+        for span in self._spans(channel):
+            self._outcome(channel, span)
+        while self._listening and len(self._voices) < self._windows:
+            self._advance()
+        voices = [self._voices[key] for key in sorted(self._voices) if key[0] == channel]
+        return speakers_of(channel, self._outcomes(channel), voices, self._options)
+
+    def _outcomes(self, channel: int) -> list[Outcome]:
+        return [self._heard[channel, span] for span in self._found[channel]]
 
     def _spans(self, channel: int) -> Iterator[Span]:
         """The pieces of speech of a channel in order, driving the whole source while the next is not found yet."""
@@ -387,6 +331,7 @@ class _Run:
         match message:
             case Window() as window:
                 self._found[window.channel] += window.spans
+                self._windows += 1
                 self._out.append(deque((window.channel, span) for span in window.spans))
                 recognized = self._threads.submit(self._recognize, window)
                 recognized.add_done_callback(lambda done: self._events.put(done.result))
@@ -412,9 +357,13 @@ class _Run:
             except (HostError, InvariantError) as error:
                 reason = str(error)
             else:
-                return
-        for outcome in give_up(window, reason)[brought:]:
-            self._events.put(partial(self._hear, window.channel, outcome))
+                break
+        else:
+            for outcome in give_up(window, reason)[brought:]:
+                self._events.put(partial(self._hear, window.channel, outcome))
+        if self._listening:
+            voices = self._listening(window)
+            self._events.put(lambda: self._voices.update({(window.channel, window.index): voices}))
 
     def _hear(self, channel: int, outcome: Outcome) -> None:
         """Keep an outcome and strike it off what is out; windows end in the order in which they were cut."""

@@ -1,0 +1,166 @@
+"""From voiceprints to speakers: agglomerative clustering of all utterances of a channel.
+
+Memory and time are bounded for any length of a source: beyond ``MOST`` utterances, blocks of neighbors are summed up
+first, and their sums are clustered in place of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import fastcluster
+import numpy as np
+from numpy.typing import NDArray
+
+#: Most voiceprints that are clustered at once; above it, each block of that many is summed up by ``SUMS``.
+MOST = 1000
+SUMS = 100
+#: Utterances below this length are not asked how many speakers there are and what they sound like, in milliseconds:
+#: they go to the nearest speaker once those are known.
+SHORT_MS = 600
+#: Most speakers that are looked for where nobody said how many there are.
+MOST_SPEAKERS = 10
+#: Mean silhouette (Rousseeuw 1987) from which on two or more spectral clusters are more than one voice's variation.
+DISTINCT = 0.15
+#: Weight of the pitch among the 39 values of a spectral voiceprint.
+PITCH_WEIGHT = 2.0
+
+#: Mean cosine distance up to which two groups of utterances are one speaker, for embeddings of models.
+SAME_SPEAKER = 0.5
+#: Share of a channel's utterances below which a group is no speaker of its own where nobody said how many there are.
+LEAST_SHARE = 0.02
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How voiceprints are compared: as embeddings of models, which were ``measured``, or as spectral statistics."""
+
+    measured: bool
+
+    def placed(self, voiceprints: Floats) -> Floats:
+        """Voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are."""
+        if self.measured:
+            return voiceprints / np.maximum(np.linalg.norm(voiceprints, axis=1, keepdims=True), 1e-9)
+        filled = voiceprints.copy()
+        unpitched = np.isnan(filled[:, -1])
+        filled[unpitched, -1] = 0.0 if unpitched.all() else np.nanmedian(filled[:, -1])
+        points = (filled - filled.mean(axis=0)) / np.maximum(filled.std(axis=0), 1e-9)
+        points[:, -1] *= PITCH_WEIGHT
+        return points
+
+
+def speakers(
+    voiceprints: Sequence[bytes], durations_ms: Sequence[int], space: Space, count: int | None
+) -> NDArray[np.int64]:
+    """The speaker of each utterance, shape (n,), numbered in order of first appearance.
+
+    ``count`` is how many there are, None if nobody knows; fewer come back where there are not so many utterances.
+    """
+    if not voiceprints:
+        return np.zeros(0, np.int64)
+    points = space.placed(np.array([np.frombuffer(v, np.float32) for v in voiceprints], np.float64))
+    long = np.array(durations_ms) >= SHORT_MS
+    if long.sum() < max(2, count or 0):
+        long[:] = True
+    labels = _labels(points[long], space, count)
+    centers = np.array([points[long][labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+    nearest = np.linalg.norm(points[:, None, :] - centers[None], axis=2).argmin(axis=1)
+    nearest[long] = labels
+    return _in_order(nearest)
+
+
+def _labels(points: Floats, space: Space, count: int | None) -> NDArray[np.int64]:
+    """A label from 0 for each point, no number left out."""
+    if len(points) > MOST:
+        sums = np.concatenate([_tree(block).labels(SUMS) + SUMS * i for i, block in enumerate(_blocks(points))])
+        used, place = np.unique(sums, return_inverse=True)
+        centers = np.array([points[sums == number].mean(axis=0) for number in used])
+        return _labels(centers, space, count)[place]
+    tree = _tree(points)
+    return tree.labels(count if count is not None else _count(points, tree, space))
+
+
+def _blocks(points: Floats) -> list[Floats]:
+    return np.array_split(points, -(-len(points) // MOST))
+
+
+def _count(points: Floats, tree: _Tree, space: Space) -> int:
+    """How many speakers there are, as well as the voiceprints tell."""
+    if len(points) == 1:
+        return 1
+    if space.measured:
+        groups = _tree_by_cosine(points).labels_below(SAME_SPEAKER)
+        return max(1, int((np.bincount(groups) > LEAST_SHARE * len(points)).sum()))
+    most = min(MOST_SPEAKERS, len(points) - 1)
+    widths = {k: _silhouette(points, tree.labels(k)) for k in range(2, most + 1)}
+    best = max(widths, key=lambda k: widths[k], default=1)
+    return best if widths.get(best, 0.0) >= DISTINCT else 1
+
+
+def _silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
+    """Mean silhouette of the clusters, -1 to 1 (Rousseeuw 1987): how much nearer points are to their own cluster."""
+    distances = np.sqrt(np.maximum(_squares(points), 0.0))
+    members = np.eye(labels.max() + 1)[labels]  # (n, k)
+    sums, sizes = distances @ members, members.sum(axis=0)
+    own = sums[np.arange(len(points)), labels] / np.maximum(sizes[labels] - 1, 1)
+    other = np.where(members > 0, np.inf, sums / sizes).min(axis=1)
+    widths = np.where(sizes[labels] > 1, (other - own) / np.maximum(np.maximum(own, other), 1e-9), 0.0)
+    return float(widths.mean())
+
+
+def _squares(points: Floats) -> Floats:
+    """Squared Euclidean distances, shape (n, n)."""
+    norms = (points**2).sum(axis=1)
+    return norms[:, None] + norms[None] - 2 * points @ points.T
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The merges of an agglomerative clustering: rows of two clusters each, the ``heights`` at which they were joined.
+
+    Cluster i is point i for i < n, else the one that merge i - n made.
+    """
+
+    merges: NDArray[np.int64]
+    heights: Floats
+
+    def labels(self, count: int) -> NDArray[np.int64]:
+        """The labels of all points when ``count`` clusters, or as many as there are points, are left."""
+        points = len(self.merges) + 1
+        clusters = {i: [i] for i in range(points)}
+        for made, (left, right) in enumerate(self.merges[: max(0, points - count)].tolist(), start=points):
+            clusters[made] = clusters.pop(left) + clusters.pop(right)
+        labels = np.zeros(points, np.int64)
+        for label, members in enumerate(clusters.values()):
+            labels[members] = label
+        return labels
+
+    def labels_below(self, height: float) -> NDArray[np.int64]:
+        """The labels when all merges below that height are made."""
+        return self.labels(len(self.merges) + 1 - int((self.heights < height).sum()))
+
+
+def _tree_by_cosine(points: Floats) -> _Tree:
+    """Average linkage over the cosine distances of unit embeddings."""
+    rows, columns = np.triu_indices(len(points), 1)
+    merges = fastcluster.linkage((1 - points @ points.T)[rows, columns], method="average")
+    return _Tree(merges[:, :2].astype(np.int64), merges[:, 2])
+
+
+def _tree(points: Floats) -> _Tree:
+    """Ward's clustering (Ward 1963), which takes memory in proportion to the points."""
+    if len(points) == 1:
+        return _Tree(np.zeros((0, 2), np.int64), np.zeros(0))
+    merges = fastcluster.linkage_vector(points, method="ward")
+    return _Tree(merges[:, :2].astype(np.int64), merges[:, 2])
+
+
+def _in_order(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The labels renumbered in order of first appearance."""
+    _, firsts, places = np.unique(labels, return_index=True, return_inverse=True)
+    ranks = np.empty(len(firsts), np.int64)
+    ranks[np.argsort(firsts)] = np.arange(len(firsts))
+    return ranks[places]
