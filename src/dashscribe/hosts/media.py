@@ -69,9 +69,12 @@ def _likeness(path: Path, url: str) -> LikenessReply:
         loudness.append(np.sqrt((frames**2).mean(axis=2)))
         rest = samples[:, count * frame :]
     levels = np.concatenate(loudness, axis=1) if loudness else np.zeros((2, 0))
-    left, right = (bool((channel > QUIET).any()) for channel in levels)
-    varied = levels.shape[1] > 1 and levels.std(axis=1).min() > 0
-    return LikenessReply(float(np.corrcoef(levels)[0, 1]) if varied else 0.0, (left, right))
+    left, right = levels[0], levels[1]
+    varied = len(left) > 1 and left.std() > 0 and right.std() > 0
+    correlation = 0.0
+    if varied:
+        correlation = float(np.dot(left - left.mean(), right - right.mean()) / len(left) / (left.std() * right.std()))
+    return LikenessReply(correlation, (bool((left > QUIET).any()), bool((right > QUIET).any())))
 
 
 class _Lane:

@@ -101,7 +101,7 @@ class _Models:
 
     def utterances(self, piece: Waveform) -> list[Utterance]:
         """The utterances of a piece with their embeddings, in order of their begin."""
-        samples = piece.samples.astype(np.float32) / 32768
+        samples = piece.samples.astype(np.float32) / np.float32(32768)
         if len(samples) < SHORTEST_MS * SAMPLES_PER_MS:
             return []
         spoken = self._spoken(piece, samples)

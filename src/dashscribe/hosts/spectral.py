@@ -108,6 +108,6 @@ def _runs(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for begin, end in zip((at[0], *at[breaks + 1]), (*at[breaks] + 1, at[-1] + 1), strict=True):
         parts = -(-int(end - begin) * FRAME_MS // LONGEST_MS)
-        edges = np.linspace(begin, end, parts + 1).astype(int).tolist()
+        edges = [int(begin) + int(end - begin) * i // parts for i in range(parts + 1)]
         runs += list(pairwise(edges))
     return runs

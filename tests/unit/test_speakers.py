@@ -1,0 +1,217 @@
+"""Who speaks: clustering of voiceprints, whose each word is, and what becomes of sentences, with scripted voices."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashscribe.enrich.speakers import tell_apart
+from dashscribe.enrich.speakers.assign import Assignment
+from dashscribe.enrich.speakers.cluster import MOST, Space, speakers
+from dashscribe.types import Fate, Options, Outcome, Sentence, Span, Turn, Utterance, Voices, Word
+
+MEASURED = Space(measured=True)
+SPECTRAL = Space(measured=False)
+
+
+def voiceprints(who: Sequence[int], spread: float = 0.2, dim: int = 39) -> list[bytes]:
+    """Voiceprints of voices that differ in every value by much more than one of them varies."""
+    chance = np.random.default_rng(5)
+    voices = chance.normal(size=(max(who) + 1, dim))
+    return [(voices[i] + chance.normal(0, spread, dim)).astype(np.float32).tobytes() for i in who]
+
+
+def labels(who: Sequence[int], space: Space, count: int | None, duration_ms: int = 1500) -> list[int]:
+    return speakers(voiceprints(who), [duration_ms] * len(who), space, count).tolist()
+
+
+@pytest.mark.parametrize("space", [MEASURED, SPECTRAL])
+@pytest.mark.parametrize("who", [[0, 1, 0, 1, 1, 0], [0, 0, 1, 2, 1, 2, 0, 0], [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]])
+def test_voices_are_told_apart_and_numbered_as_they_appear(space: Space, who: list[int]) -> None:
+    assert labels(who, space, max(who) + 1) == who
+
+
+@pytest.mark.parametrize("who", [[0] * 6, [0, 1, 0, 1, 0, 1], [0, 1, 2, 0, 1, 2, 0, 1, 2]])
+def test_models_tell_how_many_there_are(who: list[int]) -> None:
+    assert labels(who, MEASURED, None) == who
+
+
+def test_a_stray_utterance_is_no_speaker_of_its_own() -> None:
+    who = [0, 1] * 40
+    found = labels([*who, 2], MEASURED, None)
+    assert found[:-1] == who
+    assert found[-1] in (0, 1)
+
+
+@pytest.mark.parametrize("count", [None, 2, 7])
+def test_one_utterance_is_one_speaker_however_many_are_said_to_be_there(count: int | None) -> None:
+    assert labels([0], MEASURED, count) == [0]
+    assert labels([0], SPECTRAL, count) == [0]
+    assert speakers([], [], MEASURED, count).tolist() == []
+
+
+def test_what_is_too_short_to_tell_goes_to_the_nearest_voice() -> None:
+    who = [0, 1, 0, 1, 0, 1]
+    durations_ms = [1500, 1500, 1500, 1500, 100, 100]
+    assert speakers(voiceprints(who), durations_ms, MEASURED, None).tolist() == who
+
+
+def test_twelve_hours_of_utterances_are_clustered_in_bounded_memory() -> None:
+    chance = np.random.default_rng(1)
+    who = [0, 1, 2, *chance.integers(0, 3, 12 * 3600 // 3).tolist()]
+    assert len(who) > 10 * MOST
+    import tracemalloc
+
+    given = voiceprints(who)
+    tracemalloc.start()
+    found = speakers(given, [3000] * len(who), MEASURED, None)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.tolist() == who
+    assert peak_bytes < 100 * 1024**2  # all pairs at once would be 800 MB
+
+
+def test_spectral_voiceprints_without_pitch_count_as_of_middling_pitch() -> None:
+    prints = np.repeat(np.eye(2, 39, dtype=np.float32), 3, axis=0)
+    prints[0, -1] = np.nan
+    found = speakers([row.tobytes() for row in prints], [1500] * 6, SPECTRAL, 2)
+    assert found.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+# --- whose each word is ---------------------------------------------------------------------------------------------
+
+
+def sentence(*words: tuple[int, int, str]) -> Sentence:
+    said = tuple(Word(begin, end, text) for begin, end, text in words)
+    return Sentence(
+        begin_ms=words[0][0], end_ms=words[-1][1], text="".join(word.text for word in said), words=said, language="en"
+    )
+
+
+def parted(turns: list[Turn], *sentences: Sentence) -> list[tuple[int | None, str]]:
+    return [(part.speaker, part.text) for part in Assignment(turns).parted(sentences)]
+
+
+def test_a_sentence_is_parted_where_the_speaker_changes() -> None:
+    said = sentence(
+        (0, 400, "how "), (400, 800, "are "), (800, 1200, "you "), (1250, 1600, "fine "), (1600, 2000, "thanks")
+    )
+    assert parted([Turn(0, 1220, 0), Turn(1240, 2000, 1)], said) == [(0, "how are you"), (1, "fine thanks")]
+
+
+def test_a_change_moves_to_the_pause_that_is_close_to_it() -> None:
+    said = sentence(
+        (0, 400, "how "), (400, 800, "are "), (800, 1200, "you "), (1500, 1900, "fine "), (1900, 2300, "thanks")
+    )
+    assert parted([Turn(0, 1000, 0), Turn(1000, 2300, 1)], said) == [(0, "how are you"), (1, "fine thanks")]
+    assert parted([Turn(0, 1700, 0), Turn(1700, 2300, 1)], said) == [(0, "how are you"), (1, "fine thanks")]
+
+
+def test_where_two_speak_at_once_the_one_who_was_speaking_goes_on() -> None:
+    said = sentence((0, 500, "one "), (500, 1000, "two "), (1000, 1500, "three "), (1500, 2000, "four"))
+    assert parted([Turn(0, 1500, 0), Turn(500, 2000, 1)], said) == [(0, "one two three"), (1, "four")]
+
+
+def test_words_outside_all_turns_go_with_their_neighbors() -> None:
+    said = sentence((0, 200, "so "), (5_000, 5_200, "yes "), (9_000, 9_100, "well"))
+    assert parted([Turn(4_000, 6_000, 1)], said) == [(1, "so yes well")]
+    assert parted([], said) == [(None, "so yes well")]
+
+
+def test_a_sentence_without_words_goes_to_who_speaks_most_of_it() -> None:
+    whole = Sentence(begin_ms=0, end_ms=1000, text="how are you")
+    assert parted([Turn(0, 300, 0), Turn(300, 1000, 1)], whole) == [(1, "how are you")]
+
+
+def test_words_without_length_are_no_sentence_of_their_own() -> None:
+    said = sentence((0, 500, "one "), (500, 500, "two "), (500, 1000, "three"))
+    turns = [Turn(0, 500, 0), Turn(499, 501, 1), Turn(501, 1000, 0)]
+    assert all(part.end_ms > part.begin_ms for part in Assignment(turns).parted([said]))
+
+
+words = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(0, 600), st.sampled_from(["one ", "two ", "三", "four, "])),
+    min_size=1,
+    max_size=12,
+)
+stretches = st.lists(st.tuples(st.integers(0, 8_000), st.integers(1, 3_000), st.integers(0, 3)), max_size=12)
+
+
+@given(words, stretches)
+def test_no_word_is_lost_or_moved_whatever_the_turns(
+    gaps: list[tuple[int, int, str]], given_: list[tuple[int, int, int]]
+) -> None:
+    at, said = 0, []
+    for gap, length, text in gaps:
+        said.append((at + gap, at + gap + length, text))
+        at += gap + length
+    if at == said[0][0]:
+        return  # no sentence is without length
+    whole = sentence(*said)
+    turns = sorted((Turn(begin, begin + length, who) for begin, length, who in given_), key=lambda turn: turn.begin_ms)
+    parts = Assignment(turns).parted([whole])
+    assert [w.text.rstrip() for p in parts for w in p.words] == [w.text.rstrip() for w in whole.words]
+    assert [(w.begin_ms, w.end_ms) for p in parts for w in p.words] == [(w.begin_ms, w.end_ms) for w in whole.words]
+    for part in parts:
+        assert part.end_ms > part.begin_ms
+        assert "".join(word.text + word.punctuation for word in part.words) == part.text
+        assert part.language == "en"
+
+
+# --- a whole channel ------------------------------------------------------------------------------------------------
+
+
+def heard(*sentences: Sentence) -> list[Outcome]:
+    span = Span(sentences[0].begin_ms, sentences[-1].end_ms)
+    return [Outcome(span, Fate.TRANSCRIBED, sentences)]
+
+
+def utterances(*who: tuple[int, int, int]) -> Voices:
+    prints = voiceprints([speaker for *_, speaker in who])
+    return Voices(tuple(Utterance(b, e, p) for (b, e, _), p in zip(who, prints, strict=True)), measured=True)
+
+
+SAID = sentence(*((i * 1000, i * 1000 + 900, f"w{i} ") for i in range(6)))
+
+
+def test_speakers_are_numbered_as_they_first_say_something() -> None:
+    # The first voice says nothing that was written down.
+    voices = utterances((-3000, -1000, 1), (0, 2950, 0), (3000, 5900, 2))
+    spoken = tell_apart(0, heard(SAID), [voices], Options(diarize=True, speaker_count=3))
+    assert [(s.speaker, s.text) for s in spoken.outcomes[Span(0, 5900)].sentences] == [(0, "w0 w1 w2"), (1, "w3 w4 w5")]
+    assert [turn.speaker for turn in spoken.turns] == [2, 0, 1]
+
+
+def test_overlaps_are_told() -> None:
+    voices = utterances((0, 3500, 0), (3000, 5900, 1))
+    spoken = tell_apart(0, heard(SAID), [voices], Options(diarize=True, speaker_count=2))
+    assert spoken.turns == (Turn(0, 3500, 0), Turn(3000, 5900, 1))
+    assert [note for note in spoken.notes if "several people speak at once for 500 ms" in note]
+
+
+def test_a_channel_per_speaker_needs_no_voices() -> None:
+    spoken = tell_apart(1, heard(SAID), (), Options(diarize=True, speaker_per_channel=True, channels=(0, 1)))
+    assert {s.speaker for s in spoken.outcomes[Span(0, 5900)].sentences} == {1}
+    assert not spoken.notes
+
+
+def test_what_is_uncertain_is_told() -> None:
+    degraded = Voices((Utterance(0, 3000, np.zeros(39, np.float32).tobytes()),))
+    spoken = tell_apart(0, heard(SAID), [degraded], Options(diarize=True))
+    assert any("no speaker models are installed" in note for note in spoken.notes)
+    assert any("the number of speakers, 1, is unreliable" in note for note in spoken.notes)
+    spoken = tell_apart(0, heard(SAID), [utterances((0, 5900, 0))], Options(diarize=True, speaker_count=2))
+    assert any("1 of 2 speakers were found" in note for note in spoken.notes)
+    spoken = tell_apart(0, heard(SAID), [utterances((0, 5900, 0))], Options(diarize=True, channels=(0, 1)))
+    assert any("counted from 0 in each channel" in note for note in spoken.notes)
+
+
+@pytest.mark.parametrize(
+    "voices", [Voices(reason="the child died"), Voices((Utterance(0, 10, b"abc"),)), Voices((Utterance(0, 10, b""),))]
+)
+def test_whatever_fails_leaves_the_text_with_a_note(voices: Voices) -> None:
+    spoken = tell_apart(0, heard(SAID), [voices], Options(diarize=True))
+    assert spoken.outcomes[Span(0, 5900)].sentences == (SAID,)
+    assert any("speakers are not told" in note for note in spoken.notes)
