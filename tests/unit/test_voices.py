@@ -4,12 +4,11 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from dialogues import FLITE, Dialogue, dialogue, diarization_error, missing
-from media_files import write_wav
 
 import dashscribe
 from dashscribe.config import Settings
-from dashscribe.hosts import Hosts
+from dialogues import FLITE, Dialogue, dialogue, diarization_error, missing
+from media_files import write_wav
 
 needs_voices = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")
 
@@ -32,7 +31,6 @@ def test_two_voices_are_told_apart_without_models_when_their_number_is_given(
     talk = dialogue(voices, 7, turns=8)
     transcript = told(talk, settings, tmp_path, speaker_count=2)
     error = diarization_error(talk.turns, transcript.tracks[0].turns)
-    print(f"{'+'.join(voices)}: DER {error:.1%}")
     assert error <= 0.15
     assert {sentence.speaker for sentence in transcript.sentences} == {0, 1}
     assert transcript.sentences[0].speaker == 0

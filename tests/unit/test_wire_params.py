@@ -220,7 +220,6 @@ def test_malformed_word_filter_is_refused(value: Any):
 @pytest.mark.parametrize(
     ("model", "members"),
     [
-        ("fun-asr", {"diarization_enabled": True}),
         ("fun-asr", {"speaker_count": 2}),
         ("fun-asr", {"audio_event_detection_enabled": True}),
         ("paraformer-v2", {"timestamp_alignment_enabled": True}),

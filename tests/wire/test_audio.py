@@ -106,12 +106,6 @@ def test_verbose_json_has_segments_unless_words_are_asked_for(talk: Desk, wav: b
     assert (both["words"], both["segments"]) == (words["words"], answer["segments"])
 
 
-def test_without_diarization_there_is_one_speaker_and_a_note(talk: Desk, wav: bytes):
-    answer = told(talk, wav, response_format="diarized_json", chunking_strategy="auto")
-    assert {segment["speaker"] for segment in answer["segments"]} == {"A"}
-    assert any("speakers are not told apart" in note for note in answer["dashscribe"]["notes"])
-
-
 @pytest.mark.parametrize("name", ["include", "include__"])
 def test_logprobs_come_where_they_are_asked_for(talk: Desk, wav: bytes, name: str):
     assert "logprobs" not in told(talk, wav)

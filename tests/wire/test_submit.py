@@ -299,10 +299,10 @@ def test_filetrans_leaves_the_scheme_to_the_task(desk: Desk, url: str):
 
 
 def test_what_has_no_effect_is_named_at_once_and_in_the_query(desk: Desk):
-    body = checked(desk.submit(parameters={"diarization_enabled": True, "enable_itn": True, "turbo": 1}))
+    body = checked(desk.submit(parameters={"speaker_count": 2, "enable_itn": True, "turbo": 1}))
     notes = [
         "enable_itn had no effect: fun-asr does not take it",
-        "diarization_enabled had no effect: speakers are not told apart",
+        "speaker_count had no effect: it counts only with diarization_enabled",
         "unknown parameters had no effect: turbo",
     ]
     assert body["dashscribe"]["notes"] == notes

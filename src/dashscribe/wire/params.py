@@ -299,6 +299,8 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
             others[row.asks] = parsed
         if row.lack and parsed:
             notes.append(f"{row.name} had no effect: {row.lack}")
+    if options.get("speaker_count") and not options.get("diarize"):
+        notes.append("speaker_count had no effect: it counts only with diarization_enabled")
     _note_unknown(members, notes)
     return Asked(options_for(model, **options), notes, **others)
 
