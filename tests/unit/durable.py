@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dashscribe import files, windows
@@ -28,7 +29,7 @@ from dashscribe.steps import booking, open_worker, prepare, recognize
 from dashscribe.steps.bench import Bench, Fetch
 from dashscribe.store import Store
 from dashscribe.tasks import Status, Submission, Subtask, Task, TaskBook
-from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Window, Word
+from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Utterance, Voices, Window, Word
 from dashscribe.uploads import UploadBook
 
 
@@ -77,6 +78,9 @@ class FakeHosts:
         self.on_probe: Callable[[str], None] = lambda url: None
         self.on_cut: Callable[[str, int], None] = lambda url, count: None
         self.on_recognize: Callable[[str], None] = lambda sound: None
+        self.listened: Counter[str] = Counter()
+        self.version = "ears-1"  # of what tells voices apart
+        self.on_listen: Callable[[str], None] = lambda sound: None
 
     def probe(self, path: Path, url: str) -> Media:
         self.on_probe(url)
@@ -119,6 +123,18 @@ class FakeHosts:
             word = Word(span.begin_ms, span.end_ms, hashlib.sha256(f"{sound} {span}".encode()).hexdigest()[:8])
             sentence = Sentence(begin_ms=span.begin_ms, end_ms=span.end_ms, text=word.text, words=(word,))
             yield Outcome(span, Fate.TRANSCRIBED, (sentence,))
+
+    def voices_version(self) -> str:
+        return self.version
+
+    def voices(self, window: Window, *, express: bool, stop: object) -> Voices:
+        """Two speakers in turns, from one span to the next."""
+        sound = window.audio.decode()
+        self.listened[sound] += 1
+        self.on_listen(sound)
+        prints = np.eye(2, dtype=np.float32)
+        who = [Utterance(s.begin_ms, s.end_ms, prints[s.begin_ms // 1000 % 2].tobytes()) for s in window.spans]
+        return Voices(tuple(who), measured=True)
 
     def close(self) -> None:
         pass
@@ -225,9 +241,9 @@ def take(home: Home, ready: FileState) -> files.ClaimedFile:
     return file
 
 
-def cut_by_hand(home: Home, url: str) -> Task:
+def cut_by_hand(home: Home, url: str, **members: object) -> Task:
     """A task whose file is cut, without a worker."""
-    task = home.submit(url)
+    task = home.submit(url, **members)
     prepare.fetch(home.bench, take(home, FileState.WAITING))
     prepare.cut(home.bench, take(home, FileState.FETCHED))
     return task
