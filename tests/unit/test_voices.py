@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import dashscribe
+from conversations import FLITE, Dialogue, dialogue, diarization_error, missing
 from dashscribe.config import Settings
-from dialogues import FLITE, Dialogue, dialogue, diarization_error, missing
 from media_files import write_wav
 
 needs_voices = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")

@@ -10,7 +10,7 @@ import pytest
 from wire_origin import Origin
 from wire_servers import KEY, Server
 
-from dialogues import dialogue, missing
+from conversations import dialogue, missing
 from media_files import write_wav
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")

@@ -27,9 +27,10 @@ DISTINCT = 0.15
 PITCH_WEIGHT = 2.0
 
 #: Mean cosine distance up to which two groups of utterances are one speaker, for embeddings of models.
-SAME_SPEAKER = 0.5
-#: Share of a channel's utterances below which a group is no speaker of its own where nobody said how many there are.
-LEAST_SHARE = 0.02
+ONE_SPEAKER = 0.4
+#: Utterances from which on their neighborhoods tell how many speakers there are, how many of them are asked at most,
+#: and in how many neighborhoods: from the 5 nearest on, fewer than that fall apart by chance, to a third of all.
+FEW, ASKED, NEIGHBORHOODS, LEAST_NEAR = 15, 300, 20, 5
 
 Floats = NDArray[np.float64]
 
@@ -92,12 +93,35 @@ def _count(points: Floats, tree: _Tree, space: Space) -> int:
     if len(points) == 1:
         return 1
     if space.measured:
-        groups = _tree_by_cosine(points).labels_below(SAME_SPEAKER)
-        return max(1, int((np.bincount(groups) > LEAST_SHARE * len(points)).sum()))
+        groups = _tree_by_cosine(points).count_above(ONE_SPEAKER)
+        return groups if groups == 1 or len(points) < FEW else _count_by_eigengap(points)
     most = min(MOST_SPEAKERS, len(points) - 1)
     widths = {k: _silhouette(points, tree.labels(k)) for k in range(2, most + 1)}
     best = max(widths, key=lambda k: widths[k], default=1)
     return best if widths.get(best, 0.0) >= DISTINCT else 1
+
+
+def _count_by_eigengap(points: Floats) -> int:
+    """How many groups unit embeddings form, by the normalized maximum eigengap: nothing has to be known of them.
+
+    Park et al. 2020, "Auto-Tuning Spectral Clustering for Speaker Diarization Using Normalized Maximum Eigengap". Each
+    utterance is linked with its p nearest. Of all p, that one tells whose graph falls apart most clearly for its size,
+    which is where the gap between two successive eigenvalues of its Laplacian is largest.
+    """
+    asked = points[np.unique(np.linspace(0, len(points) - 1, ASKED).astype(int))]
+    count = len(asked)
+    order = np.argsort(-(asked @ asked.T), axis=1, kind="stable")
+    best, found = np.inf, 1
+    for p in np.unique(np.linspace(LEAST_NEAR, count // 3, NEIGHBORHOODS).astype(int)).tolist():
+        linked = np.zeros((count, count))
+        np.put_along_axis(linked, order[:, :p], 1.0, axis=1)
+        linked = (linked + linked.T) / 2
+        values = np.linalg.eigvalsh(np.diag(linked.sum(axis=1)) - linked)
+        gaps = np.diff(values[: MOST_SPEAKERS + 1])
+        ratio = p / count / max(float(gaps.max() / max(values[-1], 1e-9)), 1e-9)
+        if ratio < best:
+            best, found = ratio, int(gaps.argmax()) + 1
+    return found
 
 
 def _silhouette(points: Floats, labels: NDArray[np.int64]) -> float:
@@ -138,9 +162,9 @@ class _Tree:
             labels[members] = label
         return labels
 
-    def labels_below(self, height: float) -> NDArray[np.int64]:
-        """The labels when all merges below that height are made."""
-        return self.labels(len(self.merges) + 1 - int((self.heights < height).sum()))
+    def count_above(self, height: float) -> int:
+        """How many clusters are left when all merges up to that height are made."""
+        return 1 + int((self.heights > height).sum())
 
 
 def _tree_by_cosine(points: Floats) -> _Tree:

@@ -99,7 +99,7 @@ def dialogue(
     order = list(range(len(voices)))
     chance.shuffle(order)
     while len(order) < turns:
-        order.append(chance.choice([v for v in range(len(voices)) if v != order[-1]]))
+        order.append(chance.choice([v for v in range(len(voices)) if v != order[-1]] or [0]))
     said: list[Turn] = []
     pieces: list[tuple[int, NDArray[np.int16]]] = []
     at = 500 * SAMPLES_PER_MS
