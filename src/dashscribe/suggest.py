@@ -110,7 +110,9 @@ def _emotion(model: Model, engine: EngineInfo) -> tuple[str, bool]:
 
 
 def _speakers(model: Model, engine: EngineInfo) -> tuple[str, bool]:
-    return "speakers are not told apart by this version", False
+    if model.parameters.isdisjoint({"diarization_enabled", "speaker_diarization_enabled"}):
+        return "its results carry no speakers", False
+    return "the speaker of each sentence", True
 
 
 #: What may be asked for, and whether a model with an engine gives it, with the reason.
