@@ -33,7 +33,9 @@ def test_voices_are_told_apart_and_numbered_as_they_appear(space: Space, who: li
     assert labels(who, space, max(who) + 1) == who
 
 
-@pytest.mark.parametrize("who", [[0] * 6, [0, 1, 0, 1, 0, 1], [0, 1, 2, 0, 1, 2, 0, 1, 2]])
+@pytest.mark.parametrize(
+    "who", [[0] * 20, [0, 1, 2, 2] * 6, [0, 1, 2, 3, 4] * 12, [0] * 6, [0, 1, 0, 1, 0, 1], [0, 1, 2, 0, 1, 2, 0, 1, 2]]
+)
 def test_models_tell_how_many_there_are(who: list[int]) -> None:
     assert labels(who, MEASURED, None) == who
 
@@ -178,10 +180,19 @@ SAID = sentence(*((i * 1000, i * 1000 + 900, f"w{i} ") for i in range(6)))
 
 def test_speakers_are_numbered_as_they_first_say_something() -> None:
     # The first voice says nothing that was written down.
-    voices = utterances((-3000, -1000, 1), (0, 2950, 0), (3000, 5900, 2))
-    spoken = tell_apart(0, heard(SAID), [voices], Options(diarize=True, speaker_count=3))
-    assert [(s.speaker, s.text) for s in spoken.outcomes[Span(0, 5900)].sentences] == [(0, "w0 w1 w2"), (1, "w3 w4 w5")]
+    silent = Outcome(Span(0, 2000), Fate.FAILED, reason="poison")
+    said = sentence((2000, 2900, "yes "), (3000, 3900, "no"))
+    voices = utterances((0, 2000, 1), (2000, 2950, 0), (3000, 3900, 2))
+    spoken = tell_apart(0, [silent, *heard(said)], [voices], Options(diarize=True, speaker_count=3))
+    assert [(s.speaker, s.text) for s in spoken.outcomes[Span(2000, 3900)].sentences] == [(0, "yes"), (1, "no")]
     assert [turn.speaker for turn in spoken.turns] == [2, 0, 1]
+
+
+def test_what_is_no_speech_has_no_speaker() -> None:
+    noise = Outcome(Span(6_000, 9_000), Fate.NON_SPEECH, reason="music")
+    voices = utterances((0, 2950, 0), (3000, 5900, 1), (6000, 7500, 2), (7500, 9000, 2))
+    spoken = tell_apart(0, [*heard(SAID), noise], [voices], Options(diarize=True))
+    assert [turn.speaker for turn in spoken.turns] == [0, 1]
 
 
 def test_overlaps_are_told() -> None:

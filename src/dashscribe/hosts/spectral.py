@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Utterance, Waveform
 
-FRAME_MS = 10
+#: Steps of 10 ms, frames of 25 ms, as Kaldi's features have them.
+FRAME_MS, FRAME_SAMPLES = 10, 400
 #: Coefficients of the mel cepstrum, the one for loudness left out.
 CEPSTRA = 19
 #: What is this much quieter than the loud parts of a piece is a pause, in dB.
 PAUSE_DB = 30.0
+#: Root mean square (int16) of a frame below which there is no sound at all.
+QUIET = 10.0
 #: A pause from this length on parts utterances: people who take turns leave 200 ms in the median (Stivers et al. 2009,
 #: "Universals and cultural variation in turn-taking in conversation").
 PAUSE_MS = 150
@@ -64,7 +67,8 @@ def stretches(piece: Waveform) -> list[tuple[int, int]]:
 
 
 def _loud(loudness_db: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return loudness_db > np.percentile(loudness_db, 95) - PAUSE_DB
+    floor_db = 10 * np.log10(FRAME_SAMPLES * QUIET**2)
+    return loudness_db > max(floor_db, np.percentile(loudness_db, 95) - PAUSE_DB)
 
 
 def _features(samples: NDArray[np.int16]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

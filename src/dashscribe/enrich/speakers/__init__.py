@@ -6,12 +6,13 @@ enricher: no sentence that they see is said by two.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dashscribe.enrich.speakers.assign import Assignment
 from dashscribe.enrich.speakers.cluster import Space, speakers
-from dashscribe.types import Options, Outcome, Sentence, Span, Turn, Voices
+from dashscribe.types import Fate, Options, Outcome, Sentence, Span, Turn, Utterance, Voices
 
 #: Utterances of one speaker that are this near are one turn, in milliseconds.
 JOINED_MS = 500
@@ -53,7 +54,8 @@ def _one_speaker(channel: int, heard: Mapping[Span, Outcome]) -> Spoken:
 
 def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: Options) -> Spoken:
     notes = list(dict.fromkeys(f"speakers are not told in places: {v.reason}" for v in voices if v.reason))
-    said = sorted((u for v in voices for u in v.utterances), key=lambda u: (u.begin_ms, u.end_ms))
+    spans = [span for span, outcome in heard.items() if outcome.fate is not Fate.NON_SPEECH]
+    said = sorted((u for v in voices for u in v.utterances if _is_in(spans, u)), key=lambda u: (u.begin_ms, u.end_ms))
     measured = any(v.measured for v in voices if v.utterances)
     if not said:
         return Spoken(heard, (), tuple(notes or ["speakers are not told: no voice was heard for long enough"]))
@@ -71,6 +73,16 @@ def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: 
     spoken = _numbered(outcomes, turns)
     notes += _doubts(spoken.turns, measured, options)
     return replace(spoken, notes=tuple(notes))
+
+
+def _is_in(spans: Sequence[Span], utterance: Utterance) -> bool:
+    """Whether most of an utterance lies in spans, which are in order: noise and music have no speaker."""
+    inside_ms = 0
+    for span in spans[max(0, bisect_right(spans, utterance.begin_ms, key=lambda span: span.begin_ms) - 1) :]:
+        if span.begin_ms >= utterance.end_ms:
+            break
+        inside_ms += max(0, min(span.end_ms, utterance.end_ms) - max(span.begin_ms, utterance.begin_ms))
+    return 2 * inside_ms > utterance.end_ms - utterance.begin_ms
 
 
 def _turns(stretches: Iterable[tuple[int, int, int]]) -> Iterator[Turn]:
