@@ -133,5 +133,5 @@ def test_a_streamed_source_gives_the_transcript_of_the_whole(
     said: list[tuple[int, Sentence]] = []
     call = partial(pipeline.transcribe, __file__, options, settings=config.load(), engine=engine)
     streamed = call(hosts=hosts, on_sentence=lambda channel, sentence: said.append((channel, sentence)))  # type: ignore[arg-type]
-    assert streamed == pipeline.finish(hosts.end, heard, options, engine.name)
+    assert streamed == pipeline.finish(hosts.end, heard, Enrichment(options), engine.name)
     assert said == [(track.channel, sentence) for track in streamed.tracks for sentence in track.sentences]

@@ -118,7 +118,7 @@ def test_what_recognition_raises_is_no_failure_of_a_stage() -> None:
 )
 def test_a_source_of_which_no_words_are_left_says_so(options: Options, text: str) -> None:
     cut = CutEnd(MEDIA, (0,), 0, 4000, (), ())
-    transcript = pipeline.finish(cut, {0: [outcome(text)]}, options, "standin")
+    transcript = pipeline.finish(cut, {0: [outcome(text)]}, Enrichment(options), "standin")
     assert transcript.tracks[0].sentences == ()
     assert [entry.fate for entry in transcript.tracks[0].ledger] == [Fate.TRANSCRIBED]
     with pytest.raises(NoWordsError):
@@ -128,7 +128,7 @@ def test_a_source_of_which_no_words_are_left_says_so(options: Options, text: str
 def test_the_rest_of_a_source_is_kept() -> None:
     cut = CutEnd(MEDIA, (0,), 0, 4000, (), ())
     heard = [outcome("Um, uh.", Span(0, 2000)), outcome("We go.", Span(2000, 4000))]
-    transcript = pipeline.finish(cut, {0: heard}, Options(drop_fillers=True), "standin")
+    transcript = pipeline.finish(cut, {0: heard}, Enrichment(Options(drop_fillers=True)), "standin")
     pipeline.refuse_empty(transcript)
     assert transcript.text == "We go."
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from itn_cases import CASES, MISSES
 
 from dashscribe import config, pipeline
-from dashscribe.engines import ENGINES
+from dashscribe.engines import ENGINES, EngineInfo
 from dashscribe.enrich import Enrichment
 from dashscribe.enrich.itn import Normalizer, write_numbers
 from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError, HostTimeoutError
@@ -236,14 +236,20 @@ def test_an_answer_of_the_wrong_length_leaves_the_text_with_a_note():
 
 def test_a_child_is_asked_only_where_digits_are_wanted_and_missing():
     class Counting:
+        def punctuator(self) -> None:
+            """No punctuation model is installed."""
+
         def normalizer(self) -> str:
             return "asked"
 
-    engine, hosts = ENGINES["pocketsphinx"], Counting()
-    assert pipeline.normalizer_for(engine, Options(itn=True), hosts) == "asked"  # type: ignore[arg-type]
-    assert pipeline.normalizer_for(engine, Options(), hosts) is None  # type: ignore[arg-type]
-    assert pipeline.normalizer_for(replace(engine, itn=True), Options(itn=True), hosts) is None  # type: ignore[arg-type]
-    assert pipeline.normalizer_for(None, Options(itn=True), hosts) is None  # type: ignore[arg-type]
+    def asked(engine: EngineInfo | None, options: Options) -> object:
+        return pipeline.enrichment_for(engine, options, Counting(), config.Settings()).normalizer  # type: ignore[arg-type]
+
+    engine = ENGINES["pocketsphinx"]
+    assert asked(engine, Options(itn=True)) == "asked"
+    assert asked(engine, Options()) is None
+    assert asked(replace(engine, itn=True), Options(itn=True)) is None
+    assert asked(None, Options(itn=True)) is None
 
 
 @pytest.mark.parametrize(("itn", "text"), [(True, "25 boats."), (False, "Twenty five boats.")])
