@@ -64,7 +64,9 @@ class Options:
     ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0.
     ``mix`` averages all tracks of the source into one, numbered 0, whatever ``channels`` say. ``stretch`` limits work
     to a part of the file; times in the result stay on the file's clock. ``emotion`` asks for the language and the
-    emotion of each sentence, where the result of the model tells them.
+    emotion of each sentence, where the result of the model tells them. ``speech_noise_threshold`` is -1 (almost
+    anything counts as speech) to 1 (only what is clearly a voice), None the same as 0; ``denoise`` takes noise off the
+    sound before anything hears it.
     """
 
     model: str = "fun-asr"
@@ -86,6 +88,7 @@ class Options:
     hotwords: tuple[Hotword, ...] = ()
     context: str = ""
     speech_noise_threshold: float | None = None
+    denoise: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

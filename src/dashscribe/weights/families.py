@@ -16,7 +16,7 @@ from typing import Literal
 from dashscribe.errors import WeightsError
 from dashscribe.weights.onnx_header import Header, read_header
 
-Task = Literal["speech", "voice_activity", "punctuation"]
+Task = Literal["speech", "voice_activity", "punctuation", "denoise"]
 #: Headers of a folder's graphs by role.
 Headers = Mapping[str, Header]
 
@@ -167,6 +167,10 @@ _WHISPER = (
     *("translate", "no_timestamps"),
 )
 _CTC_TYPES = ("zipformer2_ctc", "EncDecCTCModelBPE", "EncDecCTCModel", "EncDecHybridRNNTCTCBPEModel", "wenet_ctc")
+_GTCRN = (
+    *("sample_rate", "version", "n_fft", "hop_length", "window_length", "window_type"),
+    *("conv_cache_shape", "tra_cache_shape", "inter_cache_shape"),
+)
 _TOKENS = ("tokens.txt", "*tokens.txt")
 _MODEL = ("model.int8.onnx", "model.onnx", "*model*.int8.onnx", "*model*.onnx", "*.int8.onnx", "*.onnx")
 
@@ -273,6 +277,14 @@ FAMILIES: dict[str, Family] = {
             metadata={"model": ("tokens", "vocab_size", "punctuations", "unk_symbol")},
             fits=lambda headers: "punctuations" in headers["model"].metadata,
             languages=("zh", "en"),
+        ),
+        Family(
+            name="gtcrn",
+            title="GTCRN denoiser",
+            task="denoise",
+            files={"model": ("gtcrn*.onnx", "*.onnx")},
+            metadata={"model": _GTCRN},
+            fits=lambda headers: _model_type(headers, "model") == "gtcrn",
         ),
         Family(
             name="silero-vad",
