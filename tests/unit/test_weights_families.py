@@ -21,6 +21,9 @@ TRAINED_FAMILIES = {
     "transducer-tiny": "transducer",
     "zipformer-ctc-tiny": "ctc",
     "punctuation-tiny": "ct-transformer",
+    "gtcrn-tiny": "gtcrn",
+    "segmentation-small": "pyannote-segmentation",
+    "speaker-embedding-small": "speaker-embedding",
 }
 
 
