@@ -1,12 +1,14 @@
 """Words written for what is no speech, and words lost of what is, at several thresholds, with the embedded engine.
 
-    python benchmarks/noise.py [--audio DIR] [--thresholds=-0.5,0,0.5,1] [--seconds 20] [--only noise,speech]
+    python benchmarks/noise.py [--audio DIR] [--thresholds=-0.5,0,0.5,1] [--seconds 20] [--only noise,speech,denoise]
 
 Noise: recordings without speech, the noises of ``noises.py`` by seeds on which nothing was tuned, and speech played
 backwards, alone and eight voices at once. Every word is a false one; ``bare`` is what the engine writes when nothing is
 refused. Speech: people and a singer. ``raw`` is pocketsphinx on the whole clip; then words that were written, and in
 brackets words that were recognized and refused, of which there should be none at 0. Both take the chain that every
-request takes, with ``speech_noise_threshold`` in the detector and in the engine.
+request takes, with ``speech_noise_threshold`` in the detector and in the engine. Denoise: word error rates of short
+clips with noise under them, without and with the small denoiser of ``tests/models``, which is a textbook's filter for
+steady noise and no network (``--denoiser FILE`` takes another).
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
+from accuracy import normalize, text_of
 from common import CHECKOUT, SAMPLE, machine, table
 from dashscribe.config import load as load_settings
 from dashscribe.decode import Decoder
+from dashscribe.denoise import Denoiser
 from dashscribe.engines.pocketsphinx import Heard, PocketsphinxEngine
 from dashscribe.segment import Segmenter
 from dashscribe.types import RATE_HZ, Fate, Limits, Options, Outcome, Waveform
@@ -34,6 +39,7 @@ from noises import NOISES, babble, backwards, make
 FIRST_SEED = 100
 #: Root mean square of the noises: a loud one and, by every second seed, one as loud as an office.
 LEVELS = (4000.0, 500.0)
+DENOISER = CHECKOUT / "tests" / "models" / "gtcrn-tiny" / "gtcrn_simple.onnx"
 Sound = NDArray[np.int16]
 
 
@@ -133,6 +139,36 @@ def report_speech(engine: Engine, clips: Iterator[tuple[str, Sound]], thresholds
     print(table(("clip", "raw", *(f"at {at:g}" for at in thresholds)), rows))
 
 
+def report_denoiser(engine: Engine, rows: Sequence[tuple[Path, dict[str, str]]], model: Path) -> None:
+    spoken = [(p, row["transcript"]) for p, row in rows if row["kind"] == "speech" and row["language"] == "en"]
+    clips = [(samples(path), text) for path, text in spoken if path.suffix != ".raw"]
+    clips = [clip for clip in clips if len(clip[0]) < 8 * RATE_HZ]
+    found: list[tuple[str, ...]] = []
+    for name, snr_db in (("", 0.0), *((noise, snr) for noise in ("pink", "rain", "engine") for snr in (10.0, 5.0))):
+        errors = np.zeros(2, int)
+        for place, (speech, text) in enumerate(clips):
+            sound = mixed(speech, name, snr_db, FIRST_SEED + place) if name else speech
+            denoiser = Denoiser(model)
+            for way, heard in enumerate((sound, np.concatenate((denoiser.feed(sound), denoiser.finish())))):
+                segmenter = Segmenter(Limits())
+                outcomes = engine.recognize(segmenter.feed(heard) + segmenter.finish(), Options())
+                counted = jiwer.process_words(normalize(text), normalize(text_of(outcomes)))
+                errors[way] += counted.substitutions + counted.deletions + counted.insertions
+            engine.forget()
+        words = sum(len(normalize(text).split()) for _, text in clips)
+        found.append((f"{name} {snr_db:g} dB" if name else "clean", *(f"{100 * e / words:.1f} %" for e in errors)))
+        print(" ", *found[-1], flush=True)
+    print(f"\nword error rates of {len(clips)} clips")
+    print(table(("noise, signal to noise", "as it is", "denoised"), found))
+
+
+def mixed(speech: Sound, name: str, snr_db: float, seed: int) -> Sound:
+    """Speech with a noise under it."""
+    noise = make(name, len(speech) / RATE_HZ, seed)[: len(speech)].astype(float)
+    gain = np.sqrt(np.square(speech.astype(float)).mean() / np.square(noise).mean()) / 10 ** (snr_db / 20)
+    return np.clip(speech + gain * noise, -32768, 32767).astype(np.int16)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     default = os.environ.get("AUDIO_DIR") or CHECKOUT.parent / "shared" / "audio"
@@ -140,19 +176,23 @@ def main() -> None:
     parser.add_argument("--thresholds", default="-0.5,0,0.5,1")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each noise")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", default="noise,speech")
+    parser.add_argument("--only", default="noise,speech,denoise")
+    parser.add_argument("--denoiser", type=Path, default=DENOISER, help="a model of GTCRN's form")
     args = parser.parse_args()
     manifest = args.audio / "manifest.json"
     listed = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else []
     rows = [(args.audio / row["file"], row) for row in listed]
+    only = args.only.split(",")
     thresholds = [float(at) for at in args.thresholds.split(",")]
     print(machine(), "\n")
     engine = Engine()
-    if "noise" in args.only:
+    if "noise" in only:
         report_noise(engine, no_speech(rows, args.seconds, args.seeds), thresholds)
-    if "speech" in args.only:
+    if "speech" in only:
         people = [path for path, row in rows if row["language"] == "en" and path.suffix != ".raw"] or [SAMPLE]
         report_speech(engine, ((path.name, samples(path)) for path in people), thresholds)
+    if "denoise" in only:
+        report_denoiser(engine, rows, args.denoiser)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Denoiser:
 
     def _fail(self, error: Exception) -> NDArray[np.int16]:
         traceback.print_exception(error)
-        self.failure = f"{type(error).__name__}: {error}"
+        self.failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
         self._model = None
         return self._rest()
 
