@@ -158,18 +158,18 @@ class Hosts:
         request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
         told = 0
         try:
-            for message in self._cutting(request, (*notes, *doubts), stop):
-                told += not isinstance(message, Position)
-                yield message
+            with closing(self._cutting(request, (*notes, *doubts), stop)) as messages:
+                for message in messages:
+                    told += not isinstance(message, Position)
+                    yield message
             return
         except HostDiedError as error:
             # Before the first window that may be the model's doing; later it is rather the source's.
             if not denoiser or told > 1:
                 raise
             doubts = (f"the sound was used as it was: the child that was to denoise it died ({error.detail})",)
-        for message in self._cutting(replace(request, denoiser=b""), (*notes, *doubts), stop):
-            if not (told and isinstance(message, Media)):
-                yield message
+        with closing(self._cutting(replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
+            yield from (message for message in messages if not (told and isinstance(message, Media)))
 
     def _cutting(
         self, request: Cut, notes: Sequence[str], stop: threading.Event | None
