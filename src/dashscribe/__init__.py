@@ -39,6 +39,8 @@ def transcribe(
     drop_fillers: bool = False,
     diarize: bool = False,
     speaker_count: int | None = None,
+    speech_noise_threshold: float | None = None,
+    denoise: bool = False,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_sentence: Callable[[int, Sentence], None] | None = None,
@@ -47,18 +49,23 @@ def transcribe(
 
     ``language`` is a code or several hints; None means unknown. ``begin_ms`` and ``duration_ms`` limit the work to a
     stretch of the file, times stay on the file's clock. ``channels`` are transcribed each by itself, None stands for
-    channel 0. ``diarize`` tells who speaks, by voice, or by channel where several are named; without ``channels``, a
-    stereo call is taken by channel and any other recording as a whole. ``speaker_count``, 2 to 100, says how many
-    voices there are. ``hotwords`` are terms to listen for; ``context`` is text in
-    which names and terms of the recording stand. ``itn`` writes numbers as digits, which the results of some models
-    have anyway; ``drop_fillers`` leaves out hesitations. ``on_sentence(channel, sentence)`` receives each sentence as
-    it is settled. A source without speech gives a transcript with empty tracks.
+    channel 0. ``hotwords`` are terms to listen for; ``context`` is text in which names and terms of the recording
+    stand. ``itn`` writes numbers as digits, which the results of some models have anyway; ``drop_fillers`` leaves out
+    hesitations.
 
-    Raises InvalidParameterError for a count out of range, SourceError for a source that cannot be had or read,
-    ModelNotFoundError where no installed engine fits, and ConfigError for a list of sensitive words that cannot be
-    read.
+    ``diarize`` tells who speaks: by voice, or by channel where several are named; without ``channels``, a stereo call
+    is taken by channel and any other recording as a whole. ``speaker_count``, 2 to 100, says how many voices there are.
+    ``speech_noise_threshold`` is -1 (almost anything counts as speech) to 1 (only what is clearly a voice); ``denoise``
+    takes noise off the sound with an installed model.
+
+    ``on_sentence(channel, sentence)`` receives each sentence as it is settled. A source without speech gives a
+    transcript with empty tracks.
+
+    Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits,
+    ConfigError for a list of sensitive words that cannot be read, InvalidParameterError for a count or a threshold out
+    of range, and WeightsError where no denoiser is installed that was asked for.
     """
-    from dashscribe import config
+    from dashscribe import config, noise
     from dashscribe.catalog import find_model, options_for
     from dashscribe.enrich.censor import check_list
     from dashscribe.errors import InvalidParameterError
@@ -90,6 +97,9 @@ def transcribe(
         context=context,
         itn=itn,
         drop_fillers=drop_fillers,
+        speech_noise_threshold=speech_noise_threshold,
+        denoise=denoise,
     )
+    noise.check(options, settings)
     with Hosts(settings, slots=settings.workers) as hosts:
         return run(source, options, settings=settings, hosts=hosts, on_progress=on_progress, on_sentence=on_sentence)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashscribe.decode import encode_flac
-from dashscribe.errors import InvalidParameterError
+from dashscribe.noise import check_threshold
 from dashscribe.types import SAMPLES_PER_MS, Limits, Span, Waveform, Window, total_ms
 from dashscribe.voice import Voice, open_voice
 
@@ -222,11 +222,7 @@ class Segmenter:
 
         ``detector`` is the file of an installed model for voice activity; None takes the embedded one.
         """
-        threshold = 0.0 if noise_threshold is None else noise_threshold
-        if not -1.0 <= threshold <= 1.0:
-            raise InvalidParameterError(
-                f"{noise_threshold} is outside -1 to 1; leave it out for the default.", "speech_noise_threshold"
-            )
+        threshold = check_threshold(noise_threshold)
         self._voice = VoiceDetector(begin_ms, threshold, open_voice(detector, threshold))
         self._planner = SpanPlanner(limits, begin_ms, self._best_cut)
         self._keep_ms = limits.min_piece_ms

@@ -79,6 +79,7 @@ options = st.builds(
     hotwords=st.lists(st.builds(Hotword, texts, st.integers(-6, 5), texts), max_size=2).map(tuple),
     context=texts,
     speech_noise_threshold=st.none() | st.floats(-1, 1),
+    denoise=st.booleans(),
 )
 limits = st.builds(Limits, max_piece_ms=times, min_piece_ms=times)
 paths = st.binary(max_size=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +103,18 @@ def test_spans_do_not_depend_on_how_the_sound_arrives(package: Path, sample: Pat
     assert [piece.span for piece in pieces(sound, model, 777)] == whole
 
 
-def test_a_stricter_threshold_flags_less(package: Path, noisy: Path) -> None:
+def test_a_stricter_threshold_finds_less(package: Path, noisy: Path) -> None:
     from small_models import samples_of
 
     sound, frame = samples_of(noisy), 20 * SAMPLES_PER_MS
     frames = [sound[at : at + frame].tobytes() for at in range(0, len(sound) - frame, frame)]
-    counts = [
-        sum(map(voice, frames))
-        for voice in (open_voice(package / "silero_vad.onnx", threshold) for threshold in (-1.0, 0.0, 1.0))
-    ]
-    assert isinstance(open_voice(package / "silero_vad.onnx", 0.0), SileroVoice)
-    assert counts[0] >= counts[1] >= counts[2] > 0
+    model, thresholds = package / "silero_vad.onnx", (-1.0, -0.5, 0.0, 0.5, 1.0)
+    counts = [sum(map(voice, frames)) for voice in (open_voice(model, threshold) for threshold in thresholds)]
+    assert isinstance(open_voice(model, 0.0), SileroVoice)
+    assert all(left >= right for left, right in pairwise(counts))
+    assert counts[0] > counts[2] > counts[4] > 0
+    lengths: list[int] = []
+    for threshold in thresholds:
+        segmenter = Segmenter(LIMITS, detector=model, noise_threshold=threshold)
+        lengths.append(sum(piece.span.duration_ms for piece in segmenter.feed(sound) + segmenter.finish()))
+    assert all(left >= right for left, right in pairwise(lengths))

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dashscribe import noise
 from dashscribe.catalog import LANGUAGES, Model, find_model, options_for
 from dashscribe.choice import choose_engine
 from dashscribe.cli import unwind_when_killed
 from dashscribe.cli.times import milliseconds
-from dashscribe.errors import ModelNotFoundError
+from dashscribe.errors import InvalidParameterError, ModelNotFoundError, WeightsError
 from dashscribe.render import FORMATS
-from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Span
+from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Options, Span
 
 if TYPE_CHECKING:
     from dashscribe.cli.sources import Source
+    from dashscribe.config import Settings
 
 
 def transcribe(
@@ -59,6 +61,12 @@ def transcribe(
         typer.Option(metavar="FILE", help="Names and terms to listen for, as `dashscribe hotwords create` reads them."),
     ] = None,
     context: Annotated[str, typer.Option(metavar="TEXT", help="A text about it: its names and terms count.")] = "",
+    noise_threshold: Annotated[
+        float | None, typer.Option(metavar="X", help="From -1, almost anything is speech, to 1, only clear voices.")
+    ] = None,
+    denoise: Annotated[
+        bool, typer.Option("--denoise", help="Take noise off first, with an installed model (models pull gtcrn).")
+    ] = False,
     formats: Annotated[
         str, typer.Option("-f", "--format", metavar="FORMAT[,FORMAT]", help=f"{', '.join(FORMATS)}.")
     ] = "txt",
@@ -100,7 +108,10 @@ def transcribe(
         itn=itn,
         hotwords=hotwords_in(hotwords, "--hotwords") if hotwords else (),
         context=context,
+        speech_noise_threshold=noise_threshold,
+        denoise=denoise,
     )
+    _check_noise(options, settings)
     engine = choose_engine(_model(model), options.languages, settings)
     sources = expand(inputs)
     wanted = _formats(formats, sources, out, as_json=as_json)
@@ -136,6 +147,15 @@ def _languages(text: str) -> tuple[str, ...]:
         known = " ".join(sorted(LANGUAGES))
         raise typer.BadParameter(f"{unknown[0]!r} is no language code; known: {known}", param_hint="--language")
     return codes
+
+
+def _check_noise(options: Options, settings: Settings) -> None:
+    try:
+        noise.check(options, settings)
+    except InvalidParameterError as error:
+        raise typer.BadParameter(error.detail, param_hint="--noise-threshold") from error
+    except WeightsError as error:
+        raise typer.BadParameter(error.detail, param_hint="--denoise") from error
 
 
 def _channels(text: str, diarize: bool) -> tuple[int, ...]:

@@ -131,7 +131,7 @@ def not_speech(heard: Sequence[Heard], strictness: float) -> str:
     """
     words = [word for word in heard if word.phones]
     phrases = [count for run in _runs(heard) if (count := _phrase_words(run, strictness))]
-    if max(phrases, default=0) >= LONG_PHRASE_WORDS or sum(phrases) >= max(PHRASE_SHARE * len(words), 1):
+    if max(phrases, default=0) >= LONG_PHRASE_WORDS or sum(phrases) >= max(strictness * PHRASE_SHARE * len(words), 1):
         return ""
     different: dict[str, int] = {}
     likely: dict[str, float] = {}

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 from msgspec.structs import replace
 
-from dashscribe import weights
+from dashscribe import noise, weights
 from dashscribe.engines import EngineInfo, find_engine, is_installed
-from dashscribe.errors import EngineUnavailableError, HostError, WeightsError
+from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError, WeightsError
 from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
 from dashscribe.hosts.parent import Host, Kind
@@ -155,13 +155,35 @@ class Hosts:
         ``packed`` windows hold compressed sound. The child waits while the caller does not ask for more; closing the
         iterator early ends its work. Raises
         SourceError for a source that cannot be read or is longer than the settings, or ``max_duration_ms``, allow;
-        HostError soon after ``stop`` was set.
+        HostError soon after ``stop`` was set. What a denoiser cannot do is in the notes of the CutEnd.
         """
         most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
         if max_duration_ms is not None and max_duration_ms < most_ms:
             most_ms, remedy = max_duration_ms, "split it"
-        detector, doubt = self._detector()
-        request = Cut(os.fsencode(path.absolute()), sendable(url), options, limits, most_ms, remedy, detector, packed)
+        detector, notes = self._detector()
+        denoiser, doubts = self._denoiser(options)
+        place, name = os.fsencode(path.absolute()), sendable(url)
+        request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
+        told = 0
+        try:
+            with closing(self._cutting(request, (*notes, *doubts), stop)) as messages:
+                for message in messages:
+                    told += not isinstance(message, Position)
+                    yield message
+            return
+        except HostDiedError as error:
+            # Before the first window that may be the model's doing; later it is rather the source's.
+            if not denoiser or told > 1:
+                raise
+            doubts = (f"the sound was used as it was: the child that was to denoise it died ({error.detail})",)
+        with closing(self._cutting(replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
+            yield from (message for message in messages if not (told and isinstance(message, Media)))
+
+    def _cutting(
+        self, request: Cut, notes: Sequence[str], stop: threading.Event | None
+    ) -> Generator[Media | Position | Window | CutEnd]:
+        """The messages of one media child."""
+        options = request.options
         skipped_s = options.stretch.begin_ms / 1000 if options.stretch else 0.0
         limit_s = self._bounds.media_s + self._bounds.per_skipped_s * skipped_s
         with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
@@ -174,7 +196,7 @@ class Hosts:
                     case Position():
                         yield reply
                     case CutEnd():
-                        yield replace(reply, notes=(*reply.notes, *doubt))
+                        yield replace(reply, notes=(*reply.notes, *notes))
                     case _:
                         raise _unexpected(reply)
 
@@ -372,6 +394,17 @@ class Hosts:
             model.check()
         except WeightsError as error:
             return b"", (f"the embedded voice detector was used, because {error}",)
+        return os.fsencode(model.path("model")), ()
+
+    def _denoiser(self, options: Options) -> tuple[bytes, tuple[str, ...]]:
+        """The file of the installed denoiser, empty if it is not wanted, and a note if it is and there is none."""
+        if not options.denoise:
+            return b"", ()
+        try:
+            model = noise.denoiser(self._settings)
+            model.check()
+        except WeightsError as error:
+            return b"", (f"the sound was used as it was, because {error}",)
         return os.fsencode(model.path("model")), ()
 
     def isolation(self) -> dict[str, str]:

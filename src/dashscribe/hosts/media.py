@@ -1,4 +1,4 @@
-"""What a media child does: probe a source, or cut it into windows of speech while it is being decoded.
+"""What a media child does: probe a source, or cut it into windows of speech while it is being decoded and denoised.
 
 Runs in a child process only. One pass over the source, block by block: memory does not grow with its length, and the
 first window leaves before the rest is decoded. A source without speech is no error here; it gives no windows.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashscribe import decode
+from dashscribe.denoise import Denoiser
 from dashscribe.errors import HostError
 from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
@@ -81,6 +82,8 @@ class _Lane:
     """One channel on its way from samples to windows."""
 
     def __init__(self, channel: int, begin_ms: int, request: Cut) -> None:
+        self._channel = channel
+        self._denoiser = Denoiser(Path(os.fsdecode(request.denoiser))) if request.denoiser else None
         self._segmenter = Segmenter(
             request.limits,
             begin_ms=begin_ms,
@@ -91,17 +94,23 @@ class _Lane:
 
     def feed(self, samples: NDArray[np.int16]) -> Iterator[Window]:
         """The windows that are full with these samples, shape (n,)."""
-        for piece in self._segmenter.feed(samples):
+        for piece in self._segmenter.feed(self._denoiser.feed(samples) if self._denoiser else samples):
             if window := self._packer.add(piece):
                 yield window
 
     def finish(self) -> Iterator[Window]:
         """The windows that are left at the end of the sound."""
-        for piece in self._segmenter.finish():
+        last = self._segmenter.feed(self._denoiser.finish()) if self._denoiser else []
+        for piece in last + self._segmenter.finish():
             if window := self._packer.add(piece):
                 yield window
         if window := self._packer.finish():
             yield window
+
+    def notes(self) -> Iterator[str]:
+        """What went wrong and was gone around."""
+        if self._denoiser and self._denoiser.failure:
+            yield f"channel {self._channel} was not denoised to its end: {self._denoiser.failure}"
 
 
 def _cut(request: Cut) -> Iterator[Reply]:
@@ -137,7 +146,7 @@ def _cut(request: Cut) -> Iterator[Reply]:
         begin_ms=decoder.begin_ms,
         end_ms=decoder.end_ms,
         lost=tuple(decoder.lost),
-        notes=tuple(decoder.notes),
+        notes=(*decoder.notes, *(note for lane in lanes for note in lane.notes())),
     )
 
 

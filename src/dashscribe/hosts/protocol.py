@@ -57,7 +57,8 @@ class Cut(Struct, frozen=True, tag=True):
     """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd.
 
     ``remedy`` is what a message advises for a source that is longer than ``max_duration_ms``. ``detector`` is the file
-    of a model for voice activity, empty for the embedded detector; ``packed`` asks for windows with compressed sound.
+    of a model for voice activity, empty for the embedded detector; ``packed`` asks for windows with compressed sound;
+    ``denoiser`` is the file of a model that takes noise off before, empty for none.
     """
 
     path: bytes
@@ -68,6 +69,7 @@ class Cut(Struct, frozen=True, tag=True):
     remedy: str
     detector: bytes = b""
     packed: bool = True
+    denoiser: bytes = b""
 
 
 class Recognize(Struct, frozen=True, tag=True):
