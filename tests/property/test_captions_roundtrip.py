@@ -126,7 +126,7 @@ def test_srt_parses_back_to_the_same_times_and_text(said: list[tuple[Sentence, .
     assert [int(number) for number, _, _ in blocks] == list(range(1, len(blocks) + 1))
     times = [tuple(map(milliseconds, line.split(" --> "))) for _, line, _ in blocks]
     assert times == times_of(expected)
-    shown = "".join(lines for _, _, lines in blocks)
+    shown = "\n".join(lines for _, _, lines in blocks)
     assert bare(shown).replace("\u2060", "") == text_of(expected).replace("-->", "→")
     assert not re.search(r"<[A-Za-z/!?]|\{\\|-->", shown)
     if text:
