@@ -8,7 +8,7 @@ import typer
 from dashscribe.cli.captions import caption_style
 from dashscribe.render import PRESETS, CaptionStyle, find_style
 from dashscribe.render.captions import Cue, cues
-from dashscribe.types import Media, Sentence, Span, Track, Transcript
+from dashscribe.types import Media, Sentence, Span, Track, Transcript, Word
 from dashscribe.words import timed_sentence
 
 STYLE = PRESETS["default"]
@@ -153,8 +153,27 @@ def test_a_line_does_not_end_with_a_word_that_leans_on_the_next() -> None:
 
 
 def test_an_abbreviation_ends_no_clause() -> None:
-    text = "They asked the famous Prof. Smith about vol. 2 of it"
-    assert not [line for line in lines(text, 30) if line.endswith(("Prof.", "vol."))]
+    assert lines("We were there for approx. thirty days", 30) == ["We were there", "for approx. thirty days"]
+    assert lines("We were there for lunch. Thirty days", 30) == ["We were there for lunch.", "Thirty days"]
+
+
+def test_a_pause_ends_a_clause_where_no_mark_does() -> None:
+    style = replace(STYLE, columns=40, lines=1)
+    text, rest = "we all went home ", "early then he came back to us again"
+    before, after = said(text + "x", 0, 2_000).words[:-1], said(rest, 2_000, 6_000).words
+    for pause_ms, first in ((0, "we all went home early then"), (300, "we all went home")):
+        words = before + tuple(replace(w, begin_ms=w.begin_ms + pause_ms, end_ms=w.end_ms + pause_ms) for w in after)
+        sentence = Sentence(begin_ms=0, end_ms=words[-1].end_ms, text=text + rest, words=words)
+        assert shown(sentence, style=style)[0][2] == first
+
+
+def test_a_phrase_wider_than_a_line_is_broken_between_characters_but_not_before_small_kana_and_marks() -> None:
+    found = [line for columns in range(6, 14) for line in lines("チェックアウトマネージャー", columns)]
+    assert len(found) > 20
+    assert not [line for line in found if line[0] in "ェッャー"]
+    voiced = tuple(Word(i * 1_000, i * 1_000 + 1_000, character) for i, character in enumerate("か\u3099き\u3099"))
+    sentence = Sentence(begin_ms=0, end_ms=4_000, text="か\u3099き\u3099", words=voiced)
+    assert cues(transcript(sentence), replace(STYLE, columns=2))[0].lines == ("か\u3099", "き\u3099")
 
 
 def test_styles_of_one_and_of_three_lines() -> None:
