@@ -28,6 +28,7 @@ ALPHABET = (
 HOSTILE = ["-->", "00:00:01,000", "NOTE", "<v A>", "&amp;", "<script>alert(1)</script>", "{\\an8}", "\n\n1\n"]
 WORDS = st.text(ALPHABET, min_size=1, max_size=12) | st.sampled_from(HOSTILE)
 SOLID_WORDS = WORDS.map(lambda text: re.sub(r"\s", "", text)[:12] or "x")
+SPOKEN_WORDS = SOLID_WORDS.filter(lambda text: any(map(str.isalnum, text)))
 STYLES = st.sampled_from(list(PRESETS.values())) | st.builds(
     CaptionStyle,
     columns=st.integers(24, 60),
@@ -154,9 +155,9 @@ def test_only_a_line_without_a_place_to_break_is_too_wide(said: tuple[Sentence, 
 
 
 @settings(deadline=None)
-@given(sentences(SOLID_WORDS, least_ms=1), STYLES)
+@given(sentences(SPOKEN_WORDS, least_ms=1), STYLES)
 def test_cues_show_their_words_while_they_are_spoken(said: tuple[Sentence, ...], style: CaptionStyle) -> None:
-    words = iter([word for sentence in said for word in sentence.words if bare(word.text + word.punctuation)])
+    words = iter([word for sentence in said for word in sentence.words])
     held = ""
     for cue in cues(transcript(said), style):
         length = len(bare("".join(cue.lines)))

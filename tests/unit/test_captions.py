@@ -1,11 +1,16 @@
 """Are captions what a viewer can read: long enough on the screen, broken where a reader would, and who speaks?"""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import typer
 
+from dashscribe.cli.batch import Ended
 from dashscribe.cli.captions import caption_style
+from dashscribe.cli.report import Report
+from dashscribe.cli.screen import Screen
+from dashscribe.cli.sources import Source
 from dashscribe.render import PRESETS, CaptionStyle, find_style
 from dashscribe.render.captions import Cue, cues
 from dashscribe.types import Media, Sentence, Span, Track, Transcript, Word
@@ -279,6 +284,18 @@ def test_options_of_the_command_line_change_parts_of_a_preset() -> None:
     assert caption_style("broadcast", 37, 3, False, ("txt", "vtt")) == replace(
         PRESETS["broadcast"], columns=37, lines=3, speakers=False
     )
+
+
+def test_the_command_line_prints_and_writes_captions_in_the_style(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoken, sources = dialogue(), [Source("a.wav")]
+    expected = spoken.to_srt("social")
+    assert expected != spoken.to_srt()
+    screen = Screen(sources, None, quiet=True)
+    for out in (None, tmp_path):
+        Report(sources, ("srt",), out, screen, as_json=False, style=PRESETS["social"]).take(Ended(0, spoken, 1.0))
+    assert capsys.readouterr().out == (tmp_path / "a.srt").read_text(encoding="utf-8") == expected
 
 
 @pytest.mark.parametrize(
