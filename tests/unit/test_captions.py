@@ -213,7 +213,7 @@ def test_several_speakers_are_named_where_they_change() -> None:
 
 
 def test_speakers_have_names_when_given_and_none_when_not_wanted() -> None:
-    names = {0: "Ada & <Co>", 1: "Bob\n"}
+    names = {0: "Ada & <Co>", 1: "Bob\x00\n"}
     assert dialogue().to_srt(speakers=names).split("\n")[2::4] == [
         "Ada & <\u2060Co>: Who is there?",
         "Bob: It is me.",

@@ -100,7 +100,7 @@ def _atoms(sentence: Sentence, style: CaptionStyle) -> Iterator[Piece]:
 
 def _parts(word: Word, style: CaptionStyle) -> Iterator[Piece]:
     """The word, or what it consists of if it fits no cue, as a whole text without words does: times by length."""
-    text = _CONTROL.sub("", re.sub(r"\s+", " ", word.text + word.punctuation))
+    text = plain(word.text + word.punctuation)
     if cell_len(text) <= style.columns and word.end_ms - word.begin_ms <= style.max_ms:
         yield Piece(word.begin_ms, word.end_ms, text)
         return
@@ -110,6 +110,11 @@ def _parts(word: Word, style: CaptionStyle) -> Iterator[Piece]:
     for part, (begin, end) in zip(texts, pairwise(accumulate(map(len, texts), initial=0)), strict=True):
         share = (length_ms * begin // max(len(text), 1), length_ms * end // max(len(text), 1))
         yield Piece(word.begin_ms + share[0], word.begin_ms + share[1], part)
+
+
+def plain(text: str) -> str:
+    """The text without control characters, every run of white space as one space."""
+    return _CONTROL.sub("", re.sub(r"\s+", " ", text))
 
 
 def _for_next(text: str) -> str:

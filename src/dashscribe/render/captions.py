@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 from rich.cells import cell_len
 
-from dashscribe.render.breaks import Piece, pieces_of
+from dashscribe.render.breaks import Piece, pieces_of, plain
 from dashscribe.render.caption_style import PRESETS, CaptionStyle
 from dashscribe.types import Sentence, Track, Transcript, joint
 
@@ -77,7 +77,7 @@ def _voices(spoken: list[tuple[Sentence, Track]], style: CaptionStyle, *, severa
     for sentence, track in spoken:
         parts = [f"Channel {track.channel}"] if several_tracks else []
         if sentence.speaker is not None:
-            parts.append(" ".join(known.get(sentence.speaker, "").split()) or f"Speaker {sentence.speaker + 1}")
+            parts.append(plain(known.get(sentence.speaker, "")).strip() or f"Speaker {sentence.speaker + 1}")
         voices.append(", ".join(parts))
     return voices
 
