@@ -6,7 +6,7 @@ number of milliseconds on the clock of the source file, every stretch is half-op
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from dashscribe.render import CaptionStyle
 
 #: Sample rate of audio at every door inside the program, in Hz. Engines that want another rate resample for themselves.
 RATE_HZ = 16_000
@@ -297,13 +299,24 @@ class Transcript:
 
         return FORMATS[format_name](self)
 
-    def to_srt(self) -> str:
-        """Render as SubRip captions."""
-        return self.to("srt")
+    def to_srt(
+        self, captions: str | CaptionStyle = "default", *, speakers: bool | Mapping[int, str] | None = None
+    ) -> str:
+        """Render as SubRip captions, in a preset or a style of your own; see ``CaptionStyle`` for ``speakers``.
 
-    def to_vtt(self) -> str:
-        """Render as WebVTT captions."""
-        return self.to("vtt")
+        Raises ValueError for a preset that does not exist.
+        """
+        from dashscribe.render import find_style, render
+
+        return render(self, "srt", find_style(captions, speakers=speakers))
+
+    def to_vtt(
+        self, captions: str | CaptionStyle = "default", *, speakers: bool | Mapping[int, str] | None = None
+    ) -> str:
+        """Render as WebVTT captions, as ``to_srt`` does."""
+        from dashscribe.render import find_style, render
+
+        return render(self, "vtt", find_style(captions, speakers=speakers))
 
     def to_json(self) -> str:
         """Render as the service's result JSON."""

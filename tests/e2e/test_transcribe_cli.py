@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import webvtt
 from cli_inputs import dashscribe, environment, silence, speechlike
 
 import dashscribe as library
@@ -124,6 +125,17 @@ def test_files_of_every_format_land_in_the_folder_without_overwriting_each_other
     for name, result in zip(("a", "a-2"), results, strict=True):
         assert (out / f"{name}.txt").read_text(encoding="utf-8").strip() == result["transcripts"][0]["text"]
     assert str(out / "a-2.txt") in done.stderr
+
+
+def test_captions_take_the_preset_and_what_replaces_parts_of_it(talk: Path) -> None:
+    done = dashscribe("transcribe", talk, "-f", "vtt", "--captions", "social", "--caption-columns", "12", "-q")
+    assert done.returncode == 0, done.stderr
+    captions = webvtt.from_string(done.stdout, strict=True).captions
+    assert len(captions) > 1
+    assert all("\n" not in caption.text for caption in captions)
+    assert all(len(caption.text) <= 12 or " " not in caption.text for caption in captions)
+    done = dashscribe("transcribe", talk, "--captions", "social")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_what_cannot_be_written_is_said(talk: Path, tmp_path: Path) -> None:

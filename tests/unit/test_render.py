@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from dashscribe.render import FORMATS, srt, transcription_json, tsv, vtt
-from dashscribe.render.captions import COLUMNS, LINES, MAX_CUE_MS, clock, cues
+from dashscribe.render import FORMATS, PRESETS, srt, transcription_json, tsv, vtt
+from dashscribe.render.captions import clock, cues
 from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript, Word
 
 GOLDEN = Path(__file__).parent / "golden"
+STYLE = PRESETS["default"]
 
 MEDIA = Media(
     url="https://media.example.net/a.wav",
@@ -304,16 +305,17 @@ def test_a_long_sentence_is_cut_between_words_within_the_limits() -> None:
     result = cues(transcript(spoken(text)))
     assert len(result) > 10
     for cue in result:
-        assert len(cue.lines) <= LINES
-        assert all(cell_len(line) <= COLUMNS for line in cue.lines)
-        assert cue.end_ms - cue.begin_ms <= MAX_CUE_MS
+        assert len(cue.lines) <= STYLE.lines
+        assert all(cell_len(line) <= STYLE.columns for line in cue.lines)
+        assert cue.end_ms - cue.begin_ms <= STYLE.max_ms
     assert " ".join(line for cue in result for line in cue.lines) == text
 
 
 def test_a_han_character_counts_two_columns() -> None:
-    result = cues(transcript(spoken("好" * 42, word_ms=100)))
-    assert [cue.lines for cue in result] == [("好" * 21, "好" * 21)]
-    assert len(cues(transcript(spoken("好" * 43, word_ms=100)))) == 2
+    style = replace(STYLE, columns=40)
+    result = cues(transcript(spoken("好" * 40, word_ms=100)), style)
+    assert [cue.lines for cue in result] == [("好" * 20, "好" * 20)]
+    assert len(cues(transcript(spoken("好" * 41, word_ms=100)), style)) == 2
 
 
 def test_slow_speech_is_cut_by_time() -> None:
@@ -351,7 +353,7 @@ def test_parts_of_a_word_that_an_engine_times_apart_stay_together() -> None:
 def test_a_word_without_length_gets_a_cue_that_ends_after_it_begins() -> None:
     words = (Word(0, 0, "flash "), Word(7_001, 7_001, "and "), Word(14_002, 14_002, "gone"))
     result = cues(transcript(Sentence(begin_ms=0, end_ms=14_002, text="flash and gone", words=words)))
-    assert [(cue.begin_ms, cue.end_ms) for cue in result] == [(0, 1), (7_001, 7_002), (14_001, 14_002)]
+    assert [(cue.begin_ms, cue.end_ms) for cue in result] == [(0, 1_000), (7_001, 8_001), (13_002, 14_002)]
 
 
 def test_text_that_looks_like_markup_or_a_time_line_is_harmless() -> None:

@@ -20,21 +20,30 @@ from dashscribe.cli.times import shown
 from dashscribe.errors import DashscribeError
 from dashscribe.errors.sources import NoSpeechError, NoWordsError
 from dashscribe.pipeline import refuse_empty
+from dashscribe.render import PRESETS, CaptionStyle, render
 from dashscribe.types import Fate, Sentence, Transcript, joint
 
 
 class Report:
     """Turns events into output; ``failed`` counts the inputs that came to nothing.
 
-    ``out`` is the folder for files of all ``formats``; without one the only format goes to standard output.
+    ``out`` is the folder for files of all ``formats``; without one the only format goes to standard output. ``style``
+    is that of captions.
     """
 
     def __init__(
-        self, sources: Sequence[Source], formats: Sequence[str], out: Path | None, screen: Screen, *, as_json: bool
+        self,
+        sources: Sequence[Source],
+        formats: Sequence[str],
+        out: Path | None,
+        screen: Screen,
+        *,
+        as_json: bool,
+        style: CaptionStyle = PRESETS["default"],
     ) -> None:
         self.failed = 0
         self._sources, self._formats, self._out, self._screen = sources, formats, out, screen
-        self._as_json = as_json
+        self._as_json, self._style = as_json, style
         self._plain = not (out or as_json) and formats == ("txt",)
         self._names = names(sources)
         self._stdout = InOrder(len(sources), screen.print)
@@ -100,12 +109,13 @@ class Report:
     def _deliver(self, index: int, transcript: Transcript) -> dict[str, Any]:
         """Write the files, or print what has not been printed yet."""
         if self._out:
-            return {"files": [str(path) for path in write(self._out, self._names[index], self._formats, transcript)]}
+            paths = write(self._out, self._names[index], self._formats, transcript, self._style)
+            return {"files": [str(path) for path in paths]}
         if self._as_json:
             return {"text": transcript.text}
         if index not in self._last:
             heading = self._heading(index) if self._plain else ""
-            self._stdout.add(index, heading + transcript.to(self._formats[0]))
+            self._stdout.add(index, heading + render(transcript, self._formats[0], self._style))
         return {}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dashscribe.cli.sources import Source
 from dashscribe.errors import DashscribeError
-from dashscribe.render import FORMATS
+from dashscribe.render import CaptionStyle, render
 from dashscribe.types import Transcript
 
 
@@ -34,12 +34,12 @@ def names(sources: Sequence[Source]) -> list[str]:
     return result
 
 
-def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcript) -> list[Path]:
+def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcript, style: CaptionStyle) -> list[Path]:
     """Write ``name.FORMAT`` for each format; an earlier file of that name is replaced. Raises DashscribeError."""
     paths = [folder / f"{name}.{format_name}" for format_name in formats]
     try:
         for path, format_name in zip(paths, formats, strict=True):
-            _replace(path, FORMATS[format_name](transcript))
+            _replace(path, render(transcript, format_name, style))
     except OSError as error:
         raise DashscribeError(f"{name}: cannot be written to {folder}: {error.strerror}") from error
     return paths

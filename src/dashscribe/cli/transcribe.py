@@ -19,9 +19,10 @@ from dashscribe import noise
 from dashscribe.catalog import LANGUAGES, Model, find_model, options_for
 from dashscribe.choice import choose_engine
 from dashscribe.cli import unwind_when_killed
+from dashscribe.cli.captions import caption_style
 from dashscribe.cli.times import milliseconds
 from dashscribe.errors import InvalidParameterError, ModelNotFoundError, WeightsError
-from dashscribe.render import FORMATS
+from dashscribe.render import FORMATS, PRESETS
 from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Options, Span
 
 if TYPE_CHECKING:
@@ -70,6 +71,19 @@ def transcribe(
     formats: Annotated[
         str, typer.Option("-f", "--format", metavar="FORMAT[,FORMAT]", help=f"{', '.join(FORMATS)}.")
     ] = "txt",
+    captions: Annotated[
+        str, typer.Option(metavar="PRESET", help=f"Look of srt and vtt: {', '.join(PRESETS)}.", show_default=False)
+    ] = "",
+    caption_columns: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Columns of a caption line; a Han character takes two.")
+    ] = None,
+    caption_lines: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most lines of a caption.")] = None,
+    caption_speakers: Annotated[
+        bool | None,
+        typer.Option(
+            "--caption-speakers/--no-caption-speakers", help="Captions tell who speaks; without either, if several do."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="Write files here, not to stdout.")
     ] = None,
@@ -80,7 +94,11 @@ def transcribe(
 
     Exit 0: done, silence included. 1: some inputs failed. 2: wrong usage.
 
-    Examples: dashscribe transcribe talk.mp3 -f srt,txt -o subtitles; dashscribe transcribe meeting.m4a --diarize
+    Example: dashscribe transcribe talk.mp3 -f srt,txt -o subtitles
+
+    Who speaks: dashscribe transcribe meeting.m4a --diarize --speakers 3
+
+    Captions for a vertical video: dashscribe transcribe clip.mp4 -f srt --captions social -o subtitles
     """
     # Here, not above: these bring HTTP and settings along, four times what ``--help`` takes without them.
     from dashscribe import config
@@ -115,13 +133,14 @@ def transcribe(
     engine = choose_engine(_model(model), options.languages, settings)
     sources = expand(inputs)
     wanted = _formats(formats, sources, out, as_json=as_json)
+    style = caption_style(captions, caption_columns, caption_lines, caption_speakers, wanted)
     if STDIN in inputs and sys.stdin.isatty():
         raise typer.BadParameter("standard input is a terminal; pipe a file into it", param_hint="-")
     if out:
         out.mkdir(parents=True, exist_ok=True)
     screen = Screen(sources, options.stretch, quiet=quiet)
     screen.note(f"engine {engine.name}: {engine.summary}")
-    report = Report(sources, wanted, out, screen, as_json=as_json)
+    report = Report(sources, wanted, out, screen, as_json=as_json, style=style)
     unwind_when_killed()
     with (
         tempfile.TemporaryDirectory(prefix="dashscribe-", ignore_cleanup_errors=True) as folder,

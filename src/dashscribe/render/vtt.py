@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashscribe.render.caption_style import PRESETS, CaptionStyle
 from dashscribe.render.captions import Cue, clock, cues
 from dashscribe.types import Transcript
 
@@ -9,12 +10,12 @@ from dashscribe.types import Transcript
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def render(transcript: Transcript) -> str:
+def render(transcript: Transcript, style: CaptionStyle = PRESETS["default"]) -> str:
     """A header and a block per cue; a transcript without text is the header alone."""
-    return "WEBVTT\n" + "".join(f"\n{_block(cue)}\n" for cue in cues(transcript))
+    return "WEBVTT\n" + "".join(f"\n{_block(cue)}\n" for cue in cues(transcript, style))
 
 
 def _block(cue: Cue) -> str:
-    voice = f"<v {cue.voice}>" if cue.voice else ""
+    voice = f"<v {cue.voice.translate(_ESCAPES)}>" if cue.voice else ""
     text = voice + "\n".join(cue.lines).translate(_ESCAPES)
     return f"{clock(cue.begin_ms, '.')} --> {clock(cue.end_ms, '.')}\n{text}"
