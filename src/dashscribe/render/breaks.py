@@ -137,7 +137,8 @@ def _may_part(left: str, right: str) -> bool:
     if not first or not last or category(first).startswith("M") or first == "\u200d" or last == "\u200d":
         return False
     if left.endswith(" ") or right.startswith(" "):
-        return not all(map(_closes, right.strip())) and not all(category(c) in _OPENING for c in left.strip())
+        only_closes = all(category(c) in _CLOSING for c in right.strip())
+        return not only_closes and not all(category(c) in _OPENING for c in left.strip())
     if _closes(first) or category(last) in _OPENING:
         return False
     return _stands_alone(first) or _stands_alone(last) or last == "—"
