@@ -34,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def speakers(stdout: str) -> list[int]:
-    """The speaker of each line of text."""
-    return [int(match[1]) for match in re.finditer(r"^Speaker (\d+): \S", stdout, re.MULTILINE)]
+    """The speaker of each line of text, from 0."""
+    return [int(match[1]) - 1 for match in re.finditer(r"^Speaker (\d+): \S", stdout, re.MULTILINE)]
 
 
 @needs_voices
@@ -69,8 +69,8 @@ def test_every_format_names_the_speakers(folder: Path, tmp_path: Path) -> None:
     (transcript,) = json.loads((tmp_path / "room.json").read_text())["transcripts"]
     ids = [sentence["speaker_id"] for sentence in transcript["sentences"]]
     assert set(ids) == {0, 1}
-    assert "<v Speaker 1>" in (tmp_path / "room.vtt").read_text()
-    assert "Speaker 1: " in (tmp_path / "room.srt").read_text()
+    assert "<v Speaker 2>" in (tmp_path / "room.vtt").read_text()
+    assert "Speaker 2: " in (tmp_path / "room.srt").read_text()
     rows = [line.split("\t") for line in (tmp_path / "room.tsv").read_text().splitlines()[1:]]
     assert [int(row[3]) for row in rows] == ids
 

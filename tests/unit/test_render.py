@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from dashscribe.render import FORMATS, PRESETS, srt, transcription_json, tsv, vtt
 from dashscribe.render.captions import clock, cues
-from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript, Word
+from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript, Turn, Word
 
 GOLDEN = Path(__file__).parent / "golden"
 STYLE = PRESETS["default"]
@@ -368,3 +368,29 @@ def test_tsv_keeps_every_record_on_one_line_of_five_fields() -> None:
     risky = Sentence(begin_ms=1, end_ms=2, text="tab\there\r\nnew\\line", speaker=3)
     lines = tsv.render(transcript(risky)).split("\n")
     assert lines == ["\t".join(tsv.COLUMNS), "1\t2\t0\t3\ttab\\there\\r\\nnew\\\\line", ""]
+
+
+def test_text_has_a_line_per_turn_where_speakers_are_told():
+    def said(begin_ms: int, text: str, speaker: int | None) -> Sentence:
+        return Sentence(begin_ms=begin_ms, end_ms=begin_ms + 900, text=text, speaker=speaker)
+
+    turns = (Turn(0, 3_000, 0), Turn(3_000, 4_000, 1))
+    sentences = (
+        said(0, "How are you?", 0),
+        said(1_000, "All well?", 0),
+        said(3_000, "Yes.", 1),
+        said(4_000, "Hm.", None),
+    )
+    track = Track(channel=0, sentences=sentences, ledger=(), turns=turns)
+    one = Transcript(media=MEDIA, tracks=(track,), model="fun-asr", engine="standin")
+    assert one.to("txt") == "Speaker 1: How are you? All well?\nSpeaker 2: Yes.\nHm.\n"
+    call = replace(
+        one,
+        tracks=(
+            replace(track, sentences=(said(0, "How are you?", 0), said(5_000, "Good.", 0))),
+            replace(track, channel=1, sentences=(said(3_000, "Fine.", 1),)),
+        ),
+    )
+    assert call.to("txt") == "Speaker 1: How are you?\nSpeaker 2: Fine.\nSpeaker 1: Good.\n"
+    apart = replace(call, tracks=(call.tracks[0], replace(track, channel=1, sentences=(said(3_000, "Fine.", 0),))))
+    assert apart.to("txt") == "Channel 0:\nSpeaker 1: How are you? Good.\n\nChannel 1:\nSpeaker 1: Fine.\n"

@@ -33,4 +33,5 @@ def _lines(sentences: Iterable[Sentence]) -> Iterator[str]:
         text = ""
         for sentence in turn:
             text += joint(text, sentence.text) + sentence.text
-        yield text.strip() if speaker is None else f"Speaker {speaker}: {text.strip()}"
+        # Readers count from 1, as in captions; ids in JSON are the service's, from 0.
+        yield text.strip() if speaker is None else f"Speaker {speaker + 1}: {text.strip()}"
