@@ -63,8 +63,10 @@ class Options:
 
     ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0.
     ``mix`` averages all tracks of the source into one, numbered 0, whatever ``channels`` say. ``stretch`` limits work
-    to a part of the file; times in the result stay on the file's clock. ``emotion`` asks for the language and the
-    emotion of each sentence, where the result of the model tells them.
+    to a part of the file; times in the result stay on the file's clock. ``words`` has sentences end at marks, too, not
+    only where the voice pauses. ``refine_times`` asks for an alignment where that makes times more exact. ``emotion``
+    asks for the language and the emotion of each sentence, ``events`` for the sounds in it, where the result of the
+    model tells them.
     """
 
     model: str = "fun-asr"
@@ -78,6 +80,7 @@ class Options:
     drop_fillers: bool = False
     refine_times: bool = False
     emotion: bool = False
+    events: bool = False
     censor: Censor | None = None
     # who speaks
     diarize: bool = False

@@ -54,9 +54,9 @@ GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Kind:
     """What a child is for; children of one kind stand in for each other.
 
-    ``engine``, ``target`` and ``annotator`` are for the role ``asr``, ``weights`` for ``text``, too: a text child
-    without any is the one for numbers. ``version`` keeps children apart that were started before and after the weights
-    changed.
+    ``engine``, ``target``, ``annotator`` and ``tagger`` are for the role ``asr``, ``weights`` for ``text``, too: a text
+    child without any is the one for numbers. ``version`` keeps children apart that were started before and after the
+    weights changed.
     """
 
     role: Literal["media", "asr", "text"]
@@ -65,6 +65,7 @@ class Kind:
     target: str = ""
     weights: str = ""
     annotator: str = ""
+    tagger: str = ""
     secret: str = ""
     nice: int = 0
 

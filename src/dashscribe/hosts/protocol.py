@@ -29,13 +29,14 @@ class Load(Struct, frozen=True, tag=True):
     """To an engine or text child, once: open the engine or model.
 
     ``settings`` is the parent's Settings as JSON, without secrets but the engine's own; ``weights`` names the installed
-    model that the engine is, ``annotator`` the one that completes what it gives; empty for none. A text child without
-    a model normalizes numbers.
+    model that the engine is, ``annotator`` and ``tagger`` those that complete what it gives; empty for none. A text
+    child without a model normalizes numbers.
     """
 
     settings: bytes
     weights: str = ""
     annotator: str = ""
+    tagger: str = ""
 
 
 class Probe(Struct, frozen=True, tag=True):

@@ -16,7 +16,7 @@ from typing import Literal
 from dashscribe.errors import WeightsError
 from dashscribe.weights.onnx_header import Header, read_header
 
-Task = Literal["speech", "voice_activity", "punctuation"]
+Task = Literal["speech", "voice_activity", "punctuation", "audio_tagging"]
 #: Headers of a folder's graphs by role.
 Headers = Mapping[str, Header]
 
