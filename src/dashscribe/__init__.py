@@ -37,6 +37,7 @@ def transcribe(
     context: str = "",
     itn: bool = False,
     drop_fillers: bool = False,
+    refine_times: bool = False,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_sentence: Callable[[int, Sentence], None] | None = None,
@@ -46,7 +47,8 @@ def transcribe(
     ``language`` is a code or several hints; None means unknown. ``begin_ms`` and ``duration_ms`` limit the work to a
     stretch of the file, times stay on the file's clock. ``hotwords`` are terms to listen for; ``context`` is text in
     which names and terms of the recording stand. ``itn`` writes numbers as digits, which the results of some models
-    have anyway; ``drop_fillers`` leaves out hesitations. ``on_sentence(channel, sentence)`` receives each sentence as
+    have anyway; ``drop_fillers`` leaves out hesitations; ``refine_times`` aligns words with their sound where that makes
+    times more exact. ``on_sentence(channel, sentence)`` receives each sentence as
     it is settled. A source without speech gives a transcript with empty tracks.
 
     Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits, and
@@ -76,6 +78,7 @@ def transcribe(
         context=context,
         itn=itn,
         drop_fillers=drop_fillers,
+        refine_times=refine_times,
     )
     with Hosts(settings, slots=settings.workers) as hosts:
         return run(source, options, settings=settings, hosts=hosts, on_progress=on_progress, on_sentence=on_sentence)

@@ -125,7 +125,7 @@ def _joined(sentences: Sequence[Sentence]) -> Sentence:
             words[-1] = replace(words[-1], **gap)
         words += sentence.words
     text = "".join(word.text + word.punctuation for word in words)
-    return replace(sentences[0], end_ms=words[-1].end_ms, text=text, words=tuple(words))
+    return replace(sentences[0], end_ms=sentences[-1].end_ms, text=text, words=tuple(words))
 
 
 def _parts(words: list[Word], punctuator: Punctuator) -> list[list[Word]]:
@@ -140,9 +140,11 @@ def _parts(words: list[Word], punctuator: Punctuator) -> list[list[Word]]:
         spaces = " " if mark and word.text.endswith(" ") else ""
         text = word.text.rstrip() if mark else word.text
         parts[-1].append(replace(word, text=text, punctuation=mark + spaces))
-        if not STOPS.isdisjoint(mark) or mark.endswith("."):
+        if (not STOPS.isdisjoint(mark) or mark.endswith(".")) and parts[-1][0].begin_ms < word.end_ms:
             parts.append([])
-    return [part for part in parts if part]
+    if len(parts) > 1 and (not parts[-1] or parts[-1][0].begin_ms == parts[-1][-1].end_ms):
+        parts[-2:] = [parts[-2] + parts[-1]]  # words that were given no length are no sentence by themselves
+    return parts
 
 
 def marks_between(words: Sequence[str], text: str) -> list[str] | None:
@@ -179,10 +181,14 @@ def _close(first: Sentence, words: list[Word]) -> Sentence:
     tail = written[-1]
     stop = tail.punctuation.strip() or ("" if tail.text.rstrip().endswith(".") else _full_stop(tail.text))
     written[-1] = replace(tail, text=tail.text.rstrip(), punctuation=stop)
+    begin_ms, end_ms = words[0].begin_ms, words[-1].end_ms
+    if begin_ms == end_ms:  # a word that was given no length, alone between two pauses
+        begin_ms = max(begin_ms - 1, min(first.begin_ms, begin_ms))
+        end_ms = max(end_ms, begin_ms + 1)
     return replace(
         first,
-        begin_ms=words[0].begin_ms,
-        end_ms=words[-1].end_ms,
+        begin_ms=begin_ms,
+        end_ms=end_ms,
         text="".join(word.text + word.punctuation for word in written),
         words=tuple(written),
     )
