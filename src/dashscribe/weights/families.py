@@ -8,17 +8,15 @@ do once it is loaded stands in ``dashscribe.engines.sherpa``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 from dashscribe.errors import WeightsError
+from dashscribe.weights.family import Family, Headers, Layout, Task
 from dashscribe.weights.onnx_header import Header, read_header
+from dashscribe.weights.other_families import MODEL, OTHER_FAMILIES
 
-Task = Literal["speech", "voice_activity", "punctuation", "audio_tagging"]
-#: Headers of a folder's graphs by role.
-Headers = Mapping[str, Header]
+__all__ = ["FAMILIES", "Family", "Headers", "Layout", "Task", "check", "read_tokens", "recognize"]
 
 #: Rows of the low frame rate features of SenseVoice and Paraformer: seven frames of 80 bins.
 LFR_DIM = 560
@@ -34,36 +32,6 @@ FUNASR_MLT_NANO = _codes(
     "zh en yue ja ko vi id th ms tl ar hi bg hr cs da nl et fi el hu ga lv lt mt pl pt ro sk sl sv"
 )
 QWEN3_ASR = _codes("zh en yue ar de fr es pt id it ko ru th vi ja tr hi ms nl sv da fi pl cs tl fa el hu mk ro")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """One kind of model folder.
-
-    ``files`` maps a role to glob patterns, best first (int8 before float32: a third of the memory); a role that ends
-    with ``/`` is a folder, given by a file inside it. ``optional`` are roles that may be absent. ``metadata`` lists the
-    required keys of a role's graph. ``fits`` tells the family from others with the same files, ``check`` finds what is
-    wrong with a folder of it beyond missing files and keys.
-    """
-
-    name: str
-    title: str
-    task: Task
-    files: Mapping[str, tuple[str, ...]]
-    optional: frozenset[str] = frozenset()
-    metadata: Mapping[str, tuple[str, ...]]
-    fits: Callable[[Headers], bool] = lambda headers: True
-    check: Callable[[Path, Mapping[str, str], Headers], Iterator[str]] = lambda folder, files, headers: iter(())
-    languages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A folder that is complete: its family, and its files by role, relative to the folder."""
-
-    family: Family
-    files: Mapping[str, str]
-    languages: tuple[str, ...]
 
 
 def _model_type(headers: Headers, role: str) -> str:
@@ -168,7 +136,6 @@ _WHISPER = (
 )
 _CTC_TYPES = ("zipformer2_ctc", "EncDecCTCModelBPE", "EncDecCTCModel", "EncDecHybridRNNTCTCBPEModel", "wenet_ctc")
 _TOKENS = ("tokens.txt", "*tokens.txt")
-_MODEL = ("model.int8.onnx", "model.onnx", "*model*.int8.onnx", "*model*.onnx", "*.int8.onnx", "*.onnx")
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -235,7 +202,7 @@ FAMILIES: dict[str, Family] = {
             name="sensevoice",
             title="SenseVoice",
             task="speech",
-            files={"model": _MODEL, "tokens": _TOKENS},
+            files={"model": MODEL, "tokens": _TOKENS},
             metadata={
                 "model": (
                     *_LFR,
@@ -251,7 +218,7 @@ FAMILIES: dict[str, Family] = {
             name="paraformer",
             title="Paraformer",
             task="speech",
-            files={"model": _MODEL, "tokens": _TOKENS},
+            files={"model": MODEL, "tokens": _TOKENS},
             metadata={"model": _LFR},
             fits=lambda headers: "lfr_window_size" in headers["model"].metadata,
             check=_check_paraformer,
@@ -260,40 +227,14 @@ FAMILIES: dict[str, Family] = {
             name="ctc",
             title="CTC (Zipformer, NeMo or WeNet)",
             task="speech",
-            files={"model": _MODEL, "tokens": _TOKENS},
+            files={"model": MODEL, "tokens": _TOKENS},
             metadata={"model": ("model_type",)},
             fits=lambda headers: _model_type(headers, "model") in _CTC_TYPES,
             check=_check_ctc,
         ),
-        Family(
-            name="ct-transformer",
-            title="CT-Transformer punctuation",
-            task="punctuation",
-            files={"model": _MODEL},
-            metadata={"model": ("tokens", "vocab_size", "punctuations", "unk_symbol")},
-            fits=lambda headers: "punctuations" in headers["model"].metadata,
-            languages=("zh", "en"),
-        ),
-        Family(
-            name="silero-vad",
-            title="Silero voice activity detection",
-            task="voice_activity",
-            files={"model": ("*silero*.onnx", "*.onnx")},
-            metadata={},
-            fits=lambda headers: _is_silero(headers["model"]),
-        ),
+        *OTHER_FAMILIES,
     )
 }
-
-
-def _is_silero(header: Header) -> bool:
-    """Whether sherpa-onnx takes the graph; others of that name end the process."""
-    inputs, outputs = (tuple(port.name for port in ports) for ports in (header.inputs, header.outputs))
-    return (inputs, outputs) in (
-        (("input", "state", "sr"), ("output", "stateN")),
-        (("input", "sr", "h", "c"), ("output", "hn", "cn")),
-        (("x", "h", "c"), ("prob", "new_h", "new_c")),
-    )
 
 
 # --- telling a folder's family --------------------------------------------------------------------------------------

@@ -94,6 +94,8 @@ FUNASR = License(
     "FunASR Model License 1.1", "https://github.com/modelscope/FunASR/blob/main/MODEL_LICENSE", accept=True
 )
 UNKNOWN = License("unknown", "", accept=True)
+#: No page of the weights was seen that names a license; the sources' page is where to look for one.
+UNKNOWN_CED = License("unknown (see CED)", "https://github.com/RicherMans/CED", accept=True)
 
 _RELEASES = "https://github.com/k2-fsa/sherpa-onnx/releases/download"
 _HUGGING_FACE = "https://huggingface.co/csukuangfj"
@@ -242,6 +244,59 @@ KNOWN: dict[str, Known] = {
             size_bytes=65_000_000,
             unpacked_bytes=80_000_000,
             unverified="the release's tag and the license",
+        ),
+        Known(  # the archive holds the int8 graph, too
+            name="pyannote-segmentation",
+            family="pyannote-segmentation",
+            license=MIT,
+            origins=(
+                _release("sherpa-onnx-pyannote-segmentation-3-0.tar.bz2", "speaker-segmentation-models"),
+                _hugging_face("sherpa-onnx-pyannote-segmentation-3-0", "model.onnx"),
+            ),
+            size_bytes=7_000_000,
+            unpacked_bytes=8_000_000,
+            unverified="the archive's size",
+        ),
+        Known(
+            name="campplus",
+            family="speaker-embedding",
+            license=APACHE,
+            origins=(_release("3dspeaker_speech_campplus_sv_zh-cn_16k-common.onnx", "speaker-recongition-models"),),
+            size_bytes=28_300_000,
+            unverified="the license",
+        ),
+        Known(  # learned from Chinese and English voices
+            name="campplus-zh-en",
+            family="speaker-embedding",
+            license=APACHE,
+            origins=(
+                _release("3dspeaker_speech_campplus_sv_zh_en_16k-common_advanced.onnx", "speaker-recongition-models"),
+            ),
+            size_bytes=28_300_000,
+            unverified="the license",
+        ),
+        Known(  # the archive holds both graphs and recordings to try
+            name="ced-tiny",
+            family="ced-tagging",
+            license=UNKNOWN_CED,
+            origins=(
+                _release("sherpa-onnx-ced-tiny-audio-tagging-2024-04-19.tar.bz2", "audio-tagging-models"),
+                Origin(
+                    "https://huggingface.co/k2-fsa/sherpa-onnx-ced-tiny-audio-tagging-2024-04-19/resolve/main",
+                    ("model.int8.onnx", "class_labels_indices.csv"),
+                ),
+            ),
+            size_bytes=27_000_000,
+            unpacked_bytes=35_000_000,
+            unverified="the license, the archive's name and its size",
+        ),
+        Known(
+            name="gtcrn",
+            family="gtcrn",
+            license=MIT,
+            origins=(_release("gtcrn_simple.onnx", "speech-enhancement-models"),),
+            size_bytes=540_000,
+            unverified="the license and the size",
         ),
     )
 }
