@@ -47,9 +47,9 @@ def transcribe(
     ``language`` is a code or several hints; None means unknown. ``begin_ms`` and ``duration_ms`` limit the work to a
     stretch of the file, times stay on the file's clock. ``hotwords`` are terms to listen for; ``context`` is text in
     which names and terms of the recording stand. ``itn`` writes numbers as digits, which the results of some models
-    have anyway; ``drop_fillers`` leaves out hesitations; ``refine_times`` aligns words with their sound where that makes
-    times more exact. ``on_sentence(channel, sentence)`` receives each sentence as
-    it is settled. A source without speech gives a transcript with empty tracks.
+    have anyway; ``drop_fillers`` leaves out hesitations; ``refine_times`` aligns words with their sound where that
+    makes times more exact. ``on_sentence(channel, sentence)`` receives each sentence as it is settled. A source without
+    speech gives a transcript with empty tracks.
 
     Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits, and
     ConfigError for a list of sensitive words that cannot be read.

@@ -266,3 +266,13 @@ def test_without_pauses_such_a_sentence_ends_after_half_a_minute() -> None:
     assert max(lengths_ms) <= 30_000
     assert min(lengths_ms[:-1]) >= 15_000
     assert [w.text.strip().lower() for s in made for w in s.words] == [w.text.strip() for w in said.words]
+
+
+def test_a_word_without_length_is_a_sentence_of_a_millisecond_or_part_of_its_neighbor() -> None:
+    alone = Sentence(begin_ms=0, end_ms=2_000, text="yes", words=(Word(2_000, 2_000, "yes"),))
+    (sentence,) = punctuate([alone])
+    assert (sentence.begin_ms, sentence.end_ms, sentence.text) == (1_999, 2_000, "Yes.")
+    words = (Word(0, 400, "we "), Word(500, 900, "know "), Word(900, 900, "yes"))
+    said = Sentence(begin_ms=0, end_ms=900, text="we know yes", words=words)
+    (sentence,) = punctuate([said], lambda text: "we know。yes。")
+    assert (sentence.end_ms, [word.text for word in sentence.words]) == (900, ["We ", "know", "yes"])

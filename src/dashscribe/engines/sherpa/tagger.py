@@ -15,6 +15,7 @@ import sherpa_onnx
 from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa.recognizer import FULL_SCALE, SHORTEST_MS, Stream
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Span, Waveform
+from dashscribe.weights.other_families import read_labels
 
 if TYPE_CHECKING:
     from dashscribe.weights import Installed
@@ -53,15 +54,17 @@ class Tagger:
     def __init__(self, settings: Settings, model: Installed) -> None:
         model.check()
         runtime: Any = sherpa_onnx
+        path, is_ced = str(model.path("model")), model.family == "ced-tagging"
         graph = runtime.AudioTaggingModelConfig(
-            ced=str(model.path("model")),
+            ced=path if is_ced else "",
             num_threads=max(1, usable_cores() // settings.workers),
             provider=settings.provider,
         )
+        if not is_ced:
+            graph.zipformer.model = path
         config = runtime.AudioTaggingConfig(model=graph, labels=str(model.path("labels")))
         self._tagging = cast("_Tagging", runtime.AudioTagging(config))
-        lines = model.path("labels").read_bytes().splitlines()
-        self._labels = len(lines) - 1  # the first one names the columns
+        self._labels = len(read_labels(model.path("labels")))
 
     def events(self, piece: Waveform, span: Span) -> tuple[str, ...]:
         """The events in the stretch of the piece, in the order of ``EVENTS``; empty if none is likely."""
