@@ -96,7 +96,7 @@ ENGLISH = (
 
 @pytest.mark.parametrize("engine", [SenseVoiceEngine, ParaformerEngine])
 def test_the_embedded_aligner_makes_english_times_better(settings: Settings, flite: Any, engine: Any) -> None:
-    """Measured over 270 words: a mean of 54 ms before and of 15 ms after."""
+    """Measured over 243 words (benchmarks/times.py): a mean of 56 ms before and of 17 ms after."""
     name = "sensevoice-small" if engine is SenseVoiceEngine else "paraformer-small"
     recordings = [flite(text, voice) for text, voice in ENGLISH]
     opened = engine(settings, find(settings.resolved_models_dir, name))
@@ -108,7 +108,7 @@ def test_the_embedded_aligner_makes_english_times_better(settings: Settings, fli
 def test_an_installed_sensevoice_makes_chinese_times_better(
     settings: Settings, spoken: ModuleType, engine: Any
 ) -> None:
-    """Measured over 521 characters: a mean of 47 ms before and of 23 ms after."""
+    """Measured over 501 characters (benchmarks/times.py): a mean of 46 ms before and of 23 ms after."""
     name = "sensevoice-small" if engine is SenseVoiceEngine else "paraformer-small"
     recordings = [spoken.sentence(text, "zh") for text in spoken.SENTENCES["zh"]]
     opened = engine(settings, find(settings.resolved_models_dir, name))
@@ -118,7 +118,7 @@ def test_an_installed_sensevoice_makes_chinese_times_better(
 
 
 def test_the_embedded_engines_own_times_would_not_get_better_and_that_is_said(settings: Settings, flite: Any) -> None:
-    """Measured over 89 words: a mean of 15 ms before and of 14 ms after."""
+    """Measured over 206 words (benchmarks/times.py): a mean of 15 ms before and after."""
     texts = ("the weather is good today", "they like coffee and milk", "i will call you tomorrow morning")
     recordings = [flite(text, voice) for text in texts for voice in ("rms", "slt")]
     own, refined = compared(PocketsphinxEngine(settings), Completion(settings), recordings, REFINED)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Longest reason of an outcome, in characters; it stands in the notes of the result.
 MAX_REASON = 300
 #: An alignment that begins a word further from where its engine measured it than this has followed a text that was not
-#: said so. Of 2,300 words that were read right none moved by more than 170 ms (docs/times-and-tags.md).
+#: said so. Of 1,100 words that were read right none moved by more than 220 ms (docs/times-and-tags.md).
 MOST_MOVED_MS = 300
 
 
