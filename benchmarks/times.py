@@ -3,8 +3,8 @@
     python benchmarks/times.py [--sentences 100] [--seed 11]
 
 Speech is synthesized, since only a synthesizer tells when each word is: eSpeak NG in English and Mandarin (many voices)
-and Flite in English (four). The engines are the small SenseVoice and Paraformer of ``tests/models`` and the embedded one.
-Only sentences that an engine reads right count. Errors are those of the beginnings and ends of words, in milliseconds.
+and Flite in English (four). The engines are the small SenseVoice and Paraformer of ``tests/models`` and the embedded
+one. Only sentences that an engine reads right count. Errors are those of the beginnings and ends of words, in ms.
 """
 
 from __future__ import annotations
