@@ -299,6 +299,18 @@ def test_a_model_that_cannot_be_opened_is_a_note(tmp_path: Path) -> None:
     assert outcome.reason.startswith("times are the engine's own")
 
 
+def test_an_engine_that_is_its_own_annotator_opens_it_for_nothing_but_alignment(settings: Settings) -> None:
+    """Its unknown emotion stays unknown: the same model would say the same again, for twice the memory."""
+    sentence = measured("你好。", (500, 700), (700, 900), language="zh")
+    piece = Waveform(np.ones(64_000, np.int16), 0)
+    completion = Completion(settings, "sensevoice-small", own="sensevoice-small")
+    outcome = Outcome(piece.span, Fate.TRANSCRIBED, (sentence,))
+    assert completion.complete(piece, outcome, Options(emotion=True, events=True)) == outcome
+    assert "_annotator" not in completion.__dict__
+    completion.complete(piece, outcome, Options(refine_times=True))
+    assert "_annotator" in completion.__dict__
+
+
 def test_words_of_a_refined_sentence_never_overlap() -> None:
     """An alignment in which a word that keeps its time lies between two that move towards it."""
     sentence = measured("a 5 b", (1_000, 1_200), (1_200, 1_400), (1_400, 1_600), language="zh")

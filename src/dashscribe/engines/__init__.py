@@ -86,7 +86,12 @@ def _models(settings: Settings) -> Mapping[str, Installed]:
 
 
 def _with_helpers(info: EngineInfo, models: Mapping[str, Installed]) -> EngineInfo:
-    """The engine with the installed models beside it that give what it lacks; what it gives then depends on all."""
+    """The engine with the installed models beside it that give what it lacks; what it gives then depends on all.
+
+    A model that can help others is its own helper: all it can add to itself is an alignment.
+    """
+    if info.family == sherpa.ANNOTATING_FAMILY:
+        info = replace(info, annotator=info.weights)
     for model in models.values():
         if model.family == sherpa.ANNOTATING_FAMILY and not info.annotator:
             info = replace(info, annotator=model.name, version=f"{info.version}+{model.digest}")

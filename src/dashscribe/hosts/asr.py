@@ -47,7 +47,7 @@ class EngineRole:
         try:
             models = [weights.find(settings.resolved_models_dir, request.weights)] if request.weights else []
             self._engine = resolve_name(self._target)(settings, *models)
-            self._completion = Completion(settings, request.annotator, request.tagger)
+            self._completion = Completion(settings, request.annotator, request.tagger, own=request.weights)
         except DashscribeError:
             raise
         except ImportError as error:

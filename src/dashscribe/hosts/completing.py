@@ -29,10 +29,14 @@ MOST_MOVED_MS = 300
 
 
 class Completion:
-    """The second models of one child, by the names of their weights; an empty name stands for none."""
+    """The second models of one child, by the names of their weights; an empty name stands for none.
 
-    def __init__(self, settings: Settings, annotator: str = "", tagger: str = "") -> None:
+    An annotator that is the engine, whose weights ``own`` names, has told all it knows and is opened to align only.
+    """
+
+    def __init__(self, settings: Settings, annotator: str = "", tagger: str = "", *, own: str = "") -> None:
         self._settings, self._annotating, self._tagging = settings, annotator, tagger
+        self._has_more_to_tell = bool(annotator) and annotator != own
 
     @cached_property
     def _annotator(self) -> Annotator:
@@ -72,11 +76,11 @@ class Completion:
 
     def _timed(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
         """The sentence with times for words that its engine has not timed."""
-        return self._annotator.timed(piece, sentence, options) if self._annotating else sentence
+        return self._annotator.timed(piece, sentence, options) if self._has_more_to_tell else sentence
 
     def _tagged(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
         """The sentence with its language, emotion and event, where its engine does not tell them."""
-        return self._annotator.tagged(piece, sentence, options) if self._annotating else sentence
+        return self._annotator.tagged(piece, sentence, options) if self._has_more_to_tell else sentence
 
     def _sounds(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
         """The sentence with the events that the tagger hears, where its engine tells none."""
@@ -205,4 +209,6 @@ def _moved(sentence: Sentence, times: Sequence[tuple[int, int] | None]) -> Sente
         squeezed = time is None and (word.approximate or begin_ms == end_ms)
         words.append(replace(word, begin_ms=begin_ms, end_ms=end_ms, approximate=squeezed))
         floor_ms = end_ms
+    if words[0].begin_ms == words[-1].end_ms:
+        raise _NothingAddedError("an alignment left it no time")
     return replace(sentence, begin_ms=words[0].begin_ms, end_ms=words[-1].end_ms, words=tuple(words))
