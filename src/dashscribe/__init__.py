@@ -41,6 +41,7 @@ def transcribe(
     speaker_count: int | None = None,
     speech_noise_threshold: float | None = None,
     denoise: bool = False,
+    refine_times: bool = False,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_sentence: Callable[[int, Sentence], None] | None = None,
@@ -51,7 +52,7 @@ def transcribe(
     stretch of the file, times stay on the file's clock. ``channels`` are transcribed each by itself, None stands for
     channel 0. ``hotwords`` are terms to listen for; ``context`` is text in which names and terms of the recording
     stand. ``itn`` writes numbers as digits, which the results of some models have anyway; ``drop_fillers`` leaves out
-    hesitations.
+    hesitations; ``refine_times`` aligns words with their sound where that makes times more exact.
 
     ``diarize`` tells who speaks: by voice, or by channel where several are named; without ``channels``, a stereo call
     is taken by channel and any other recording as a whole. ``speaker_count``, 2 to 100, says how many voices there are.
@@ -99,6 +100,7 @@ def transcribe(
         drop_fillers=drop_fillers,
         speech_noise_threshold=speech_noise_threshold,
         denoise=denoise,
+        refine_times=refine_times,
     )
     noise.check(options, settings)
     with Hosts(settings, slots=settings.workers) as hosts:

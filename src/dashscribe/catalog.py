@@ -118,6 +118,11 @@ class Model:
         return self.annotated or self.shape in ("file_url", "sensevoice")
 
     @property
+    def tells_events(self) -> bool:
+        """Whether its results carry the sounds in each sentence."""
+        return self.shape == "sensevoice"
+
+    @property
     def censors(self) -> bool:
         """Whether the built-in list of sensitive words counts without being asked for."""
         return "special_word_filter" in self.parameters
@@ -342,7 +347,7 @@ def find_model(name: str) -> Model:
 
 def options_for(model: Model, **given: Any) -> Options:
     """Options for a call of the model: what was given, and what its results have without being asked for."""
-    options = Options(model=model.name, emotion=model.tells_emotion, **given)
+    options = Options(model=model.name, emotion=model.tells_emotion, events=model.tells_events, **given)
     if model.censors and options.censor is None:
         options = replace(options, censor=Censor())
     return replace(options, itn=True) if model.itn else options

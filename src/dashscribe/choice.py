@@ -121,6 +121,8 @@ def lacks(info: EngineInfo, options: Options, asked_itn: bool = True) -> Iterato
     if options.context and not info.context:
         what = "counts for its names and terms only" if by_sound else "had no effect"
         yield f"context {what}: {info.name} does not read any"
+    if options.refine_times and info.aligned:
+        yield f"timestamp_alignment_enabled had no effect: {info.name} takes its times from an alignment in any case"
     if options.itn and asked_itn and not info.itn and not _may_speak(ITN_LANGUAGES, info, options):
         yield f"enable_itn had no effect: numbers are written as digits in {' and '.join(ITN_LANGUAGES)} only"
 

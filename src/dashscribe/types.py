@@ -68,10 +68,12 @@ class Options:
     ``languages`` are hints in the caller's order, empty when unknown. ``channels`` are track numbers from 0, empty for
     those that the source turns out to have. ``mix`` averages all tracks of the source into one, numbered 0, whatever
     ``channels`` say. ``stretch`` limits work to a part of the file; times in the result stay on the file's clock.
-    ``emotion`` asks for the language and the emotion of each sentence, where the result of the model tells them.
-    ``speaker_per_channel`` takes each channel as one speaker, who has its number; else the speakers of a channel are
-    told apart by their voices. ``speech_noise_threshold`` is -1 (almost anything counts as speech) to 1 (only what is
-    clearly a voice), None the same as 0; ``denoise`` takes noise off the sound before anything hears it.
+    ``words`` has sentences end at marks, too, not only where the voice pauses. ``refine_times`` asks for an alignment
+    where that makes times more exact. ``emotion`` asks for the language and the emotion of each sentence, ``events``
+    for the sounds in it, where the result of the model tells them. ``speaker_per_channel`` takes each channel as one
+    speaker, who has its number; else the speakers of a channel are told apart by their voices.
+    ``speech_noise_threshold`` is -1 (almost anything counts as speech) to 1 (only what is clearly a voice), None the
+    same as 0; ``denoise`` takes noise off the sound before anything hears it.
     """
 
     model: str = "fun-asr"
@@ -85,6 +87,7 @@ class Options:
     drop_fillers: bool = False
     refine_times: bool = False
     emotion: bool = False
+    events: bool = False
     censor: Censor | None = None
     # who speaks
     diarize: bool = False

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from dashscribe.types import Sentence, Span, Word, is_unspaced
 
@@ -185,14 +186,23 @@ def _spread(
 
 
 def part_at_stops(sentence: Sentence) -> list[Sentence]:
-    """The sentences that a text consists of by its own marks; what has no marks stays together."""
-    parts: list[Sentence] = []
-    begin = 0
+    """The sentences that a text consists of by its own marks; what has no marks stays together.
+
+    Words that were given no length, as where a model times several alike, are no sentence by themselves.
+    """
+    bounds = [0]
     for at, word in enumerate(sentence.words, start=1):
-        if at == len(sentence.words) or _ends_sentence(word):
-            parts.append(part_of(sentence, begin, at))
-            begin = at
-    return parts or [sentence]
+        if _ends_sentence(word) and sentence.words[bounds[-1]].begin_ms < word.end_ms:
+            bounds.append(at)
+    if len(bounds) > 1 and (bounds[-1] == len(sentence.words) or _is_empty(sentence.words[bounds[-1] :])):
+        bounds.pop()
+    bounds.append(len(sentence.words))
+    return [part_of(sentence, begin, end) for begin, end in pairwise(bounds)]
+
+
+def _is_empty(words: Sequence[Word]) -> bool:
+    """Whether words have no length."""
+    return words[0].begin_ms == words[-1].end_ms
 
 
 def _ends_sentence(word: Word) -> bool:

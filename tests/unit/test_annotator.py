@@ -101,6 +101,14 @@ def test_language_and_emotion_are_told_when_asked_for(
     assert annotator.tagged(piece, sentence, Options()) == sentence
 
 
+def test_the_event_is_told_when_asked_for_and_not_yet_known(annotator: Annotator, spoken: ModuleType) -> None:
+    piece, sentence = untimed("The weather is good today.", spoken.over_music("the weather is good today", "en"))
+    assert annotator.tagged(piece, sentence, Options(events=True)) == replace(sentence, events=("BGM",))
+    known = replace(sentence, events=("Laughter",))
+    assert annotator.tagged(piece, known, Options(events=True)) == known
+    assert annotator.tagged(piece, sentence, Options()) == sentence
+
+
 def test_a_sound_shorter_than_a_frame_is_no_trouble(annotator: Annotator) -> None:
     piece, sentence = untimed("hello", np.ones(160, np.int16))
     assert annotator.timed(piece, sentence, Options(emotion=True)).text == "hello"

@@ -90,7 +90,7 @@ def test_a_stage_that_fails_leaves_the_sentence_and_a_note(
 
 
 def test_what_a_failed_stage_had_not_settled_comes_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(sentences: Iterable[Sentence], punctuator: object) -> Iterator[Sentence]:
+    def failing(sentences: Iterable[Sentence], **how: object) -> Iterator[Sentence]:
         first, second = next(iter(sentences)), next(iter(sentences))
         yield first
         raise ZeroDivisionError(second.text)

@@ -231,3 +231,48 @@ def test_speech_without_end_is_handed_to_the_model_in_parts_and_no_word_is_lost(
     assert max(asked) <= 210
     spoken = [word.text.strip().lower() for sentence in made for word in sentence.words]
     assert spoken == [word.text.strip() for word in said[0].words]
+
+
+# --- without words, sentences end where the voice pauses and nowhere else -------------------------------------------
+
+
+def stops_after_five(text: str) -> str:
+    """A model that ends a sentence with every fifth word."""
+    words = text.split()
+    return "".join(f"{word}{'。' if at % 5 == 0 else ' '}" for at, word in enumerate(words, start=1))
+
+
+def test_a_models_stops_stand_inside_of_sentences_that_end_at_pauses_only() -> None:
+    first = bare("we are done for now what comes after we do not know")
+    second = bare("it is late", begin_ms=first.end_ms + 800)
+    (one, two) = punctuate([first, second], stops_after_five, at_stops=False)
+    assert one.text == "We are done for now. What comes after we do. Not know."
+    assert two.text == "It is late."
+    assert [(w.begin_ms, w.end_ms) for w in one.words] == [(w.begin_ms, w.end_ms) for w in first.words]
+    assert "".join(word.text + word.punctuation for word in one.words) == one.text
+    assert len(list(punctuate([first, second], stops_after_five))) == 4
+
+
+def test_chinese_sentences_are_joined_without_spaces() -> None:
+    said = complete("", *((word, "") for word in ("走", "吧", "好", "了")))
+    (sentence,) = punctuate([said], lambda text: text.replace("吧", "吧。"), at_stops=False)
+    assert sentence.text == "走吧。好了。"
+
+
+def test_without_pauses_such_a_sentence_ends_after_half_a_minute() -> None:
+    said = bare(" ".join(f"w{number}" for number in range(300)))
+    made = list(punctuate([said], stops_after_five, at_stops=False))
+    lengths_ms = [sentence.end_ms - sentence.begin_ms for sentence in made]
+    assert max(lengths_ms) <= 30_000
+    assert min(lengths_ms[:-1]) >= 15_000
+    assert [w.text.strip().lower() for s in made for w in s.words] == [w.text.strip() for w in said.words]
+
+
+def test_a_word_without_length_is_a_sentence_of_a_millisecond_or_part_of_its_neighbor() -> None:
+    alone = Sentence(begin_ms=0, end_ms=2_000, text="yes", words=(Word(2_000, 2_000, "yes"),))
+    (sentence,) = punctuate([alone])
+    assert (sentence.begin_ms, sentence.end_ms, sentence.text) == (1_999, 2_000, "Yes.")
+    words = (Word(0, 400, "we "), Word(500, 900, "know "), Word(900, 900, "yes"))
+    said = Sentence(begin_ms=0, end_ms=900, text="we know yes", words=words)
+    (sentence,) = punctuate([said], lambda text: "we know。yes。")
+    assert (sentence.end_ms, [word.text for word in sentence.words]) == (900, ["We ", "know", "yes"])

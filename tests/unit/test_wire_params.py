@@ -222,7 +222,6 @@ def test_malformed_word_filter_is_refused(value: Any):
     [
         ("fun-asr", {"speaker_count": 2}),
         ("fun-asr", {"audio_event_detection_enabled": True}),
-        ("paraformer-v2", {"timestamp_alignment_enabled": True}),
     ],
 )
 def test_what_is_beyond_this_server_is_accepted_and_named(model: str, members: dict[str, Any]):

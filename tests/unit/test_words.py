@@ -121,3 +121,20 @@ def test_parting_loses_no_word_and_keeps_order(text: str) -> None:
     said = [word.text.strip() for part in parts for word in part.words]
     assert said == [word.text.strip() for word in whole.words]
     assert all("".join(w.text + w.punctuation for w in part.words) == part.text for part in parts if part.words)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        # A model may give the last words of a sound no time of their own.
+        ([(1_000, 1_400), (1_500, 1_500)], ["One. Two."]),
+        ([(1_000, 1_000), (1_000, 1_400)], ["One. Two."]),
+        ([(1_000, 1_000), (1_000, 1_000)], ["One. Two."]),
+        ([(1_000, 1_400), (1_500, 1_501)], ["One.", "Two."]),
+    ],
+)
+def test_words_without_length_are_no_sentence_by_themselves(times: list[tuple[int, int]], expected: list[str]) -> None:
+    text = "One. Two."
+    heard = [Heard(w.begin, w.end, *time) for w, time in zip(written_words(text), times, strict=True)]
+    sentence = timed_sentence(text, heard, SPAN)
+    assert [part.text for part in part_at_stops(sentence)] == expected

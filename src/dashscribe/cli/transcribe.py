@@ -56,6 +56,7 @@ def transcribe(
     itn: Annotated[
         bool, typer.Option("--itn", help="Numbers as digits (zh, en), for models that do so only when asked.")
     ] = False,
+    refine_times: Annotated[bool, typer.Option("--refine-times", help="Align words for more exact times.")] = False,
     no_fillers: Annotated[bool, typer.Option("--no-fillers", help="Leave out um, 嗯 and stutters.")] = False,
     hotwords: Annotated[
         Path | None,
@@ -123,6 +124,7 @@ def transcribe(
         speaker_per_channel=diarize and bool(channel) and len(channels) != 1,
         stretch=_stretch(start, duration, settings.max_duration_s * 1000),
         drop_fillers=no_fillers,
+        refine_times=refine_times,
         itn=itn,
         hotwords=hotwords_in(hotwords, "--hotwords") if hotwords else (),
         context=context,

@@ -38,6 +38,7 @@ ENGINES: dict[str, EngineInfo] = {
             version="5",
             package="pocketsphinx",
             summary="embedded, US English only, about 28 % word errors on clean speech",
+            aligned=True,
         ),
         EngineInfo(
             name="standin",
@@ -62,7 +63,7 @@ def find_engine(name: str, settings: Settings) -> EngineInfo:
         return found[name]
     for point in _entry_points():
         if point == name:
-            return _with_annotator(_plugin(name), _models(settings))
+            return _with_helpers(_plugin(name), _models(settings))
     raise EngineUnavailableError(f"no engine is called {name[:100]!r}; known: {', '.join(sorted(found))}")
 
 
@@ -72,7 +73,7 @@ def engines(settings: Settings) -> dict[str, EngineInfo]:
     speaking = [model for model in models.values() if model.layout.family.task == "speech"]
     infos = [*ENGINES.values(), *(sherpa.info_of(model) for model in speaking if model.name not in ENGINES)]
     infos += openai.infos(settings)
-    return {info.name: _with_annotator(info, models) for info in infos}
+    return {info.name: _with_helpers(info, models) for info in infos}
 
 
 def is_installed(info: EngineInfo) -> bool:
@@ -84,13 +85,18 @@ def _models(settings: Settings) -> Mapping[str, Installed]:
     return weights.installed(settings.resolved_models_dir)
 
 
-def _with_annotator(info: EngineInfo, models: Mapping[str, Installed]) -> EngineInfo:
-    """The engine with an installed model beside it that gives what it lacks; what it gives then depends on both."""
-    if info.word_times and info.emotion:
-        return info
+def _with_helpers(info: EngineInfo, models: Mapping[str, Installed]) -> EngineInfo:
+    """The engine with the installed models beside it that give what it lacks; what it gives then depends on all.
+
+    A model that can help others is its own helper: all it can add to itself is an alignment.
+    """
+    if info.family == sherpa.ANNOTATING_FAMILY:
+        info = replace(info, annotator=info.weights)
     for model in models.values():
-        if model.family == sherpa.ANNOTATING_FAMILY:
-            return replace(info, annotator=model.name, version=f"{info.version}+{model.digest}")
+        if model.family == sherpa.ANNOTATING_FAMILY and not info.annotator:
+            info = replace(info, annotator=model.name, version=f"{info.version}+{model.digest}")
+        if model.layout.family.task == "audio_tagging" and not info.tagger:
+            info = replace(info, tagger=model.name, version=f"{info.version}+{model.digest}")
     return info
 
 

@@ -30,8 +30,10 @@ class EngineInfo:
     without any result changing.
 
     What it gives besides text: ``word_times`` of its own, ``emotion`` and language of what it heard, ``itn`` (numbers
-    as digits) when asked for, ``punctuation``; what it listens to: ``hotwords``, ``context``. ``annotator`` is an
-    installed model that times words and tells language and emotion where this engine does not; empty without one.
+    as digits) when asked for, ``punctuation``; what it listens to: ``hotwords``, ``context``. ``aligned`` says that its
+    times come from an alignment already, so that another one would not help. ``annotator`` is an installed model that
+    times words and tells language, emotion and event where this engine does not, ``tagger`` one that tells events;
+    empty without one.
 
     ``remote`` says that it only asks somebody else, who may be down: see ``hosts.breaker``. ``secret`` names the
     setting with the key for that, which no other child gets.
@@ -53,7 +55,9 @@ class EngineInfo:
     punctuation: bool = False
     hotwords: bool = False
     context: bool = False
+    aligned: bool = False
     annotator: str = ""
+    tagger: str = ""
     remote: bool = False
     secret: str = ""
 

@@ -59,7 +59,7 @@ class Enrichment:
         sentences = passage
         if self.options.hotwords or self.options.context:
             sentences = self._each("hotwords are not corrected in places", self._correct, sentences)
-        marks = partial(punctuate, punctuator=self._punctuate if self.punctuator else None)
+        marks = partial(punctuate, punctuator=self._punctuate if self.punctuator else None, at_stops=self.options.words)
         sentences = self._guarded("marks are as the engine set them", marks, sentences)
         if self.options.drop_fillers:
             fillers = partial(drop_fillers, languages=self.options.languages)

@@ -28,18 +28,21 @@ _NARROW = str.maketrans("，。？！、；：", ",.?!,;:")
 MODEL_WORDS = 200
 
 
-def punctuate(sentences: Iterable[Sentence], punctuator: Punctuator | None = None) -> Iterator[Sentence]:
+def punctuate(
+    sentences: Iterable[Sentence], punctuator: Punctuator | None = None, *, at_stops: bool = True
+) -> Iterator[Sentence]:
     """Regroup the bare sentences of one passage, in order of time; each is yielded once the next one has begun.
 
-    A sentence goes on over the border between two pieces of sound that touch. Left alone are sentences that carry a
-    mark, that have no words, and that are in a script in which nobody here knows what ends a sentence.
+    Sentences end where the voice pauses and, with ``at_stops``, at a model's full stops; without it those stand inside
+    of them. A sentence goes on over the border between two pieces of sound that touch. Left alone are sentences that
+    carry a mark, that have no words, and that are in a script in which nobody here knows what ends a sentence.
     """
     words: list[Word] = []
     first: Sentence | None = None  # the sentence that the oldest of ``words`` came from
     for sentence in sentences:
         bare = _is_bare(sentence)
         if first is not None and not (bare and _is_same_voice(first, sentence)):
-            yield from _close_all(first, words, punctuator)
+            yield from _close_all(first, words, punctuator, at_stops)
             words, first = [], None
         if not bare:
             yield sentence
@@ -47,14 +50,14 @@ def punctuate(sentences: Iterable[Sentence], punctuator: Punctuator | None = Non
         if words:  # the space that no sentence has at its end
             words[-1] = replace(words[-1], text=words[-1].text + joint(words[-1].text, sentence.words[0].text))
         for word in sentence.words:
-            while first is not None and (count := _ended(words, word, punctuator)):
-                closed, words = _closed(first, words, count, punctuator)
+            while first is not None and (count := _ended(words, word, looks_ahead=at_stops and punctuator is not None)):
+                closed, words = _closed(first, words, count, punctuator, at_stops)
                 yield from closed
                 first = first if words else None
             first = first or sentence
             words.append(word)
     if first is not None:
-        yield from _close_all(first, words, punctuator)
+        yield from _close_all(first, words, punctuator, at_stops)
 
 
 def _is_bare(sentence: Sentence) -> bool:
@@ -79,11 +82,14 @@ def _is_same_voice(left: Sentence, right: Sentence) -> bool:
     )
 
 
-def _ended(words: Sequence[Word], following: Word, punctuator: Punctuator | None) -> int:
-    """How many of ``words`` can be closed, now that ``following`` is known; 0 if it may belong to them."""
+def _ended(words: Sequence[Word], following: Word, *, looks_ahead: bool) -> int:
+    """How many of ``words`` can be closed, now that ``following`` is known; 0 if it may belong to them.
+
+    ``looks_ahead`` says that a model will part them at its stops, for which it wants to see many at once.
+    """
     if following.begin_ms - words[-1].end_ms >= PAUSE_MS:
         return len(words)
-    if punctuator is not None:
+    if looks_ahead:
         return len(words) if len(words) >= MODEL_WORDS else 0
     if following.end_ms - words[0].begin_ms <= LONGEST_MS:
         return 0
@@ -94,19 +100,32 @@ def _ended(words: Sequence[Word], following: Word, punctuator: Punctuator | None
 
 
 def _closed(
-    first: Sentence, words: list[Word], count: int, punctuator: Punctuator | None
+    first: Sentence, words: list[Word], count: int, punctuator: Punctuator | None, at_stops: bool
 ) -> tuple[list[Sentence], list[Word]]:
     """The first ``count`` words as sentences, and the words that go on: those after the last stop of a model's too."""
-    if punctuator is None:
-        return [_close(first, words[:count])], words[count:]
+    if punctuator is None or not at_stops:
+        return list(_close_all(first, words[:count], punctuator, at_stops)), words[count:]
     parts = _parts(words[:count], punctuator)
     goes_on = parts.pop() if len(parts) > 1 and count >= MODEL_WORDS else []
     return [_close(first, part) for part in parts], [_bare(word) for word in goes_on] + words[count:]
 
 
-def _close_all(first: Sentence, words: list[Word], punctuator: Punctuator | None) -> Iterator[Sentence]:
-    for part in _parts(words, punctuator) if punctuator else [words]:
-        yield _close(first, part)
+def _close_all(first: Sentence, words: list[Word], punctuator: Punctuator | None, at_stops: bool) -> Iterator[Sentence]:
+    closed = [_close(first, part) for part in (_parts(words, punctuator) if punctuator else [words])]
+    yield from closed if at_stops else [_joined(closed)]
+
+
+def _joined(sentences: Sequence[Sentence]) -> Sentence:
+    """Sentences that follow each other as one."""
+    words: list[Word] = []
+    for sentence in sentences:
+        if words and (space := joint(words[-1].text + words[-1].punctuation, sentence.words[0].text)):
+            mark = words[-1].punctuation
+            gap = {"punctuation": mark + space} if mark else {"text": words[-1].text + space}
+            words[-1] = replace(words[-1], **gap)
+        words += sentence.words
+    text = "".join(word.text + word.punctuation for word in words)
+    return replace(sentences[0], end_ms=sentences[-1].end_ms, text=text, words=tuple(words))
 
 
 def _parts(words: list[Word], punctuator: Punctuator) -> list[list[Word]]:
@@ -121,9 +140,11 @@ def _parts(words: list[Word], punctuator: Punctuator) -> list[list[Word]]:
         spaces = " " if mark and word.text.endswith(" ") else ""
         text = word.text.rstrip() if mark else word.text
         parts[-1].append(replace(word, text=text, punctuation=mark + spaces))
-        if not STOPS.isdisjoint(mark) or mark.endswith("."):
+        if (not STOPS.isdisjoint(mark) or mark.endswith(".")) and parts[-1][0].begin_ms < word.end_ms:
             parts.append([])
-    return [part for part in parts if part]
+    if len(parts) > 1 and (not parts[-1] or parts[-1][0].begin_ms == parts[-1][-1].end_ms):
+        parts[-2:] = [parts[-2] + parts[-1]]  # words that were given no length are no sentence by themselves
+    return parts
 
 
 def marks_between(words: Sequence[str], text: str) -> list[str] | None:
@@ -160,10 +181,14 @@ def _close(first: Sentence, words: list[Word]) -> Sentence:
     tail = written[-1]
     stop = tail.punctuation.strip() or ("" if tail.text.rstrip().endswith(".") else _full_stop(tail.text))
     written[-1] = replace(tail, text=tail.text.rstrip(), punctuation=stop)
+    begin_ms, end_ms = words[0].begin_ms, words[-1].end_ms
+    if begin_ms == end_ms:  # a word that was given no length, alone between two pauses
+        begin_ms = max(begin_ms - 1, min(first.begin_ms, begin_ms))
+        end_ms = max(end_ms, begin_ms + 1)
     return replace(
         first,
-        begin_ms=words[0].begin_ms,
-        end_ms=words[-1].end_ms,
+        begin_ms=begin_ms,
+        end_ms=end_ms,
         text="".join(word.text + word.punctuation for word in written),
         words=tuple(written),
     )

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from dataclasses import replace as change
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -224,6 +225,8 @@ class Hosts:
             raise EngineUnavailableError(
                 f"the engine {engine!r} needs the package {info.package!r}: pip install {info.package}"
             )
+        if info.aligned:
+            options = change(options, refine_times=False)
         # Whoever waits for the first sentence is not to wait for its neighbors.
         request = Recognize(window, options, first, batch=1 if express else batch or info.batch)
         if request.batch > 1:
@@ -423,7 +426,7 @@ class Hosts:
     def _load(self, host: Host, stop: threading.Event | None) -> None:
         """Make a new child ready: engine and text children open their model."""
         if host.kind.role != "media":
-            load = Load(self._settings_for(host.kind), host.kind.weights, host.kind.annotator)
+            load = Load(self._settings_for(host.kind), host.kind.weights, host.kind.annotator, host.kind.tagger)
             for reply in host.call(load, self._bounds.load_s, stop):
                 raise _unexpected(reply)
 
@@ -445,6 +448,7 @@ def _engine_kind(info: EngineInfo, nice: int) -> Kind:
         target=info.target,
         weights=info.weights,
         annotator=info.annotator,
+        tagger=info.tagger,
         secret=info.secret,
         nice=nice,
     )

@@ -1,32 +1,23 @@
 """What an engine child does: open one engine, then recognize windows span by span.
 
 Runs in a child process only. The span is the unit: its outcome does not depend on its neighbors, can be sent when it is
-ready, and fails alone. What an engine lacks, times of words or tags of sentences, a second model adds in the same
-child, where the sound is.
+ready, and fails alone. What the engine lacks, ``completing`` adds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
 
 from dashscribe import weights
 from dashscribe.config import Settings
 from dashscribe.engines import Engine
 from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, HostError
+from dashscribe.hosts.completing import Completion, reason_of
 from dashscribe.hosts.pieces import pieces
 from dashscribe.hosts.protocol import Load, OutcomeReply, Recognize, RecognizeTogether, Reply, Request
-from dashscribe.types import Fate, Options, Outcome, Sentence, Waveform
-from dashscribe.words import part_at_stops
-
-if TYPE_CHECKING:
-    from dashscribe.engines.sherpa.annotator import Annotator
-
-#: Longest reason of a failed span, in characters; it stands in the ledger of the result.
-MAX_REASON = 300
+from dashscribe.types import Fate, Options, Outcome, Waveform
 
 
 class EngineRole:
@@ -35,7 +26,7 @@ class EngineRole:
     def __init__(self, name: str, target: str) -> None:
         self._name, self._target = name, target
         self._engine: Engine | None = None
-        self._annotator: Annotator | None = None
+        self._completion: Completion | None = None
 
     def answer(self, request: Request) -> Iterator[Reply]:
         """The replies to Load, Recognize and RecognizeTogether."""
@@ -43,9 +34,9 @@ class EngineRole:
             case Load():
                 self._load(request)
             case Recognize() if self._engine is not None:
-                yield from recognize(self._engine, self._annotator, [request])
+                yield from recognize(self._engine, self._completion, [request])
             case RecognizeTogether(requests) if self._engine is not None:
-                yield from recognize(self._engine, self._annotator, requests)
+                yield from recognize(self._engine, self._completion, requests)
             case _:
                 raise HostError(f"an engine child cannot answer {type(request).__name__} now")
 
@@ -54,10 +45,7 @@ class EngineRole:
         try:
             models = [weights.find(settings.resolved_models_dir, request.weights)] if request.weights else []
             self._engine = resolve_name(self._target)(settings, *models)
-            if request.annotator:
-                from dashscribe.engines.sherpa.annotator import Annotator
-
-                self._annotator = Annotator(settings, weights.find(settings.resolved_models_dir, request.annotator))
+            self._completion = Completion(settings, request.annotator, request.tagger, own=request.weights)
         except DashscribeError:
             raise
         except ImportError as error:
@@ -68,7 +56,7 @@ class EngineRole:
             ) from error
 
 
-def recognize(engine: Engine, annotator: Annotator | None, requests: Sequence[Recognize]) -> Iterator[OutcomeReply]:
+def recognize(engine: Engine, completion: Completion | None, requests: Sequence[Recognize]) -> Iterator[OutcomeReply]:
     """One reply per span of each window from number ``first`` on, window after window; all options are alike.
 
     Raises InvariantError when the audio of a window is not as long as its spans together.
@@ -78,7 +66,7 @@ def recognize(engine: Engine, annotator: Annotator | None, requests: Sequence[Re
     for batch in _batches(numbered, max(1, requests[0].batch)):
         outcomes = _recognize_batch(engine, [piece for _, piece in batch], options)
         for (place, piece), outcome in zip(batch, outcomes, strict=True):
-            yield OutcomeReply(_complete(annotator, piece, outcome, options), place)
+            yield OutcomeReply(completion.complete(piece, outcome, options) if completion else outcome, place)
 
 
 def _batches(pieces: Iterator[tuple[int, Waveform]], size: int) -> Iterator[tuple[tuple[int, Waveform], ...]]:
@@ -116,32 +104,5 @@ def _recognize_alone(engine: Engine, piece: Waveform, options: Options) -> Outco
         raise  # no matter of this span
     except Exception as error:
         # An engine may raise anything; the span is booked as failed with it and the others go on.
-        return Outcome(piece.span, Fate.FAILED, reason=_reason(error))
+        return Outcome(piece.span, Fate.FAILED, reason=reason_of(error))
     return outcome
-
-
-def _complete(annotator: Annotator | None, piece: Waveform, outcome: Outcome, options: Options) -> Outcome:
-    """The outcome with times and tags from the second model, and with its sentences parted at their own marks.
-
-    A second model that fails takes nothing away: words keep the times they have.
-    """
-    if outcome.fate is not Fate.TRANSCRIBED:
-        return outcome
-    try:
-        sentences = tuple(_completed(annotator, piece, outcome.sentences, options))
-    except Exception as error:
-        return replace(outcome, reason=f"times and tags are the engine's own: {_reason(error)}")
-    return replace(outcome, sentences=sentences)
-
-
-def _completed(
-    annotator: Annotator | None, piece: Waveform, sentences: Sequence[Sentence], options: Options
-) -> Iterator[Sentence]:
-    for whole in sentences:
-        timed = annotator.timed(piece, whole, options) if annotator else whole
-        for sentence in part_at_stops(timed) if options.words else [timed]:
-            yield annotator.tagged(piece, sentence, options) if annotator else sentence
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:MAX_REASON]

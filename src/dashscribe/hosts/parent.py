@@ -54,7 +54,7 @@ GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Kind:
     """What a child is for; children of one kind stand in for each other.
 
-    ``engine`` and ``target`` are for the role ``asr``; ``weights`` and ``annotator`` name models, see
+    ``engine`` and ``target`` are for the role ``asr``; ``weights``, ``annotator`` and ``tagger`` name models, see
     ``protocol.Load``. ``version`` keeps children apart that were started before and after the weights changed.
     """
 
@@ -64,6 +64,7 @@ class Kind:
     target: str = ""
     weights: str = ""
     annotator: str = ""
+    tagger: str = ""
     secret: str = ""
     nice: int = 0
 

@@ -29,14 +29,15 @@ class Load(Struct, frozen=True, tag=True):
     """To an engine, text or speaker child, once: open the engine or model.
 
     ``settings`` is the parent's Settings as JSON, without secrets but the engine's own; ``weights`` names the installed
-    model that the engine is, ``annotator`` the one that completes what it gives; empty for none. A text child without
-    a model normalizes numbers. Of a speaker child, ``weights`` takes voiceprints and ``annotator`` finds who speaks
-    when; one without models goes by pitch and spectrum.
+    model that the engine is, ``annotator`` and ``tagger`` those that complete what it gives; empty for none. A text
+    child without a model normalizes numbers. Of a speaker child, ``weights`` takes voiceprints and ``annotator`` finds
+    who speaks when; one without models goes by pitch and spectrum.
     """
 
     settings: bytes
     weights: str = ""
     annotator: str = ""
+    tagger: str = ""
 
 
 class Probe(Struct, frozen=True, tag=True):

@@ -19,7 +19,8 @@ from dashscribe.types import Entry, Fate, Media, Sentence, Shape, Track, Transcr
 #: that nothing measured carries no tag, another event none either; what was dropped stands in ``dashscribe.dropped``.
 EMOTION_TAGS = {"neutral": "NEUTRAL", "happy": "HAPPY", "angry": "ANGRY", "sad": "SAD"}
 OTHER_EMOTION_TAG = "SPECIAL_TOKEN_1"
-EVENT_TAGS = ("Speech", "Applause", "BGM", "Laughter")
+SPEECH_TAG = "Speech"
+EVENT_TAGS = (SPEECH_TAG, "Applause", "BGM", "Laughter")
 
 
 def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = True, language: str = "") -> str:
@@ -34,6 +35,8 @@ def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = 
     if shape == "file_url":
         ours["notes"] += _stand_ins(transcript, language)
     if shape == "sensevoice":
+        if not all(sentence.events for sentence in transcript.sentences):
+            ours["notes"].append(f"sentences: not every one has a measured event; {SPEECH_TAG} stands for that")
         ours["dropped"] = [entry for track in transcript.tracks for entry in _dropped(track)]
     return json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 
@@ -119,7 +122,7 @@ def _words(sentence: Sentence) -> list[dict[str, Any]]:
 def _tagged(sentence: Sentence) -> str:
     """The text inside its event tags, the first event outermost, and followed by its emotion."""
     text = sentence.text
-    for event in reversed([event for event in sentence.events if event in EVENT_TAGS] or ["Speech"]):
+    for event in reversed([event for event in sentence.events if event in EVENT_TAGS] or [SPEECH_TAG]):
         text = f"<|{event}|> {text} <|/{event}|>"
     if not sentence.emotion:
         return text

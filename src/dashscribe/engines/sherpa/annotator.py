@@ -1,4 +1,4 @@
-"""SenseVoice beside another engine: it times that engine's words and tells language and emotion of its sentences.
+"""SenseVoice beside another engine: it times that engine's words and tells language, emotion and event of sentences.
 
 sherpa-onnx gives no posteriors, so the same graph runs in onnxruntime here. Features are Kaldi's (80 bins, hamming, no
 dither, 25/10 ms) in stacks of seven with a step of six, padded at the edges with themselves, as sherpa-onnx computes
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dashscribe.align import Aligned, align, spellings
 from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa.recognizer import LONGEST_PIECE_MS, SHORTEST_MS, one_language
-from dashscribe.engines.sherpa.sensevoice import EMOTIONS, tag
+from dashscribe.engines.sherpa.sensevoice import EMOTIONS, UNKNOWN_EVENT, tag
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Options, Sentence, Span, Waveform
 from dashscribe.weights.families import read_tokens
 from dashscribe.weights.onnx_header import read_header
@@ -75,7 +75,7 @@ class Annotator:
         self._mean, self._scale = (
             np.array(self._metadata[key].split(","), dtype=np.float32) for key in ("neg_mean", "inv_stddev")
         )
-        self._languages = model.languages
+        self.languages = model.languages
         self._last: tuple[Options, NDArray[np.int16], Posteriors] | None = None
         self._fbank = _fbank_options()
 
@@ -83,16 +83,24 @@ class Annotator:
         """The sentence with the times that the posteriors give its words; as it is where its engine measured them."""
         if not any(word.approximate for word in sentence.words):
             return sentence
+        return self.aligned(piece, sentence, options) or sentence
+
+    def aligned(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence | None:
+        """The sentence with all its words timed anew between its bounds; None where it does not fit into its sound."""
         aligned = align(self._listen(piece, sentence, options).log_probs, spellings(sentence.text, self._tokens))
-        if aligned is None:
-            return sentence
-        return self._with_times(sentence, aligned)
+        return None if aligned is None else self._with_times(sentence, aligned)
 
     def tagged(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
-        """The sentence with its language and emotion, where its engine does not tell them."""
-        if not options.emotion or (sentence.emotion and sentence.language):
+        """The sentence with its language, emotion and event, where they are asked for and nobody has told them yet."""
+        asks_event = options.events and not sentence.events
+        asks_manner = options.emotion and not (sentence.emotion and sentence.language)
+        if not asks_event and not asks_manner:
             return sentence
         heard = self._listen(piece, sentence, options)
+        if asks_event and heard.event and heard.event != UNKNOWN_EVENT:
+            sentence = replace(sentence, events=(heard.event,))
+        if not asks_manner:
+            return sentence
         return replace(
             sentence, language=sentence.language or heard.language, emotion=sentence.emotion or heard.emotion
         )
@@ -124,7 +132,7 @@ class Annotator:
     def listen(self, samples: NDArray[np.int16], options: Options) -> Posteriors:
         """Run the model over samples of shape (n,)."""
         features = (stacked(self._features(samples)) + self._mean) * self._scale
-        language = one_language(options, self._languages) or "auto"
+        language = one_language(options, self.languages) or "auto"
         values = (
             features[None].astype(np.float32),
             np.array([len(features)], dtype=np.int32),

@@ -32,6 +32,8 @@ EMOTIONS = {
     "<|DISGUSTED|>": "disgusted",
     "<|SURPRISED|>": "surprised",
 }
+#: What its tag of events says where it knows none.
+UNKNOWN_EVENT = "Event_UNK"
 
 
 def tag(text: str) -> str:
@@ -73,5 +75,5 @@ class SenseVoiceEngine(SherpaEngine):
             # With a tag the model did hear something; without any it may have failed, and is asked again.
             reason = f"no words: {language or 'no language'}, {event or 'no event'}" if result.lang else ""
             return Outcome(piece.span, Fate.NON_SPEECH, reason=reason)
-        events = (event,) if event and event != "Event_UNK" else ()
+        events = (event,) if event and event != UNKNOWN_EVENT else ()
         return Outcome(piece.span, Fate.TRANSCRIBED, (replace(sentence, events=events),))
