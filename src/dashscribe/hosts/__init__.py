@@ -161,8 +161,8 @@ class Hosts:
         most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
         if max_duration_ms is not None and max_duration_ms < most_ms:
             most_ms, remedy = max_duration_ms, "split it"
-        detector, notes = self._detector()
-        denoiser, doubts = self._denoiser(options)
+        voice_model, notes = detector(self._settings)
+        noise_model, doubts = denoiser(self._settings, options)
         place, name = os.fsencode(path.absolute()), sendable(url)
         request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
         told = 0
@@ -354,7 +354,7 @@ class Hosts:
 
     def voices_version(self) -> str:
         """What would tell voices apart now: part of a result's identity, as an engine's version is."""
-        return self._speaker_kind().version
+        return speaker_kind(self._settings).version
 
     def voices(self, window: Window, *, express: bool = False, stop: threading.Event | None = None) -> Voices:
         """Who is heard in a window, by installed models or else by pitch and spectrum; waits for a free slot before.
@@ -364,7 +364,7 @@ class Hosts:
         limit_s = self._bounds.speech_s + self._bounds.per_speech_s * window.speech_ms / 1000
         utterances: list[Utterance] = []
         with self._permits.held(express=express, stop=stop):
-            kind = self._speaker_kind()
+            kind = speaker_kind(self._settings)
             request = Listen(window)
             with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
                 for reply in replies:
@@ -372,43 +372,6 @@ class Hosts:
                         raise _unexpected(reply)
                     utterances += reply.utterances
         return Voices(tuple(utterances), measured=bool(kind.weights))
-
-    def _speaker_kind(self) -> Kind:
-        """The children that listen for speakers, by the models that are installed now."""
-        folder = self._settings.resolved_models_dir
-        embedding = weights.find_task(folder, "speaker_embedding")
-        if embedding is None:
-            return Kind(role="speaker", version="spectral", nice=BATCH_NICE)
-        segmentation = weights.find_task(folder, "speaker_segmentation")
-        return Kind(
-            role="speaker",
-            weights=embedding.name,
-            annotator=segmentation.name if segmentation else "",
-            version="-".join(model.digest[:16] for model in (embedding, segmentation) if model),
-            nice=BATCH_NICE,
-        )
-
-    def _detector(self) -> tuple[bytes, tuple[str, ...]]:
-        """The file of the installed voice activity model, empty for the embedded one, and a note if it is unusable."""
-        model = weights.find_task(self._settings.resolved_models_dir, "voice_activity")
-        if model is None:
-            return b"", ()
-        try:
-            model.check()
-        except WeightsError as error:
-            return b"", (f"the embedded voice detector was used, because {error}",)
-        return os.fsencode(model.path("model")), ()
-
-    def _denoiser(self, options: Options) -> tuple[bytes, tuple[str, ...]]:
-        """The file of the installed denoiser, empty if it is not wanted, and a note if it is and there is none."""
-        if not options.denoise:
-            return b"", ()
-        try:
-            model = noise.denoiser(self._settings)
-            model.check()
-        except WeightsError as error:
-            return b"", (f"the sound was used as it was, because {error}",)
-        return os.fsencode(model.path("model")), ()
 
     def isolation(self) -> dict[str, str]:
         """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""
