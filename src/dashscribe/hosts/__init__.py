@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 from msgspec.structs import replace
 
-from dashscribe import noise, weights
+from dashscribe import weights
 from dashscribe.engines import EngineInfo, find_engine, is_installed
-from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError, WeightsError
+from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError
 from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
+from dashscribe.hosts.installed import denoiser_file, detector_file, speaker_kind
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
 from dashscribe.hosts.pool import Pool
@@ -161,8 +162,8 @@ class Hosts:
         most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
         if max_duration_ms is not None and max_duration_ms < most_ms:
             most_ms, remedy = max_duration_ms, "split it"
-        voice_model, notes = detector(self._settings)
-        noise_model, doubts = denoiser(self._settings, options)
+        detector, notes = detector_file(self._settings)
+        denoiser, doubts = denoiser_file(self._settings, options)
         place, name = os.fsencode(path.absolute()), sendable(url)
         request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
         told = 0
