@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jiwer
@@ -120,8 +120,8 @@ def report_noise(engine: Engine, clips: Iterator[tuple[str, Sound]], thresholds:
     print(table(("sound", "minutes", "bare", *(f"at {at:g}" for at in thresholds)), rates))
 
 
-def sums(counted: dict[str, list[float]], wanted: object) -> list[float]:
-    rows = [row for name, row in counted.items() if wanted(name)]  # type: ignore[operator]
+def sums(counted: dict[str, list[float]], wanted: Callable[[str], bool]) -> list[float]:
+    rows = [row for name, row in counted.items() if wanted(name)]
     return [sum(column) for column in zip(*rows, strict=True)] if rows else [0.0]
 
 
