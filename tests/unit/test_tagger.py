@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dashscribe.config import Settings
 from dashscribe.engines import engines
 from dashscribe.engines.sherpa.tagger import EVENTS, THRESHOLD, Tagger
-from dashscribe.errors import WeightsError
+from dashscribe.errors import HostError, WeightsError
 from dashscribe.types import Span, Waveform
 from dashscribe.weights import find
 from dashscribe.weights.adding import add
@@ -68,6 +68,11 @@ def test_labels_of_audioset_become_the_four_events_in_their_order(tmp_path: Path
 def test_what_is_likelier_not_there_is_not_told(tmp_path: Path) -> None:
     heard = tagger(tmp_path, Speech=THRESHOLD - 0.01, Music=THRESHOLD, Applause=0.1, Background_music=0.0)
     assert heard.events(SOUND, Span(1_000, 4_000)) == ("BGM",)
+
+
+def test_scores_that_are_no_numbers_are_an_error_and_no_silence(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="ced gave scores that are no numbers"):
+        tagger(tmp_path, Speech=float("nan"), Music=0.9).events(SOUND, Span(1_000, 4_000))
 
 
 @pytest.mark.parametrize("span", [Span(1_000, 1_000), Span(1_000, 1_010), Span(1_000, 26_000)])

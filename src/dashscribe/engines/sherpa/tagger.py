@@ -6,6 +6,7 @@ own between 0 and 1, and several may be true at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -14,6 +15,7 @@ import sherpa_onnx
 
 from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa.recognizer import FULL_SCALE, SHORTEST_MS, Stream
+from dashscribe.errors import HostError
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Span, Waveform
 from dashscribe.weights.other_families import read_labels
 
@@ -53,6 +55,7 @@ class Tagger:
 
     def __init__(self, settings: Settings, model: Installed) -> None:
         model.check()
+        self._name = model.name
         runtime: Any = sherpa_onnx
         path, is_ced = str(model.path("model")), model.family == "ced-tagging"
         graph = runtime.AudioTaggingModelConfig(
@@ -67,7 +70,10 @@ class Tagger:
         self._labels = len(read_labels(model.path("labels")))
 
     def events(self, piece: Waveform, span: Span) -> tuple[str, ...]:
-        """The events in the stretch of the piece, in the order of ``EVENTS``; empty if none is likely."""
+        """The events in the stretch of the piece, in the order of ``EVENTS``; empty if none is likely.
+
+        Raises HostError where the model's scores are no numbers.
+        """
         begin, end = ((ms - piece.begin_ms) * SAMPLES_PER_MS for ms in (span.begin_ms, span.end_ms))
         parts = max(1, -(-(end - begin) // (LONGEST_MS * SAMPLES_PER_MS)))
         scores: dict[str, float] = {}
@@ -84,4 +90,7 @@ class Tagger:
         samples = np.pad(samples, (0, lacking)) if lacking > 0 else samples
         stream = self._tagging.create_stream()
         stream.accept_waveform(RATE_HZ, samples.astype(np.float32) / FULL_SCALE)
-        return {event.name: event.prob for event in self._tagging.compute(stream, self._labels)}
+        scores = {event.name: event.prob for event in self._tagging.compute(stream, self._labels)}
+        if any(map(math.isnan, scores.values())):
+            raise HostError(f"{self._name} gave scores that are no numbers")
+        return scores
