@@ -19,6 +19,7 @@ from talkers import utter
 OVERLAPPING, QUICK = 0.4, 0.2
 OVERLAP_S, QUICK_S, PAUSE_S, LONG_PAUSE_S = (0.3, 2.2), (0.0, 0.12), (0.15, 1.2), (1.2, 4.0)
 CALM = 0.1  # of turns follow a long pause
+FIRST_S = 0.5  # the first turn begins within this
 SAME_AGAIN = 0.12  # of turns are of who spoke before
 STEP = RATE_HZ // 100  # activity is told every 10 ms
 AUDIBLE = 0.01  # of the loudest: what is softer within an utterance is a pause
@@ -55,16 +56,18 @@ def activity(samples: NDArray[np.int16]) -> NDArray[np.bool_]:
     return loud
 
 
-def compose(say: Utter, talkers: int, seconds: float, chance: np.random.Generator, lead_s: float = 0.5) -> Dialogue:
+def compose(
+    say: Utter, talkers: int, seconds: float, chance: np.random.Generator, overlapping: float = OVERLAPPING
+) -> Dialogue:
     """Have talkers speak in turns; ``say(talker)`` gives what one says next. No more than two speak at once.
 
-    Recordings begin up to ``lead_s`` before the first turn; turns are cut off at the end.
+    A share ``overlapping`` of the turns begins before the one before has ended. Turns are cut off at the end.
     """
     count = round(seconds * RATE_HZ)
     samples, active = np.zeros(count, np.float32), np.zeros((talkers, count // STEP), bool)
     gains = 10 ** (chance.uniform(-5, 5, talkers) / 20)
     ends = [0, 0]  # of the two turns that end last, the later one first
-    at, talker = round(chance.uniform(0, lead_s) * RATE_HZ), int(chance.integers(max(talkers, 1)))
+    at, talker = round(chance.uniform(0, FIRST_S) * RATE_HZ), int(chance.integers(max(talkers, 1)))
     while talkers and at < count:
         said = say(talker)
         speaks = activity(said)
@@ -77,7 +80,7 @@ def compose(say: Utter, talkers: int, seconds: float, chance: np.random.Generato
         before = talker
         if talkers > 1 and chance.random() > SAME_AGAIN:
             talker = (talker + int(chance.integers(1, talkers))) % talkers
-        at = _next(ends, len(said), talker == before, chance)
+        at = _next(ends, len(said), 0.0 if talker == before else overlapping, chance)
     return Dialogue(samples, active)
 
 
@@ -86,13 +89,13 @@ def _rms(said: NDArray[np.int16], speaks: NDArray[np.bool_]) -> float:
     return float(np.sqrt(np.mean(frames**2))) if len(frames) else 1.0
 
 
-def _next(ends: list[int], length: int, same: bool, chance: np.random.Generator) -> int:
+def _next(ends: list[int], length: int, overlapping: float, chance: np.random.Generator) -> int:
     """When the next turn begins, in samples."""
     manner = chance.random()
-    if manner < OVERLAPPING and not same:
+    if manner < overlapping:
         overlap = min(chance.uniform(*OVERLAP_S) * RATE_HZ, 0.7 * length)
         return max(ends[1], ends[0] - round(overlap))
-    bounds = QUICK_S if manner < OVERLAPPING + QUICK else LONG_PAUSE_S if manner > 1 - CALM else PAUSE_S
+    bounds = QUICK_S if manner < overlapping + QUICK else LONG_PAUSE_S if manner > 1 - CALM else PAUSE_S
     return ends[0] + round(chance.uniform(*bounds) * RATE_HZ)
 
 
@@ -108,10 +111,10 @@ def disturb(dialogue: Dialogue, noises: list[NDArray[np.float32]], chance: np.ra
     return Dialogue(np.clip(samples * gain, -1, 1).astype(np.float32), dialogue.active)
 
 
-def between(names: list[str], seconds: float, seed: int) -> Dialogue:
-    """A dialogue of these talkers, without noise: the same for the same seed."""
+def between(names: list[str], seconds: float, seed: int, overlapping: float = OVERLAPPING) -> Dialogue:
+    """A dialogue of these talkers, without noise: the same for a seed, but for eSpeak NG's own noise."""
     chance = np.random.default_rng(seed)
-    return compose(lambda talker: utter(names[talker], chance), len(names), seconds, chance)
+    return compose(lambda talker: utter(names[talker], chance), len(names), seconds, chance, overlapping)
 
 
 def beds(chance: np.random.Generator, count: int = 40, seconds: float = 12.0) -> list[NDArray[np.float32]]:

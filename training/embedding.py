@@ -29,8 +29,8 @@ SPREAD = 3.0  # features are divided by this, about their deviation
 TINY = 1e-4  # added to variances before the root
 SPEEDS = (1.0, 0.87, 1.15)
 MARGIN, SCALE = 0.2, 25.0
-BATCH, STEPS, PEAK_RATE = 48, 1100, 4e-3
-LENGTHS_S = (0.6, 2.4)
+BATCH, STEPS, PEAK_RATE = 48, 1200, 4e-3
+LENGTHS_S = (0.3, 2.3)
 
 
 class Block(nn.Module):
@@ -57,9 +57,13 @@ class Network(nn.Module):
         self.blocks = nn.Sequential(*(Block() for _ in range(BLOCKS)))
         self.exit = nn.Linear(2 * WIDTH, DIM)
 
+    def layers(self, features: Tensor) -> Tensor:
+        """The convolutions, to (N, 112, T / 2)."""
+        return self.blocks(torch.relu(self.entry(features.transpose(1, 2) / SPREAD)))
+
     def forward(self, features: Tensor) -> Tensor:
         """Embed whole recordings."""
-        hidden = self.blocks(torch.relu(self.entry(features.transpose(1, 2) / SPREAD)))
+        hidden = self.layers(features)
         mean = hidden.mean(2)
         variance = hidden.square().mean(2) - mean.square()
         return self.exit(torch.cat((mean, torch.sqrt(torch.relu(variance) + TINY)), 1))
@@ -117,10 +121,12 @@ def train(bank: Bank, seed: int, steps: int = STEPS) -> Network:
     started, total, right = time.monotonic(), 0.0, 0.0
     for step in range(1, steps + 1):
         length = round(chance.uniform(*LENGTHS_S) * RATE_HZ)
-        who = chance.integers(len(bank.names) * len(SPEEDS), size=BATCH)
+        talkers, speeds = bank.draw(BATCH, chance), chance.integers(len(SPEEDS), size=BATCH)
         heard = [
-            excerpt(bank, one % len(bank.names), SPEEDS[one // len(bank.names)], length, noises, chance) for one in who
+            excerpt(bank, talker, SPEEDS[speed], length, noises, chance)
+            for talker, speed in zip(talkers, speeds, strict=True)
         ]
+        who = talkers + len(bank.names) * speeds
         embeddings = network(features(torch.from_numpy(np.stack(heard).astype(np.float32))))
         margin = MARGIN * min(1.0, 3 * step / steps)  # none at first, when nothing is told apart yet
         loss, share = loss_of(embeddings, torch.from_numpy(who), margin)
@@ -142,11 +148,7 @@ def write(network: Network, path: Path) -> None:
     graph = Graph()
     frames = graph.input("x", TensorProto.FLOAT, ["N", "T", SPEAKER.bins])
     kept = {name: value.detach().numpy() for name, value in network.state_dict().items()}
-    scaled = graph.op("Transpose", graph.op("Div", frames, graph.constant(SPREAD)), perm=[0, 2, 1])
-    entry = (graph.float16(kept["entry.weight"]), graph.float16(kept["entry.bias"]))
-    hidden = graph.op("Relu", graph.op("Conv", scaled, *entry, strides=[2], pads=[2, 2]))
-    for place in range(BLOCKS):
-        hidden = graph.op("Add", hidden, _block(graph, hidden, kept, f"blocks.{place}"))
+    hidden = layers(graph, graph.op("Transpose", frames, perm=[0, 2, 1]), kept)
     mean = graph.op("ReduceMean", hidden, axes=[2], keepdims=0)
     square = graph.op("ReduceMean", graph.op("Mul", hidden, hidden), axes=[2], keepdims=0)
     variance = graph.op("Relu", graph.op("Sub", square, graph.op("Mul", mean, mean)))
@@ -164,6 +166,16 @@ def write(network: Network, path: Path) -> None:
         "comment": "trained from synthesized voices by dashscribe's training/make_listeners.py",
     }
     graph.write(path, {key: str(value) for key, value in metadata.items()})
+
+
+def layers(graph: Graph, features: str, kept: dict[str, NDArray[np.float32]]) -> str:
+    """The convolutions, (N, 80, T) to (N, 112, T / 2)."""
+    entry = (graph.float16(kept["entry.weight"]), graph.float16(kept["entry.bias"]))
+    scaled = graph.op("Div", features, graph.constant(SPREAD))
+    hidden = graph.op("Relu", graph.op("Conv", scaled, *entry, strides=[2], pads=[2, 2]))
+    for place in range(BLOCKS):
+        hidden = graph.op("Add", hidden, _block(graph, hidden, kept, f"blocks.{place}"))
+    return hidden
 
 
 def _block(graph: Graph, hidden: str, kept: dict[str, NDArray[np.float32]], name: str) -> str:

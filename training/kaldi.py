@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from speech import RATE_HZ
 from torch import Tensor
 
@@ -34,19 +35,24 @@ class Kind:
 
 #: For speaker embeddings; 0.85 makes Povey's window.
 SPEAKER = Kind(80, 400, 20.0, 7600.0, 0.97, True, 0.85, False, True)
-#: For CED, which takes logarithms itself.
+#: For CED; the runtime turns these energies to decibels.
 CED = Kind(64, 512, 0.0, 8000.0, 0.0, False, 1.0, True, False)
 
 
-def _mel(hz: np.ndarray | float) -> np.ndarray:
+def _mel(hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
+
+
+def scale(kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """In mel: the lines of the spectrum (257, 1), the edges of the bins (bins + 2,)."""
+    edges = np.linspace(_mel(kind.low_hz), _mel(kind.high_hz), kind.bins + 2)
+    return _mel(np.arange(SIZE // 2 + 1) * RATE_HZ / SIZE)[:, None], edges
 
 
 @functools.cache
 def _filters(kind: Kind) -> Tensor:
     """Triangles that are straight on the mel scale, (257, bins)."""
-    edges = np.linspace(_mel(kind.low_hz), _mel(kind.high_hz), kind.bins + 2)
-    places = _mel(np.arange(SIZE // 2 + 1) * RATE_HZ / SIZE)[:, None]
+    places, edges = scale(kind)
     step = edges[1] - edges[0]
     weights = np.maximum(0, np.minimum(places - edges[:-2], edges[2:] - places) / step)
     weights[-1] = 0  # Kaldi leaves out the last line of the spectrum
@@ -54,7 +60,8 @@ def _filters(kind: Kind) -> Tensor:
 
 
 @functools.cache
-def _window(kind: Kind) -> Tensor:
+def window(kind: Kind) -> Tensor:
+    """The weights of a frame's samples, (length,)."""
     return torch.hann_window(kind.length, periodic=kind.periodic).pow(kind.power)
 
 
@@ -66,9 +73,14 @@ def fbank(samples: Tensor, kind: Kind = SPEAKER) -> Tensor:
     after = max(0, (count - 1) * SHIFT - before + kind.length - size)
     padded = torch.cat((samples[:, :before].flip(1), samples, samples[:, size - after :].flip(1)), 1)
     frames = padded.unfold(1, kind.length, SHIFT)[:, :count]
+    return energies(frames, kind)
+
+
+def energies(frames: Tensor, kind: Kind) -> Tensor:
+    """Energies (…, bins) of frames of samples (…, length)."""
     if kind.centered:
         frames = frames - frames.mean(-1, keepdim=True)
     if kind.preemphasis:
         frames = frames - kind.preemphasis * torch.cat((frames[..., :1], frames[..., :-1]), -1)
-    energies = torch.fft.rfft(frames * _window(kind), n=SIZE).abs().square() @ _filters(kind)
-    return torch.log(torch.clamp(energies, min=SMALLEST)) if kind.logarithm else energies
+    power = torch.fft.rfft(frames * window(kind), n=SIZE).abs().square() @ _filters(kind)
+    return torch.log(torch.clamp(power, min=SMALLEST)) if kind.logarithm else power

@@ -27,7 +27,9 @@ PITCHES = (25, 50, 75)
 PITCH_SWING = 5  # a talker's pitch wanders by this much from utterance to utterance
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "de", "fr", "es", "it", "pl", "hi")
 MANDARIN_SHARE = 0.4
-UTTERANCES, FLITE_UTTERANCES = 9, 30
+FLITE_PITCHES_HZ = (100, 150)  # besides each voice's own
+UTTERANCES = 9
+FLITE_WEIGHT = 4  # a talker of Flite is drawn so many times as often: its voices are few, and like each other
 QUIET = 0.01  # of the peak: what is below at either end is cut off
 CHUNK, PATIENCE_S = 40, 120
 
@@ -47,26 +49,33 @@ class Bank:
         """One utterance (n,)."""
         return self.samples[self.ends[place - 1] if place else 0 : self.ends[place]]
 
+    def draw(self, count: int, chance: np.random.Generator) -> NDArray[np.int64]:
+        """Different talkers at random."""
+        weights = np.array([FLITE_WEIGHT if name.startswith("flite:") else 1.0 for name in self.names])
+        return chance.choice(len(self.names), size=count, replace=False, p=weights / weights.sum())
+
     def places(self, talker: int) -> NDArray[np.int64]:
         """The utterances of a talker."""
         return np.flatnonzero(self.talkers == talker)
 
 
 def talkers(*, held_out: bool) -> list[str]:
-    """Names such as ``m3@50``, a variant of eSpeak NG at a pitch, and ``flite:slt``."""
+    """Names such as ``m3@50``, a variant of eSpeak NG at a pitch, ``flite:slt`` and ``flite:slt@150``, in Hz."""
     variants = [*PLAIN_VARIANTS, *UNSEEN_VARIANTS, *NAMED_VARIANTS.split()]
     names = [f"{variant}@{pitch}" for variant in variants for pitch in PITCHES]
-    names += [f"flite:{voice}" for voice in FLITE_VOICES]
+    for voice in FLITE_VOICES:
+        names += [f"flite:{voice}", *(f"flite:{voice}@{pitch}" for pitch in FLITE_PITCHES_HZ)]
     return [name for name in names if (name.partition("@")[0] in HELD_OUT) == held_out]
 
 
 def utter(talker: str, chance: np.random.Generator) -> Samples:
     """Have a talker say one to three sentences at a random speed, in one breath; silence at the ends is cut off."""
     variant, _, pitch = talker.partition("@")
-    mandarin = pitch != "" and chance.random() < MANDARIN_SHARE
+    by_flite = variant.startswith("flite:")
+    mandarin = not by_flite and chance.random() < MANDARIN_SHARE
     text = " ".join(compose("zh" if mandarin else "en", chance, 0.5) for _ in range(int(chance.integers(1, 4))))
-    if not pitch:
-        return _trimmed(_flite(text, variant.removeprefix("flite:"), float(chance.uniform(0.85, 1.25))))
+    if by_flite:
+        return _trimmed(_flite(text, variant.removeprefix("flite:"), pitch, float(chance.uniform(0.85, 1.25))))
     base = MANDARIN if mandarin else str(chance.choice(ACCENTS))
     at = int(pitch) + int(chance.integers(-PITCH_SWING, PITCH_SWING + 1))
     voice = f"{base}+{variant}" if variant else base
@@ -74,10 +83,11 @@ def utter(talker: str, chance: np.random.Generator) -> Samples:
     return _trimmed(samples)
 
 
-def _flite(text: str, voice: str, stretch: float) -> Samples:
+def _flite(text: str, voice: str, pitch_hz: str, stretch: float) -> Samples:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "out.wav")
         options = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}"]
+        options += ["--setf", f"int_f0_target_mean={pitch_hz}"] if pitch_hz else []
         subprocess.run(["flite", *options, "-t", text, "-o", str(path)], check=True)  # noqa: S603, S607
         return resample(*read_wav(path))
 
@@ -92,12 +102,12 @@ def _chunk(jobs: list[tuple[int, str, int]]) -> list[tuple[int, Samples]]:
     return [(number, samples) for number, samples in made if len(samples) > RATE_HZ // 2]
 
 
-def render(names: list[str], seed: int, share: float = 1.0) -> Bank:
-    """Render the bank of these talkers; ``share`` scales how much each of them says."""
+def render(names: list[str], seed: int) -> Bank:
+    """Render the bank of these talkers."""
     chance = np.random.default_rng(seed)
     jobs = []
     for number, name in enumerate(names):
-        count = round(share * (UTTERANCES if "@" in name else FLITE_UTTERANCES))
+        count = 2 * UTTERANCES if name.startswith("flite:") else UTTERANCES
         jobs += [(number, name, int(chance.integers(2**31))) for _ in range(count)]
     made: list[tuple[int, Samples]] = []
     # Spawned, not forked: the synthesizer's library has global state, and now and then takes its process down.
