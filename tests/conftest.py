@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from small_models import speak, spoken
+from small_models import dialogues, speak, spoken
 
-__all__ = ["speak", "spoken"]  # fixtures for every folder
+__all__ = ["dialogues", "speak", "spoken"]  # fixtures for every folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

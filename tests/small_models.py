@@ -74,12 +74,25 @@ def _resample(source: Path, target: Path) -> None:
 @pytest.fixture(scope="session")
 def spoken() -> ModuleType:
     """Recordings that the trained models recognize: ``training/examples.py``."""
+    return recipe("examples")
+
+
+@pytest.fixture(scope="session")
+def dialogues() -> ModuleType:
+    """Synthesized dialogues and who speaks when: ``training/dialogues.py``."""
+    if shutil.which("flite") is None:
+        pytest.skip("flite is not installed (Debian: apt-get install flite)")
+    return recipe("dialogues")
+
+
+def recipe(module: str) -> ModuleType:
+    """A module of ``training`` that needs numpy and the synthesizers alone; skips the test where those are absent."""
     try:
         ctypes.CDLL("libespeak-ng.so.1")
     except OSError:
         pytest.skip("libespeak-ng is not installed (Debian: apt-get install espeak-ng)")
     sys.path.insert(0, str(RECIPE))
     try:
-        return importlib.import_module("examples")
+        return importlib.import_module(module)
     finally:
         sys.path.remove(str(RECIPE))

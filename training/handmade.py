@@ -1,4 +1,4 @@
-"""Writes the handmade test models: tiny graphs in upstream file layouts that decode fixed texts.
+"""Writes the handmade test models: tiny graphs in upstream file layouts that decode fixed texts, or lessen noise.
 
 Nothing here is trained. `HANDMADE.md` says which sound and which option gives which text, and what sherpa-onnx was seen
 to do with these files. `--check` decodes fixed sounds with every model and compares.
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import handmade_check
 import handmade_funasr
+import handmade_gtcrn
 import handmade_punctuation
 import handmade_qwen3
 import handmade_whisper
@@ -23,6 +24,7 @@ _MODELS: dict[str, Callable[[Path], None]] = {
     "transducer-tiny": handmade_zipformer.write_transducer,
     "zipformer-ctc-tiny": handmade_zipformer.write_ctc,
     "punctuation-tiny": handmade_punctuation.write,
+    "gtcrn-tiny": handmade_gtcrn.write,
 }
 
 

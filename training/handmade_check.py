@@ -190,10 +190,23 @@ def _check_punctuation(folder: Path) -> int:
     return sum(_report(f"punctuation-tiny, {text}", add(text), expected) for text, expected in _MARKS.items())
 
 
+def _check_denoiser(folder: Path) -> int:
+    """Steady noise must come out 15 dB softer once the floor is known."""
+    import sherpa_onnx
+
+    gtcrn = sherpa_onnx.OfflineSpeechDenoiserGtcrnModelConfig(model=str(folder / "gtcrn-tiny" / "gtcrn_simple.onnx"))
+    model = sherpa_onnx.OfflineSpeechDenoiserModelConfig(gtcrn=gtcrn)
+    denoiser = sherpa_onnx.OfflineSpeechDenoiser(sherpa_onnx.OfflineSpeechDenoiserConfig(model=model))
+    noise = _noise(0.02, 3.0)
+    left = np.array(denoiser(noise, _RATE).samples)[_RATE:]
+    softer = bool(np.mean(left**2) < np.mean(noise**2) * 10**-1.5)
+    return _report("gtcrn-tiny, medium", "softer" if softer else "not softer", "softer")
+
+
 def check(folder: Path) -> int:
     """Decodes every case; 0 if all texts are as expected, 1 otherwise."""
     waves = sounds()
     wrong = sum(_check_recognizer(name, folder, cases, waves) for name, cases in _CASES.items())
-    wrong += _check_punctuation(folder)
+    wrong += _check_punctuation(folder) + _check_denoiser(folder)
     sys.stdout.write(f"{wrong} differences\n")
     return int(wrong > 0)

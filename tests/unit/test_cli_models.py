@@ -1,6 +1,7 @@
 """``dashscribe models ls``: every public name, and the engine that would run."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ from typer.testing import CliRunner
 
 from dashscribe.catalog import MODELS
 from dashscribe.cli.models import app
+from dashscribe.errors import WeightsError
+from dashscribe.weights import find_task
+from dashscribe.weights.families import FAMILIES
+from small_models import FOLDER
 
 
 def listed(*arguments: str) -> dict[str, dict[str, Any]]:
@@ -79,3 +84,47 @@ def test_forced_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCRIBE_ENGINE", "standin")
     assert {row["engine"] for row in listed("--language", "zh").values()} == {"standin"}
     assert "DASHSCRIBE_ENGINE forces standin" in CliRunner().invoke(app, ["ls"]).stdout
+
+
+LISTENERS = {
+    "segmentation-small": "pyannote speaker segmentation",
+    "speaker-embedding-small": "speaker embedding (3D-Speaker, WeSpeaker or NeMo)",
+    "ced-tagging-small": "CED audio tagging",
+    "gtcrn-tiny": "GTCRN speech enhancement",
+}
+
+
+def test_models_that_read_no_speech_are_added_listed_and_verified_but_no_engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCRIBE_MODELS_DIR", str(tmp_path / "models"))
+    run = CliRunner().invoke
+    for name in LISTENERS:
+        added = run(app, ["add", str(FOLDER / name)])
+        assert added.exit_code == 0, added.output
+    rows = json.loads(run(app, ["ls", "--installed", "--json"]).stdout)
+    assert {row["name"]: FAMILIES[row["family"]].title for row in rows} == LISTENERS
+    table = run(app, ["ls", "--installed"]).stdout
+    assert all(name in table for name in LISTENERS)
+    assert {row["engine"] for row in listed().values()} <= {"pocketsphinx", ""}
+    verified = run(app, ["verify"])
+    assert verified.exit_code == 0, verified.output
+    assert verified.stdout.count("OK") == len(LISTENERS)
+    (tmp_path / "models" / "gtcrn-tiny" / "gtcrn_simple.onnx").write_bytes(b"\x08\x08")
+    failed = run(app, ["verify", "gtcrn-tiny"])
+    assert failed.exit_code == 1
+    assert "SHA-256" in failed.output
+
+
+def test_upstream_file_of_one_model_gets_its_short_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCRIBE_MODELS_DIR", str(tmp_path / "models"))
+    upstream = tmp_path / "3dspeaker_speech_campplus_sv_zh-cn_16k-common.onnx"
+    shutil.copyfile(FOLDER / "speaker-embedding-small" / "model.onnx", upstream)
+    assert CliRunner().invoke(app, ["add", str(upstream)]).exit_code == 0
+    found = find_task(tmp_path / "models", "speaker_embedding")
+    assert found and (found.name, found.path("model").name) == ("campplus", upstream.name)
+    refused = CliRunner().invoke(app, ["add", str(FOLDER / "gtcrn-tiny"), "--name", "campplus-zh-en"])
+    assert refused.exit_code != 0
+    assert isinstance(refused.exception, SystemExit | WeightsError)
+    said = f"{refused.output} {refused.exception}".replace("\n", " ")
+    assert "is a GTCRN speech enhancement model, not speaker embedding" in said

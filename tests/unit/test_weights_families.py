@@ -21,6 +21,10 @@ TRAINED_FAMILIES = {
     "transducer-tiny": "transducer",
     "zipformer-ctc-tiny": "ctc",
     "punctuation-tiny": "ct-transformer",
+    "ced-tagging-small": "ced-tagging",
+    "gtcrn-tiny": "gtcrn",
+    "segmentation-small": "pyannote-segmentation",
+    "speaker-embedding-small": "speaker-embedding",
 }
 
 

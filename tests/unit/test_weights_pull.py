@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from weight_files import Mirror, answer, pack, paraformer, sensevoice, serving, silero, tar_of
+from weight_files import TRAINED, Mirror, answer, pack, paraformer, sensevoice, serving, silero, tar_of
 
 from dashscribe.errors import WeightsError
-from dashscribe.weights import Installed, find, installed
+from dashscribe.weights import Installed, find, find_task, installed
 from dashscribe.weights import pull as module
+from dashscribe.weights.families import FAMILIES
 from dashscribe.weights.installing import Watch
-from dashscribe.weights.known import APACHE, Known, Origin
+from dashscribe.weights.known import APACHE, KNOWN, Known, Origin
 from dashscribe.weights.pull import pull
 from dashscribe.weights.room import NoRoomLeftError
 from dashscribe.weights.shelf import Shelf, remove
@@ -329,3 +330,23 @@ def test_folder_that_cannot_be_written_is_told(tmp_path: Path, mirror: Mirror) -
     (tmp_path / "file").write_text("")
     with pytest.raises(WeightsError, match=r"small cannot be changed: .*file.*Not a directory"):
         get(known_at(at(mirror)), tmp_path / "file" / "models")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "family"),
+    [
+        ("pyannote-segmentation", "segmentation-small", "pyannote-segmentation"),
+        ("ced-tiny", "ced-tagging-small", "ced-tagging"),
+    ],
+)
+def test_archives_of_models_that_read_no_speech_are_pulled(
+    name: str, folder: str, family: str, mirror: Mirror, models: Path, tmp_path: Path
+) -> None:
+    file = KNOWN[name].origins[0].files[0]
+    body = pack(TRAINED / folder, tmp_path / file, top=file.removesuffix(".tar.bz2")).read_bytes()
+    mirror.paths[f"/{file}"] = serving(body)
+    model = get(replace(KNOWN[name], origins=(at(mirror, file),)), models)
+    assert (model.name, model.family) == (name, family)
+    found = find_task(models, FAMILIES[family].task)
+    assert found and found.name == name
+    found.check()

@@ -23,6 +23,7 @@ _EXACT = ("model.onnx", "*.onnx")
 #: Frameworks that speaker embeddings come from, and what the runtime may do to their features.
 _FRAMEWORKS = {"wespeaker": ("", "global-mean"), "3d-speaker": ("", "global-mean"), "nemo": ("", "per_feature")}
 _NEMO = ("feat_dim", "window_size_ms", "window_stride_ms")
+_WINDOWS = ("hann", "hann_sqrt", "hanning", "hamming", "povey", "rectangular", "blackman", "sine")
 _CACHES = ("conv_cache_shape", "tra_cache_shape", "inter_cache_shape")
 #: A line of an audio tagging model's labels: ``0,/m/09x0r,"Speech"``. The runtime takes no carriage return at its end.
 _LABEL = re.compile(r'([0-9]{1,6}),[^,]*,"(.+)"')
@@ -103,7 +104,7 @@ def read_labels(path: Path) -> list[str]:
 
 def _check_tagging(folder: Path, files: Mapping[str, str], headers: Headers) -> Iterator[str]:
     shape, names = headers["model"].outputs[0].shape, read_labels(folder / files["labels"])
-    if len(shape) != 2 or shape[1] != len(names):
+    if len(shape) != 2 or shape[1] not in (0, len(names)):
         yield (
             f"{files['labels']} names {len(names)} classes, the graph's output has the shape {shape}: take the labels "
             "that came with the model"
@@ -113,6 +114,14 @@ def _check_tagging(folder: Path, files: Mapping[str, str], headers: Headers) -> 
 def _check_gtcrn(folder: Path, files: Mapping[str, str], headers: Headers) -> Iterator[str]:
     header = headers["model"]
     yield from _positive(header, "sample_rate", "n_fft", "hop_length", "window_length")
+    size, window = (int(header.metadata[key]) for key in ("n_fft", "window_length"))
+    if window > size:
+        yield f"metadata window_length is {window}, more than n_fft, {size}"
+    if (kind := header.metadata["window_type"]) not in _WINDOWS:
+        yield f"metadata window_type is {kind[:40]!r}; the runtime takes {', '.join(_WINDOWS)}"
+    shape = header.inputs[0].shape
+    if shape[1:2] not in ((), (0,), (size // 2 + 1,)):
+        yield f"the graph takes spectra of {shape[1]} lines, a transform of n_fft {size} has {size // 2 + 1}"
     for key in _CACHES:
         if not re.fullmatch(r"[1-9][0-9]{0,5}(,[1-9][0-9]{0,5})*", header.metadata[key].strip()):
             yield f"metadata {key} is {header.metadata[key][:40]!r}, not whole numbers apart by commas"
