@@ -65,7 +65,7 @@ def test_labels_of_audioset_become_the_four_events_in_their_order(tmp_path: Path
     assert heard.events(SOUND, Span(1_000, 4_000)) == ("Speech", "BGM", "Applause", "Laughter") == tuple(EVENTS)
 
 
-def test_what_is_likelier_not_there_is_not_told(tmp_path: Path) -> None:
+def test_what_scores_lower_than_the_threshold_is_not_told(tmp_path: Path) -> None:
     heard = tagger(tmp_path, Speech=THRESHOLD - 0.01, Music=THRESHOLD, Applause=0.1, Background_music=0.0)
     assert heard.events(SOUND, Span(1_000, 4_000)) == ("BGM",)
 
@@ -117,3 +117,19 @@ def test_the_result_of_an_engine_that_tells_no_events_has_those_of_the_tagger(
     assert result["transcripts"][0]["text"] == tag.format("今天天气很好。")
     noted = any("measured event" in note for note in result["dashscribe"]["notes"])
     assert noted == (not scores)
+
+
+@pytest.mark.parametrize(
+    ("sound", "expected"), [("music", ("Speech", "BGM")), ("applause", ("Speech", "Applause")), ("", ("Speech",))]
+)
+def test_the_trained_model_hears_what_is_under_speech(
+    tmp_path: Path, spoken: ModuleType, sound: str, expected: tuple[str, ...]
+) -> None:
+    heard = Tagger(Settings(), find(install(tmp_path, "ced-tagging-small"), "ced-tagging-small"))
+    samples, _ = spoken.sentence("the weather is good today", "en")
+    speech = samples.astype(np.float32) * 0.7
+    if sound:
+        under = getattr(sys.modules["sounds"], sound)(len(speech), np.random.default_rng(2))
+        speech += under * np.sqrt(np.mean(speech**2)) * 10 ** (-6 / 20)
+    piece = Waveform(np.clip(np.rint(speech), -32_768, 32_767).astype(np.int16), 0)
+    assert heard.events(piece, piece.span) == expected

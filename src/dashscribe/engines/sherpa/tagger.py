@@ -30,9 +30,11 @@ EVENTS = {
     "Applause": ("Applause", "Clapping"),
     "Laughter": ("Laughter",),
 }
-#: From this score on an event is told: the model then holds it for likelier than not. A false tag stands in a text that
-#: people read, a missing one takes nothing away, so that it is not set lower.
-THRESHOLD = 0.5
+#: From this score on an event is told. What lies under speech scores low: of music, applause and laughter 6 dB below
+#: speech, the small model of ``tests/models`` finds 77, 97 and 97 % with 0.5 and 80, 100 and 97 % with 0.3; where they
+#: are 12 dB below, 43, 77 and 80 % and 67, 83 and 80 %. In 30 sentences of speech alone, 0.1 told something false once
+#: and 0.2 never: 0.3 leaves a margin.
+THRESHOLD = 0.3
 #: Most sound that is tagged at once, in milliseconds: the clips of AudioSet, with which the models are trained, are no
 #: longer. A longer sentence has the events of all its parts.
 LONGEST_MS = 10_000
