@@ -9,14 +9,28 @@ from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashscribe import enrich, pipeline
+from dashscribe.enrich import Enrichment, speakers
 from dashscribe.errors import HostError
 from dashscribe.hosts.protocol import CutEnd
-from dashscribe.types import Censor, Fate, Hotword, Media, Options, Outcome, Sentence, Span, Transcript
+from dashscribe.types import (
+    Censor,
+    Fate,
+    Hotword,
+    Media,
+    Options,
+    Outcome,
+    Sentence,
+    Span,
+    Transcript,
+    Utterance,
+    Voices,
+)
 from dashscribe.words import Heard, timed_sentence, written_words
 
 END_MS = 120_000
@@ -91,7 +105,7 @@ def recordings(draw: st.DrawFn) -> list[Outcome]:
 
 
 SWITCHES = st.fixed_dictionaries(
-    {name: st.booleans() for name in ("hotwords", "context", "words", "marks", "fillers", "itn", "censor")}
+    {name: st.booleans() for name in ("hotwords", "context", "words", "marks", "fillers", "itn", "censor", "speakers")}
 )
 
 
@@ -116,10 +130,21 @@ def finished(heard: Sequence[Outcome], on: dict[str, bool]) -> Transcript:
         drop_fillers=on["fillers"],
         itn=on["itn"],
         censor=CENSOR if on["censor"] else None,
+        diarize=on["speakers"],
     )
-    return pipeline.finish(
-        CUT, {0: heard}, options, "standin", (), marked if on["marks"] else None, None, in_digits if on["itn"] else None
-    )
+    enrichment = Enrichment(options, marked if on["marks"] else None, None, in_digits if on["itn"] else None)
+    return pipeline.finish(CUT, {0: heard}, enrichment, "standin", (), {0: [voices(heard)]})
+
+
+def voices(heard: Sequence[Outcome]) -> Voices:
+    """Three voices that take turns without regard to what is said."""
+    prints = np.eye(3, dtype=np.float32)
+    said = [
+        Utterance(at_ms, min(at_ms + 1_300, outcome.span.end_ms), prints[zlib.crc32(b"%d" % at_ms) % 3].tobytes())
+        for outcome in heard
+        for at_ms in range(outcome.span.begin_ms, outcome.span.end_ms, 1_300)
+    ]
+    return Voices(tuple(said), measured=True)
 
 
 def check(heard: Sequence[Outcome], found: Transcript) -> None:
@@ -176,6 +201,7 @@ def breaking(count: int) -> Callable[..., Iterator[Sentence]]:
 
 
 STAGES = {
+    "speakers": (speakers.Assignment, "parted", "speakers are not told"),
     "hotwords": (enrich.Bias, "correct", "hotwords are not corrected in places"),
     "fillers": (enrich, "drop_fillers", "filler words stay in places"),
     "itn": (enrich, "write_numbers", "numbers stay as they were said"),
@@ -196,7 +222,9 @@ def test_a_broken_stage_is_as_good_as_one_that_is_off_and_breaks_no_other(
     with patch.object(place, name, broken):
         found = finished(heard, on | off | {stage: True})
     check(heard, found)
-    assert found.tracks == without.tracks
+    assert [replace(track, turns=()) for track in found.tracks] == [
+        replace(track, turns=()) for track in without.tracks
+    ]
     told = [note for note in found.notes if note.startswith(loss)]
     # One note, however many sentences it failed at: none where nothing was said.
     assert len(told) == bool(any(outcome.sentences for outcome in heard)) or not found.tracks[0].sentences
@@ -227,6 +255,7 @@ def test_a_model_that_dies_midway_leaves_what_it_would_have_changed(
         return in_digits(texts, language)
 
     options = Options(words=on["words"], drop_fillers=on["fillers"], itn=True, censor=CENSOR)
-    found = pipeline.finish(CUT, {0: heard}, options, "standin", (), marked if on["marks"] else None, None, dying)
+    enrichment = Enrichment(options, marked if on["marks"] else None, None, dying)
+    found = pipeline.finish(CUT, {0: heard}, enrichment, "standin")
     check(heard, found)
     assert (left < 0) == any("writing numbers as digits failed" in note for note in found.notes)

@@ -1,14 +1,24 @@
-"""Voices through real speaker children: dialogues of synthesized voices, without models, and children that fail."""
+"""Voices through real speaker children: synthesized dialogues with and without models, and children that fail."""
 
-from itertools import combinations
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dashscribe
 from conversations import FLITE, Dialogue, dialogue, diarization_error, missing
 from dashscribe.config import Settings
+from dashscribe.hosts import spectral
+from dashscribe.hosts.parent import Host, Kind
+from dashscribe.hosts.pool import Pool
+from dashscribe.types import Waveform
 from media_files import write_wav
+from small_models import install
 
 needs_voices = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")
 
@@ -36,3 +46,73 @@ def test_two_voices_are_told_apart_without_models_when_their_number_is_given(
     assert transcript.sentences[0].speaker == 0
     assert any("no speaker models are installed" in note for note in transcript.notes)
     assert not any("unreliable" in note for note in transcript.notes)
+
+
+SMALL = ("speaker-embedding-small", "segmentation-small")
+
+
+@needs_voices
+@pytest.mark.parametrize("models", [SMALL[:1], SMALL], ids=["embedding", "embedding and segmentation"])
+@pytest.mark.parametrize("voices", [("rms", "slt"), ("awb", "rms", "slt")])
+def test_installed_models_tell_how_many_voices_there_are_and_whose_each_is(
+    models: tuple[str, ...], voices: tuple[str, ...], settings: Settings, tmp_path: Path
+) -> None:
+    install(settings.resolved_models_dir, *models)
+    talk = dialogue(voices, 5, turns=16)
+    transcript = told(talk, settings, tmp_path)
+    (track,) = transcript.tracks
+    assert len(track.speaking_ms) == len(voices)
+    assert diarization_error(talk.turns, track.turns) <= 0.1
+    assert not any("speaker" in note for note in transcript.notes)
+
+
+@needs_voices
+def test_a_segmentation_finds_who_talks_at_once(settings: Settings, tmp_path: Path) -> None:
+    install(settings.resolved_models_dir, *SMALL)
+    talk = dialogue(("rms", "slt"), 3, turns=12, overlap=0.6)
+    true_ms = sum(max(0, a.end_ms - b.begin_ms) for a, b in pairwise(talk.turns))
+    transcript = told(talk, settings, tmp_path, speaker_count=2)
+    (note,) = [note for note in transcript.notes if note.startswith("several people speak at once for ")]
+    found_ms = int(note.split()[6])
+    assert 0.4 * true_ms < found_ms < 1.6 * true_ms
+    assert diarization_error(talk.turns, transcript.tracks[0].turns) <= 0.15
+
+
+@needs_voices
+@pytest.mark.parametrize("damaged", SMALL)
+def test_a_damaged_model_leaves_the_text_with_a_note(damaged: str, settings: Settings, tmp_path: Path) -> None:
+    install(settings.resolved_models_dir, *SMALL)
+    model = settings.resolved_models_dir / damaged / "model.onnx"
+    model.unlink()  # it is a link to the tests' own
+    model.write_bytes(b"not a model")
+    talk = dialogue(("rms", "slt"), 5, turns=3)
+    transcript = told(talk, settings, tmp_path)
+    assert transcript.text
+    assert {sentence.speaker for sentence in transcript.sentences} == {None}
+    assert any("speakers are not told" in note and "model.onnx" in note for note in transcript.notes)
+
+
+@needs_voices
+def test_a_child_that_is_killed_again_and_again_costs_the_speakers_alone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    borrowed = Pool.borrowed
+
+    @contextmanager
+    def deadly(pool: Pool, kind: Kind, *more: object) -> Iterator[Host]:
+        with borrowed(pool, kind, *more) as host:
+            if kind.role == "speaker":
+                os.kill(host.pid, signal.SIGKILL)
+            yield host
+
+    monkeypatch.setattr(Pool, "borrowed", deadly)
+    talk = dialogue(("rms", "slt"), 5, turns=3)
+    transcript = told(talk, settings, tmp_path, speaker_count=2)
+    assert transcript.text
+    assert {sentence.speaker for sentence in transcript.sentences} == {None}
+    assert any("speakers are not told" in note and "SIGKILL" in note for note in transcript.notes)
+
+
+def test_silence_has_no_voice() -> None:
+    assert spectral.utterances(Waveform(np.zeros(32_000, np.int16), 0)) == []
+    assert spectral.utterances(Waveform(np.zeros(10, np.int16), 0)) == []
