@@ -19,6 +19,19 @@ _LEARN = 0.04
 _DECIDED = 0.92  # weight of the last frame's decision
 _FLOOR = 0.1  # smallest gain, -20 dB
 _TINY = 1e-12
+_METADATA = {
+    "model_type": "gtcrn",
+    "version": 1,
+    "sample_rate": _RATE_HZ,
+    "n_fft": _SIZE,
+    "hop_length": _HOP,
+    "window_length": _SIZE,
+    "window_type": "hann_sqrt",
+    "conv_cache_shape": f"1,{_LINES}",
+    "tra_cache_shape": f"1,{_LINES}",
+    "inter_cache_shape": f"2,{_LINES}",
+    "comment": "GTCRN layout, gains by rule",
+}
 
 
 def write(folder: Path) -> None:
@@ -54,20 +67,7 @@ def write(folder: Path) -> None:
     graph.output(clean, "conv_cache_out", "float", [1, _LINES])
     graph.output(smooth, "tra_cache_out", "float", [1, _LINES])
     graph.output(graph.op("Concat", lowest, noise, axis=0), "inter_cache_out", "float", [2, _LINES])
-    metadata = {
-        "model_type": "gtcrn",
-        "version": 1,
-        "sample_rate": _RATE_HZ,
-        "n_fft": _SIZE,
-        "hop_length": _HOP,
-        "window_length": _SIZE,
-        "window_type": "hann_sqrt",
-        "conv_cache_shape": f"1,{_LINES}",
-        "tra_cache_shape": f"1,{_LINES}",
-        "inter_cache_shape": f"2,{_LINES}",
-        "comment": "GTCRN layout, gains by rule",
-    }
-    graph.save(folder / "gtcrn_simple.onnx", metadata)
+    graph.save(folder / "gtcrn_simple.onnx", _METADATA)
 
 
 def _number(graph: Graph, value: float) -> str:

@@ -130,7 +130,7 @@ def draw(shelf: Shelf, length: int, chance: np.random.Generator) -> tuple[NDArra
             at = round(length * chance.uniform(0.35, 0.65))
             samples = np.concatenate((samples[:at], more[at:] * 10 ** (chance.uniform(-6, 6) / 20)))
         held.append(other)
-    if "Noise" not in held:
+    if "Noise" not in held and chance.random() < 0.6:
         samples = samples + chance.standard_normal(length) * 10 ** (-chance.uniform(25, 60) / 20)
     wanted[[NAMES.index(name) for name in held]] = 1
     return (samples * 10 ** (-chance.uniform(14, 42) / 20)).clip(-1, 1).astype(np.float32), wanted
