@@ -177,11 +177,13 @@ class Utterance:
 class Voices:
     """Who was heard in one window, in order of their begin, or the ``reason`` why nobody could tell.
 
-    ``measured`` says that models found the utterances and took the voiceprints; else pitch and spectrum did.
+    ``measured`` says that models took the voiceprints; else they are statistics of pitch and spectrum. Up to the mean
+    cosine distance ``same_speaker``, groups of measured voiceprints are one speaker.
     """
 
     utterances: tuple[Utterance, ...] = ()
     measured: bool = False
+    same_speaker: float = 0.5
     reason: str = ""
 
 

@@ -127,7 +127,7 @@ class FakeHosts:
     def voices_version(self) -> str:
         return self.version
 
-    def voices(self, window: Window, *, express: bool, stop: object) -> Voices:
+    def voices(self, window: Window, *, express: bool, segmented: bool, stop: object) -> Voices:
         """Two speakers in turns, from one span to the next."""
         sound = window.audio.decode()
         self.listened[sound] += 1

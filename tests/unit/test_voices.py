@@ -52,8 +52,9 @@ SMALL = ("speaker-embedding-small", "segmentation-small")
 
 
 @needs_voices
-@pytest.mark.parametrize("models", [SMALL[:1], SMALL], ids=["embedding", "embedding and segmentation"])
-@pytest.mark.parametrize("voices", [("rms", "slt"), ("awb", "rms", "slt")])
+@pytest.mark.parametrize(
+    ("models", "voices"), [(SMALL[:1], ("rms", "slt")), (SMALL[:1], ("awb", "rms", "slt")), (SMALL, ("rms", "slt"))]
+)
 def test_installed_models_tell_how_many_voices_there_are_and_whose_each_is(
     models: tuple[str, ...], voices: tuple[str, ...], settings: Settings, tmp_path: Path
 ) -> None:
@@ -116,3 +117,23 @@ def test_a_child_that_is_killed_again_and_again_costs_the_speakers_alone(
 def test_silence_has_no_voice() -> None:
     assert spectral.utterances(Waveform(np.zeros(32_000, np.int16), 0)) == []
     assert spectral.utterances(Waveform(np.zeros(10, np.int16), 0)) == []
+
+
+@needs_voices
+def test_a_segmentation_that_ends_the_process_is_left_out(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(settings.resolved_models_dir, *SMALL)
+    borrowed = Pool.borrowed
+
+    @contextmanager
+    def deadly(pool: Pool, kind: Kind, *more: object) -> Iterator[Host]:
+        with borrowed(pool, kind, *more) as host:
+            if kind.annotator == "segmentation-small":
+                os.kill(host.pid, signal.SIGKILL)
+            yield host
+
+    monkeypatch.setattr(Pool, "borrowed", deadly)
+    talk = dialogue(("awb", "slt"), 5, turns=4)
+    transcript = told(talk, settings, tmp_path, speaker_count=2)
+    assert diarization_error(talk.turns, transcript.tracks[0].turns) <= 0.1

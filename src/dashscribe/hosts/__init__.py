@@ -357,22 +357,27 @@ class Hosts:
         """What would tell voices apart now: part of a result's identity, as an engine's version is."""
         return speaker_kind(self._settings).version
 
-    def voices(self, window: Window, *, express: bool = False, stop: threading.Event | None = None) -> Voices:
+    def voices(
+        self, window: Window, *, express: bool = False, segmented: bool = True, stop: threading.Event | None = None
+    ) -> Voices:
         """Who is heard in a window, by installed models or else by pitch and spectrum; waits for a free slot before.
+
+        Not ``segmented``, a segmentation is left out: utterances end at pauses then.
 
         Raises HostError when the child fails, WeightsError when a model is damaged.
         """
         limit_s = self._bounds.speech_s + self._bounds.per_speech_s * window.speech_ms / 1000
-        utterances: list[Utterance] = []
+        utterances, same_speaker = list[Utterance](), Voices().same_speaker
         with self._permits.held(express=express, stop=stop):
-            kind = speaker_kind(self._settings)
+            kind = speaker_kind(self._settings, segmented=segmented)
             request = Listen(window)
             with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
                 for reply in replies:
                     if not isinstance(reply, UtterancesReply):
                         raise _unexpected(reply)
                     utterances += reply.utterances
-        return Voices(tuple(utterances), measured=bool(kind.weights))
+                    same_speaker = reply.same_speaker
+        return Voices(tuple(utterances), bool(kind.weights), same_speaker)
 
     def isolation(self) -> dict[str, str]:
         """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""

@@ -39,13 +39,13 @@ def denoiser_file(settings: Settings, options: Options) -> tuple[bytes, tuple[st
     return os.fsencode(model.path("model")), ()
 
 
-def speaker_kind(settings: Settings) -> Kind:
-    """The children that listen for speakers, by the models that are installed now."""
+def speaker_kind(settings: Settings, *, segmented: bool = True) -> Kind:
+    """The children that listen for speakers, by the models that are installed now; not ``segmented``: by one alone."""
     folder = settings.resolved_models_dir
     embedding = weights.find_task(folder, "speaker_embedding")
     if embedding is None:
         return Kind(role="speaker", version="spectral", nice=BATCH_NICE)
-    segmentation = weights.find_task(folder, "speaker_segmentation")
+    segmentation = weights.find_task(folder, "speaker_segmentation") if segmented else None
     return Kind(
         role="speaker",
         weights=embedding.name,

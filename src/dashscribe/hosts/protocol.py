@@ -112,7 +112,7 @@ class Normalize(Struct, frozen=True, tag=True):
 
 
 class Listen(Struct, frozen=True, tag=True):
-    """To a speaker child: answer with one UtterancesReply per span of the window, in order."""
+    """To a speaker child: answer with an UtterancesReply for each run of spans of the window that touch, in order."""
 
     window: Window
 
@@ -189,9 +189,10 @@ class TextsReply(Struct, frozen=True, tag=True):
 
 
 class UtterancesReply(Struct, frozen=True, tag=True):
-    """The voices of the next span of the window, in order of their begin."""
+    """The voices of the window's next run of spans that touch, in order of their begin; see ``Voices``."""
 
     utterances: tuple[Utterance, ...]
+    same_speaker: float
 
 
 class Failure(Struct, frozen=True, tag=True):

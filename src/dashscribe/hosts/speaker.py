@@ -22,6 +22,7 @@ from dashscribe.hosts import spectral
 from dashscribe.hosts.pieces import pieces
 from dashscribe.hosts.protocol import Listen, Load, Reply, Request, UtterancesReply
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Utterance, Waveform
+from dashscribe.weights.onnx_header import read_header
 
 #: Utterances shorter than this have no voiceprint of use, in milliseconds.
 SHORTEST_MS = 300
@@ -34,6 +35,9 @@ SHIFT = 0.5
 #: Cosine distance up to which the runtime takes two voices of a window for one. Low: what it keeps apart without need
 #: is joined over the whole source, what it joins stays joined.
 SAME_VOICE = 0.3
+#: Mean cosine distance up to which two groups of utterances are one speaker, where the embedding's metadata do not say
+#: ``same_speaker_distance``: the runtime's own choice for what it joins.
+SAME_SPEAKER = 0.5
 
 
 class SpeakerRole:
@@ -41,6 +45,7 @@ class SpeakerRole:
 
     def __init__(self) -> None:
         self._utterances: Callable[[Waveform], list[Utterance]] | None = None
+        self._same_speaker = SAME_SPEAKER
 
     def answer(self, request: Request) -> Iterator[Reply]:
         """The replies to Load and Listen."""
@@ -48,10 +53,11 @@ class SpeakerRole:
             case Load(weights=""):
                 self._utterances = spectral.utterances
             case Load():
-                self._utterances = _Models(request).utterances
+                models = _Models(request)
+                self._utterances, self._same_speaker = models.utterances, models.same_speaker
             case Listen(window) if self._utterances is not None:
                 for stretch in _stretches(pieces(window)):
-                    yield UtterancesReply(tuple(self._utterances(stretch)))
+                    yield UtterancesReply(tuple(self._utterances(stretch)), self._same_speaker)
             case _:
                 raise HostError(f"a speaker child cannot answer {type(request).__name__} now")
 
@@ -88,6 +94,8 @@ class _Models:
         except ImportError as error:
             raise EngineUnavailableError(f"sherpa-onnx cannot be imported: {error}") from error
         runtime = cast("Any", sherpa_onnx)  # it carries no types
+        told = read_header(embedding.path("model")).metadata.get("same_speaker_distance", "")
+        self.same_speaker = float(told) if told else SAME_SPEAKER
         extractor = runtime.SpeakerEmbeddingExtractorConfig(
             model=str(embedding.path("model")), num_threads=1, provider=settings.provider
         )

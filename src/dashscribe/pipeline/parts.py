@@ -64,9 +64,10 @@ def listen(hosts: Hosts, window: Window, *, express: bool = False, stop: threadi
     Raises HostError soon after ``stop`` was set.
     """
     reason = ""
-    for _ in range(MAX_FAILURES):
+    for failures in range(MAX_FAILURES):
         try:
-            return hosts.voices(window, express=express, stop=stop)
+            # The runtime ends the process at some segmentations of some sounds: the last try goes without one.
+            return hosts.voices(window, express=express, segmented=failures < MAX_FAILURES - 1, stop=stop)
         except HostError as error:
             check_stop(stop)
             reason = str(error)

@@ -62,7 +62,7 @@ def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: 
     labels = speakers(
         [u.voiceprint for u in said],
         [u.end_ms - u.begin_ms for u in said],
-        Space(measured),
+        Space(measured, next((v.same_speaker for v in voices if v.utterances), 0.5)),
         options.speaker_count,
     )
     turns = list(_turns((u.begin_ms, u.end_ms, int(label)) for u, label in zip(said, labels, strict=True)))

@@ -26,8 +26,6 @@ DISTINCT = 0.15
 #: Weight of the pitch among the 39 values of a spectral voiceprint.
 PITCH_WEIGHT = 2.0
 
-#: Mean cosine distance up to which two groups of utterances are one speaker, for embeddings of models.
-ONE_SPEAKER = 0.4
 #: Utterances from which on their neighborhoods tell how many speakers there are, how many of them are asked at most,
 #: and in how many neighborhoods: from the 5 nearest on, fewer than that fall apart by chance, to a third of all.
 FEW, ASKED, NEIGHBORHOODS, LEAST_NEAR = 15, 300, 20, 5
@@ -37,9 +35,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """How voiceprints are compared: as embeddings of models, which were ``measured``, or as spectral statistics."""
+    """How voiceprints are compared: as embeddings of models, which were ``measured``, or as spectral statistics.
+
+    Groups of embeddings up to this mean cosine distance are the ``same_speaker``.
+    """
 
     measured: bool
+    same_speaker: float = 0.5
 
     def placed(self, voiceprints: Floats) -> Floats:
         """Voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are."""
@@ -93,7 +95,7 @@ def _count(points: Floats, tree: _Tree, space: Space) -> int:
     if len(points) == 1:
         return 1
     if space.measured:
-        groups = _tree_by_cosine(points).count_above(ONE_SPEAKER)
+        groups = _tree_by_cosine(points).count_above(space.same_speaker)
         return groups if groups == 1 or len(points) < FEW else _count_by_eigengap(points)
     most = min(MOST_SPEAKERS, len(points) - 1)
     widths = {k: _silhouette(points, tree.labels(k)) for k in range(2, most + 1)}
