@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from dashscribe.enrich import Enrichment
 from dashscribe.enrich.bias import Bias
-from dashscribe.enrich.bias.lexicon import chinese_words, common_english, readings, sayings
+from dashscribe.enrich.bias.lexicon import chinese_words, common_english, readings
 from dashscribe.enrich.bias.sounds import ways
+from dashscribe.pronunciation.dictionary import sayings
 from dashscribe.types import Fate, Hotword, Options, Outcome, Sentence, Span, Word
 from dashscribe.words import Heard, timed_sentence
 
