@@ -1,6 +1,7 @@
 """What a hotword list does: terms found, terms made up, time taken.
 
-    python benchmarks/hotwords.py [--audio DIR] [--weight 4] [--only chosen,held-out,fresh,unrelated,chinese,speed]
+    python benchmarks/hotwords.py [--audio DIR] [--weight 4] [--guide FILE]
+        [--only chosen,held-out,fresh,context,unrelated,chinese,speed]
 
 English is measured: four voices of flite read sentences with rare terms, the embedded engine writes down what it hears,
 without the list and with it among its words, and the list corrects both. False insertions are counted in recordings of
@@ -28,6 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import soxr
 
@@ -36,6 +38,7 @@ from dashscribe.config import load as load_settings
 from dashscribe.decode import Decoder
 from dashscribe.engines.pocketsphinx import PocketsphinxEngine
 from dashscribe.enrich.bias import Bias
+from dashscribe.enrich.bias.context import context_hotwords
 from dashscribe.enrich.bias.lexicon import common_english, readings
 from dashscribe.segment import Segmenter
 from dashscribe.types import RATE_HZ, Hotword, Limits, Options, Sentence, Waveform, Word
@@ -248,6 +251,121 @@ def occurrences(terms: Iterable[str], sentences: Iterable[Sentence]) -> int:
     return sum(text.count(f" {term} ") for term in terms)
 
 
+FORMS = ("commas", "spaces", "a list as in Python", "a passage", "a passage and names")
+#: Terms that are heard as other words of the very sound: the only thing that a context changes behind this engine.
+ALIKE = """
+Bulj Bracket bulge bracket
+Katharine Greene katherine green
+Mitchel Reid mitchell reed
+Sara Philips sarah phillips
+Alan Clarke allen clark
+Bryan Stewart brian stuart
+Erik Karlsson eric carlson
+Geoffrey Leigh jeffrey lee
+Lynn Fischer lin fisher
+Stephen Wright steven right
+"""
+
+
+def in_form(form: str, terms: Sequence[str], names: Sequence[str]) -> str:
+    """A context that mentions the terms."""
+    passage = " ".join(f"Later in this talk we hear about {term}, and what became of it." for term in terms)
+    return {
+        "commas": ", ".join(terms),
+        "spaces": " ".join(terms),
+        "a list as in Python": repr(list(terms)),
+        "a passage": passage,
+        "a passage and names": f"{passage} {', '.join(names)}",
+    }[form]
+
+
+def names_of(guide: Path, draw: random.Random, count: int) -> list[str]:
+    """The names in the guide's example, if it is there, and random ones of the same kind."""
+    text = guide.read_text(encoding="utf-8") if guide.is_file() else ""
+    found = re.findall(r"\b[A-Z][a-z]+ [A-Z][a-z]+(?=, [A-Z][a-z]+ [A-Z][a-z]+,)", text)
+    begins, ends = "b ch d f g h j l m n p q r sh t w x y z zh", "a ai an ang e en i in u"
+    syllables = [begin + end for begin in begins.split(" ") for end in ends.split(" ")]
+    made = (f"{draw.choice(syllables)} {draw.choice(syllables)}{draw.choice(syllables)}".title() for _ in range(count))
+    return [*dict.fromkeys(found), *made]
+
+
+def context(engine: PocketsphinxEngine, audio: Path, guide: Path) -> None:
+    """What a context finds in each of the documented forms, and what a name list does to speech without the names."""
+    draw = random.Random(20_260_102)
+    names = names_of(guide, draw, 5_000)
+    terms = [term for lines in (ENGLISH, HELD_OUT, FRESH) for term in terms_in(lines)]
+    pairs = [re.split(r" (?=[a-z])", line, maxsplit=1) for line in ALIKE.strip().splitlines()]
+    heard: list[tuple[str, Sequence[Sentence]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for text, term in (row for lines in (ENGLISH, HELD_OUT, FRESH) for row in parted(lines)):
+            (outcome,) = engine.recognize([Waveform(read_aloud(text, "rms", Path(folder)), 0)], Options())
+            heard.append((term, outcome.sentences))
+    rows: list[tuple[object, ...]] = []
+    for form in FORMS:
+        drawn = {word.text for word in context_hotwords(in_form(form, terms, names[:60]))}
+        real = Bias(Options(context=in_form(form, terms, names[:60])))
+        found = sum(spelled(term).lower() in texts(real.correct(sentences)).lower() for term, sentences in heard)
+        alike = Bias(Options(context=in_form(form, [term for term, _ in pairs], names[:60])))
+        right = sum(spelled(term) in texts(alike.correct([said(f"we met {words} again")])) for term, words in pairs)
+        rows.append(
+            (
+                form,
+                f"{len(drawn & set(terms))} of {len(terms)}",
+                f"{found / len(heard):.0%}",
+                f"{right} of {len(pairs)}",
+            )
+        )
+    before = sum(spelled(term).lower() in texts(sentences).lower() for term, sentences in heard)
+    print(f"context, {len(heard)} sentences with a term, of which {before / len(heard):.0%} are heard without any")
+    print(table(("form", "terms drawn", "found", "of SIMULATED homophones"), rows), "\n", flush=True)
+    many_names(engine, audio, names)
+
+
+def many_names(engine: PocketsphinxEngine, audio: Path, names: Sequence[str]) -> None:
+    """Word errors with a list of names that nobody says, and how many of them are made up."""
+    bias = Bias(Options(context=", ".join(names)))
+    minutes, without, with_names = 0.0, list[str](), list[str]()
+    texts_said: list[str] = []
+    for text, samples in [*transcribed(audio), *unrelated_texts()]:
+        minutes += len(samples) / RATE_HZ / 60
+        sentences = engine_hears(engine, samples, Options())
+        texts_said.append(spelled(text).lower())
+        without.append(texts(sentences).lower())
+        with_names.append(texts(bias.correct(sentences)).lower())
+    errors = [100 * jiwer.wer(texts_said, some) for some in (without, with_names)]
+    print(f"context of {len(names)} names, {minutes:.1f} minutes in which nobody says any (people, and flite reading)")
+    row = (f"{errors[0]:.2f} %", f"{errors[1]:.2f} %", f"{errors[1] - errors[0]:+.2f}", bias.corrected)
+    print(table(("word errors without", "with", "points", "names made up"), [row]), "\n", flush=True)
+
+
+def transcribed(audio: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """English recordings of one channel with what is said in them."""
+    for row in json.loads((audio / "manifest.json").read_text(encoding="utf-8")):
+        if row["language"] == "en" and row.get("transcript") and not row["file"].endswith(".raw"):
+            decoder = Decoder(audio / row["file"], url=row["file"], channels=(0,), stretch=None)
+            yield row["transcript"], np.concatenate(list(decoder), axis=1)[0]
+
+
+def unrelated_texts() -> Iterator[tuple[str, np.ndarray]]:
+    """The sentences without their terms, read one after another: some seven minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for voice in ("rms", "slt"):
+            for lines in (ENGLISH, HELD_OUT, FRESH):
+                text = ". ".join(
+                    line.replace(f"|{term}|", "it")
+                    for line, term in zip(lines.strip().splitlines(), terms_in(lines), strict=True)
+                )
+                yield text, read_aloud(text, voice, Path(folder))
+
+
+def said(text: str) -> Sentence:
+    """A sentence of words of 300 ms each."""
+    words = tuple(Word(at * 300, at * 300 + 300, f"{word} ") for at, word in enumerate(text.split()))
+    return Sentence(
+        begin_ms=0, end_ms=len(words) * 300, text="".join(word.text for word in words), words=words, language="en"
+    )
+
+
 def recorded(audio: Path, language: str) -> Iterator[np.ndarray]:
     """The channels of the recordings in a language."""
     for row in json.loads((audio / "manifest.json").read_text(encoding="utf-8")):
@@ -348,7 +466,9 @@ def main() -> None:
     default = os.environ.get("AUDIO_DIR") or CHECKOUT.parent / "shared" / "audio"
     parser.add_argument("--audio", type=Path, default=default, help="folder with manifest.json (default: %(default)s)")
     parser.add_argument("--weight", type=int, default=4)
-    parser.add_argument("--only", default="chosen,held-out,fresh,unrelated,chinese,speed")
+    parser.add_argument("--only", default="chosen,held-out,fresh,context,unrelated,chinese,speed")
+    guides = sorted((CHECKOUT.parent / "shared" / "guides").glob("002_*.txt"))
+    parser.add_argument("--guide", type=Path, default=guides[0] if guides else "-", help="text with a list of names")
     given = parser.parse_args()
     print(machine(), "\n")
     sets = {"chosen": ENGLISH, "held-out": HELD_OUT, "fresh": FRESH}
@@ -358,6 +478,8 @@ def main() -> None:
             if shutil.which("flite") is None:
                 parser.error("flite is not installed (Debian: apt-get install flite)")
             recall(engine, title, lines, given.weight)
+    if "context" in given.only:
+        context(engine, given.audio, given.guide)
     if "unrelated" in given.only:
         unrelated(engine, given.audio, given.weight)
     if "chinese" in given.only:
