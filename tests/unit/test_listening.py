@@ -163,8 +163,8 @@ def path(*words: tuple[str, float] | str) -> list[Heard]:
 @pytest.mark.parametrize(
     ("heard", "plain", "expected"),
     [
-        (path("we", ("Oslo", 0.39), "go"), path("we", "also", "go"), "we also go"),
-        (path("we", ("Oslo", 0.4), "go"), path("we", "also", "go"), "we Oslo go"),
+        (path("we", ("Oslo", 0.69), "go"), path("we", "also", "go"), "we also go"),
+        (path("we", ("Oslo", 0.7), "go"), path("we", "also", "go"), "we Oslo go"),
         (path("a", ("Oslo", 0.9), "b", ("Rome", 0.1), "c"), path("a", "x", "b", "y", "c"), "a Oslo b y c"),
         (path("a", ("Oslo", 0.9), "q", ("Rome", 0.1), "c"), path("a", "x", "b", "y", "c"), "a x b y c"),
         (
