@@ -65,16 +65,16 @@ def test_new_words_are_heard_in_the_spelling_of_the_list(engine: PocketsphinxEng
 def test_a_term_of_several_words_is_heard_as_a_whole_and_its_words_share_its_time(
     engine: PocketsphinxEngine, read: Read
 ) -> None:
-    piece = read("rms", "the old kestrel bridge was closed after the storm")
+    piece = read("rms", "they crossed the kestrel bridge in the morning")
     (sentence,) = one(engine, piece, listed("Kestrel Bridge")).sentences
-    assert sentence.text == "the old Kestrel Bridge was closed after the storm"
+    assert sentence.text == "they crossed the Kestrel Bridge in the morning"
     assert "".join(word.text + word.punctuation for word in sentence.words) == sentence.text
     assert [word.text.strip() for word in sentence.words if word.approximate] == ["Kestrel", "Bridge"]
     assert all(word.begin_ms < word.end_ms for word in sentence.words)
     assert all(left.end_ms <= right.begin_ms for left, right in pairwise(sentence.words))
     (marked,) = one(engine, piece, listed("Kestrel, Bridge")).sentences
     kestrel = next(word for word in marked.words if word.text == "Kestrel")
-    assert kestrel.punctuation == ", " and "Kestrel, Bridge was" in marked.text
+    assert kestrel.punctuation == ", " and "Kestrel, Bridge in" in marked.text
 
 
 def test_the_weight_decides_whether_a_word_is_heard(engine: PocketsphinxEngine, read: Read) -> None:
