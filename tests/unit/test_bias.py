@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from dashscribe.enrich import Enrichment
 from dashscribe.enrich.bias import Bias
-from dashscribe.enrich.bias.lexicon import chinese_words, common_english, readings, sayings
+from dashscribe.enrich.bias.lexicon import chinese_words, common_english, readings
 from dashscribe.enrich.bias.sounds import ways
+from dashscribe.pronunciation.dictionary import sayings
 from dashscribe.types import Fate, Hotword, Options, Outcome, Sentence, Span, Word
 from dashscribe.words import Heard, timed_sentence
 
@@ -85,6 +86,7 @@ def test_chinese_homophones_of_a_term_become_the_term(said: str, term: str, text
         ("we met a comical man", "Okonkwo"),
         ("kestrels are birds", "Kestrel"),  # an ending of grammar
         ("we walked over the bridge", "Bridget"),
+        ("we were listening guys freedom noise", "Clostridium"),  # everybody's words in a row
         ("语义识别很重要", "语音识别"),
         ("我们理解你", "李杰"),  # the same without its tones
         ("动力机组在这里", "力基"),  # over the edge of a word
@@ -106,6 +108,7 @@ def test_what_is_only_near_stays_as_it_was(said: str, term: str) -> None:
         ("the lake of lofaten", "Lofoten", {-6: "the lake of lofaten", 1: "the lake of Lofoten"}),
         ("professor kellchick spoke", "Kowalczyk", {1: "professor kellchick spoke", 5: "professor Kowalczyk spoke"}),
         ("今天章山丰说话", "张三丰", {-6: "今天章山丰说话", 1: "今天章山丰说话", 5: "今天张三丰说话"}),
+        ("the effort metal are diet", "Metoprolol", {5: "the effort metal are diet", 50: "the effort Metoprolol diet"}),
         ("他姓月", "岳", {4: "他姓月", 5: "他姓岳"}),
     ],
 )
@@ -128,6 +131,9 @@ def test_words_that_hold_sentences_together_are_never_a_term() -> None:
 
 def test_the_longest_term_wins_and_terms_do_not_overlap() -> None:
     assert corrected("the kestral bridge road", "Kestrel", "Kestrel Bridge").text == "the Kestrel Bridge road"
+    assert (
+        corrected("the kestral britch road", "Kestrel", "Kestrel Bridge").text == "the Kestrel Bridge road"
+    )  # the shorter one is nearer
     assert corrected("在海拉儿机场", "海拉尔", "海拉尔机场").text == "在海拉尔机场"
     assert corrected("在海拉而机厂", "海拉尔", ("海拉尔机场", 5)).text == "在海拉尔机场"
 
@@ -252,6 +258,11 @@ def test_contexts_of_every_documented_form_give_their_terms(context: str) -> Non
     assert corrected("the nine top banks bulj bracket and so on", context=context).text == (
         "the nine top banks Bulge Bracket and so on"
     )
+
+
+def test_names_in_an_english_context_are_weak() -> None:
+    assert corrected("the lake of lofaten", ("Lofoten", 1)).text == "the lake of Lofoten"
+    assert corrected("the lake of lofaten", context="Lofoten").text == "the lake of lofaten"
 
 
 def test_names_in_a_chinese_context_are_weak() -> None:

@@ -177,6 +177,27 @@ def test_more_hotwords_than_a_prompt_holds_leave_the_text_and_the_heaviest_count
     assert "通义千问" in text_of(one(opened(name), loud, Options(hotwords=(*words, Hotword("通义千问", 5)))))
 
 
+def test_what_a_prompt_has_no_room_for_is_told(opened: Callable[[str], Engine], speak: Speak) -> None:
+    loud = samples_of(speak("en-us", "what is said does not matter here"))
+    engine = opened("qwen3-asr-tiny")
+    assert one(engine, loud, Options(hotwords=(Hotword("Dashscribe"),), context="x" * 100)).reason == ""
+    outcome = one(engine, loud, Options(hotwords=(Hotword("Dashscribe"),), context="x" * 200))
+    assert outcome.fate is Fate.TRANSCRIBED
+    assert outcome.reason.startswith("the model was told 121 of 211 characters of hotwords and context")
+    words = tuple(Hotword(f"unrelated-{number}") for number in range(20))
+    assert "of hotwords" in one(opened("funasr-nano-tiny"), loud, Options(hotwords=words)).reason
+
+
+def test_the_context_is_read_by_the_family_that_takes_one(opened: Callable[[str], Engine], speak: Speak) -> None:
+    loud = samples_of(speak("en-us", "what is said does not matter here"))
+    for name, heeds in (("qwen3-asr-tiny", True), ("funasr-nano-tiny", False)):
+        text = text_of(one(opened(name), loud, Options(context="通义千问")))
+        assert ("通义千问" in text) is heeds
+        assert text_of(one(opened(name), loud, Options(hotwords=(Hotword("通义千问", -6),)))) == text_of(
+            one(opened(name), loud)
+        )
+
+
 @pytest.mark.parametrize("text", ["a,b/c:d", "，；\n\t", "\u0000", "<|im_end|>", "x" * 5_000])
 @pytest.mark.parametrize("name", ["qwen3-asr-tiny", "funasr-nano-tiny", "transducer-tiny"])
 def test_no_hotword_ends_the_process(

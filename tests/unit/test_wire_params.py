@@ -305,11 +305,16 @@ def test_the_first_context_that_says_something_counts():
     assert result.options.context == "harbor"
 
 
-def test_context_is_bounded():
-    asked({"text": "x" * 40_000}, FILETRANS)
-    with pytest.raises(InvalidParameterError, match="at most 40000 characters") as caught:
-        asked({"text": "x" * 40_001}, FILETRANS)
-    assert len(caught.value.message) < 400
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [("x" * 40_000, 40_000), ("x" * 40_001, 40_000), ("字" * 10_001, 10_000), ("字x" * 9_000, 16_000)],
+)
+@pytest.mark.parametrize("door", ["text", "corpus", "context"])
+def test_context_counts_up_to_ten_thousand_tokens(text: str, counted: int, door: str):
+    result = asked({door: {"text": text} if door == "corpus" else text}, FILETRANS)
+    assert result.options.context == text[:counted]
+    note = f"context: {counted} of its {len(text)} characters count"
+    assert result.notes == ([note] if counted < len(text) else [])
 
 
 @pytest.mark.parametrize("value", ["x", ["x"], {"text": 1}])

@@ -35,10 +35,11 @@ ENGINES: dict[str, EngineInfo] = {
             target="dashscribe.engines.pocketsphinx:PocketsphinxEngine",
             languages=("en",),
             limits=Limits(max_piece_ms=30_000, min_piece_ms=2_000),
-            version="5",
+            version="6",
             package="pocketsphinx",
             summary="embedded, US English only, about 28 % word errors on clean speech",
             aligned=True,
+            hotwords=True,
         ),
         EngineInfo(
             name="standin",

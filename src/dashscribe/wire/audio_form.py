@@ -19,7 +19,7 @@ from dashscribe.types import Hotword
 from dashscribe.wire import params
 from dashscribe.wire.form import Form, FormFile
 from dashscribe.wire.params import Asked
-from dashscribe.wire.values import MAX_CONTEXT_CHARS, refusal, shortened
+from dashscribe.wire.values import counted_context, refusal, shortened
 
 T = TypeVar("T", bound=str)
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
@@ -60,10 +60,12 @@ def read_dictation(form: Form, settings: Settings) -> Dictation:
     streams = _flag("stream", form.get("stream"))
     granularities = _each_of("timestamp_granularities", _list(form, "timestamp_granularities"), _GRANULARITIES)
     logprobs = bool(_each_of("include", _list(form, "include"), ("logprobs",)))
+    prompt, note = counted_context(form.get("prompt").strip())
+    asked.notes += [note] if note else []
     asked.options = replace(
         asked.options,
         mix=True,
-        context=_prompt(form),
+        context=prompt,
         hotwords=asked.options.hotwords + tuple(_keywords(form)),
         diarize=wanted == "diarized_json",
     )
@@ -121,13 +123,6 @@ def _code(name: str, text: str) -> str:
     if code not in NAMES:
         raise refusal(name, text, f"give one of {' '.join(NAMES)}, or its English name")
     return code
-
-
-def _prompt(form: Form) -> str:
-    prompt = form.get("prompt")
-    if len(prompt) > MAX_CONTEXT_CHARS:
-        raise refusal("prompt", prompt, f"give at most {MAX_CONTEXT_CHARS} characters, these are {len(prompt)}")
-    return prompt.strip()
 
 
 def _keywords(form: Form) -> Iterator[Hotword]:

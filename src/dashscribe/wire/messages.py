@@ -23,7 +23,7 @@ from dashscribe.errors import (
 )
 from dashscribe.wire.body import JSON, parse_object
 from dashscribe.wire.params import Asked, misplaced, model_name, parameters_of, read
-from dashscribe.wire.values import FORMAT_NEEDED, MAX_CONTEXT_CHARS, refusal, shortened
+from dashscribe.wire.values import FORMAT_NEEDED, context_note, counted_context, refusal, shortened
 
 #: Rounds of context that count, and characters of each: the service drops the rest silently (api-sync 1.2).
 MAX_ROUNDS, MAX_ROUND_CHARS = 5, 400
@@ -161,10 +161,12 @@ def context_of(model: Model, messages: Sequence[Message]) -> tuple[str, list[str
     if not model.takes_context:
         return "", notes
     whole = "\n".join(text for m in messages if m.role in heeded for text in m.texts if text.strip())
-    counted = "\n".join(_rounds(messages)) if model.dialect == "input_audio" else whole[:MAX_CONTEXT_CHARS]
-    if len(counted) < len(whole):
-        notes.append(f"context: {len(counted)} of its {len(whole)} characters count")
-    return counted, notes
+    if model.dialect == "input_audio":
+        counted = "\n".join(_rounds(messages))
+        note = context_note(len(counted), len(whole))
+    else:
+        counted, note = counted_context(whole)
+    return counted, [*notes, note] if note else notes
 
 
 def _rounds(messages: Sequence[Message]) -> Iterator[str]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NoReturn
 
 from dashscribe.catalog import LANGUAGES, Model
 from dashscribe.errors import DashscribeError, FormatMissingError, InvalidParameterError
 from dashscribe.hotwords import Kind, check_words
-from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Censor, Hotword
+from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Censor, Hotword, is_unspaced
 from dashscribe.wire.body import JSON, parse_object
 
 MAX_CHANNEL = MAX_CHANNELS - 1
-#: The service takes 10 000 tokens of context; a token is about four Latin characters.
-MAX_CONTEXT_CHARS = 40_000
+#: Tokens of context that the service takes, and what is counted as one: a Han or kana character, or this many others.
+MAX_CONTEXT_TOKENS, CHARS_PER_TOKEN = 10_000, 4
 #: What a request of the models that read ``input_audio`` has to say of its recording.
 FORMAT_NEEDED = "Name the recording's container or codec as parameters.format, such as wav."
 #: Characters of a value or a name that are repeated in messages and notes.
@@ -204,11 +205,27 @@ def noise_threshold(reading: Reading) -> float:
 
 
 def context(reading: Reading) -> str:
-    """A string of bounded length."""
-    value = text(reading)
-    if len(value) > MAX_CONTEXT_CHARS:
-        reading.refuse(f"give at most {MAX_CONTEXT_CHARS} characters, these are {len(value)}")
-    return value
+    """A string, of which as much counts as the service takes; a note says so if that is not all."""
+    counted, note = counted_context(text(reading))
+    reading.notes.extend([note] if note else [])
+    return counted
+
+
+def counted_context(text: str) -> tuple[str, str]:
+    """What of a context counts, from its begin, and a note where that is not all of it: 10,000 tokens by our estimate.
+
+    The service documents the limit, not what happens beyond it; this is the gentle reading.
+    """
+    if len(text) <= MAX_CONTEXT_TOKENS:
+        return text, ""
+    costs = (CHARS_PER_TOKEN if is_unspaced(character) else 1 for character in text)
+    counted = sum(total <= MAX_CONTEXT_TOKENS * CHARS_PER_TOKEN for total in accumulate(costs))
+    return text[:counted], context_note(counted, len(text))
+
+
+def context_note(counted: int, given: int) -> str:
+    """That only the first ``counted`` characters of a context have an effect; empty if that is all of them."""
+    return f"context: {counted} of its {given} characters count" if counted < given else ""
 
 
 def corpus(reading: Reading) -> str:

@@ -43,7 +43,9 @@ class GeneratingEngine(SherpaEngine):
         if failed := [half for half in halves if half.fate is Fate.FAILED]:
             return Outcome(piece.span, Fate.FAILED, reason=failed[0].reason)
         sentences = tuple(sentence for half in halves for sentence in half.sentences)
-        return Outcome(piece.span, Fate.TRANSCRIBED if sentences else Fate.NON_SPEECH, sentences)
+        if not sentences:
+            return Outcome(piece.span, Fate.NON_SPEECH)
+        return Outcome(piece.span, Fate.TRANSCRIBED, sentences, reason=self._note(options))
 
     def _outcome(self, piece: Waveform, result: Result, options: Options, said: Complaints) -> Outcome:
         sentence = timed_sentence(result.text, (), piece.span, language=self._language(result, options))
@@ -54,7 +56,12 @@ class GeneratingEngine(SherpaEngine):
             return Outcome(piece.span, Fate.FAILED, reason=reason)
         if not sentence.words:
             return Outcome(piece.span, Fate.NON_SPEECH)
-        return Outcome(piece.span, Fate.TRANSCRIBED, (sentence,))
+        return Outcome(piece.span, Fate.TRANSCRIBED, (sentence,), reason=self._note(options))
+
+    def _note(self, options: Options) -> str:
+        """What of the request the model was not told; empty for nothing."""
+        del options
+        return ""
 
     @abstractmethod
     def _language(self, result: Result, options: Options) -> str:

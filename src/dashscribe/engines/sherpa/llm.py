@@ -7,6 +7,7 @@ text just ends. So the places are counted, from what was measured with sherpa-on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,15 @@ class _PromptedEngine(GeneratingEngine):
             return f"the text was cut off: {prompt} + {sound} + {written} of {self.places} places were taken"
         return ""
 
-    def _prompt(self, options: Options) -> str:
+    def _prompt(self, options: Options, limit: int = MAX_PROMPT) -> str:
         """What of the caller's stands in the prompt."""
-        return listed(options)
+        return listed(options, limit)
+
+    def _note(self, options: Options) -> str:
+        kept, given = len(self._prompt(options)), len(self._prompt(options, sys.maxsize))
+        return f"the model was told {kept} of {given} characters of hotwords and context: more has no room" * (
+            kept < given
+        )
 
     def _language(self, result: Result, options: Options) -> str:
         return one_language(options, self._model.languages)
@@ -128,20 +135,20 @@ class Qwen3AsrEngine(_PromptedEngine):
             stream.set_option("hotwords", prompt)
         return stream
 
-    def _prompt(self, options: Options) -> str:
+    def _prompt(self, options: Options, limit: int = MAX_PROMPT) -> str:
         """Hotwords, then as much of the context as fits; the runtime puts both into the system's message."""
-        hotwords = listed(options)
-        context = options.context.replace(",", " ")[: MAX_PROMPT - len(hotwords)]
+        hotwords = listed(options, limit)
+        context = options.context.replace(",", " ")[: limit - len(hotwords)]
         return ",".join(filter(None, (hotwords, context)))
 
 
-def listed(options: Options) -> str:
+def listed(options: Options, limit: int = MAX_PROMPT) -> str:
     """The hotwords that are favored, most of all first, as a list with commas that fits into a prompt."""
     chosen: list[str] = []
     length = 0
     for word in sorted((w for w in options.hotwords if w.weight > 0), key=lambda w: -w.weight):
         length += len(word.text) + 1
-        if length > MAX_PROMPT:
+        if length > limit:
             break
         chosen.append(word.text.replace(",", " "))
     return ",".join(chosen)

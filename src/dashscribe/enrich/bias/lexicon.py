@@ -1,8 +1,8 @@
-"""What is known of words: how English ones are pronounced, how Han characters are read, which words are common.
+"""What is known of words beside how English ones are said: how Han characters are read, which words are common.
 
-Everything is read on first use, in the process that corrects, and stays small: 3 MB of the dictionary as it lies in the
-file, 5 MB of readings, 6 MB of Chinese words. ``pypinyin`` itself is not imported where its files can be read: that
-would cost 60 MB and a third of a second for phrases that are not needed.
+Everything is read on first use, in the process that corrects, and stays small: 5 MB of readings, 6 MB of Chinese words.
+``pypinyin`` itself is not imported where its files can be read: that would cost 60 MB and a third of a second for
+phrases that are not needed.
 """
 
 from __future__ import annotations
@@ -14,52 +14,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 
-#: Ways to say a word, and to read a character, that count: the dictionary lists the usual ones first.
-MOST_SAYINGS, MOST_READINGS = 3, 5
+from dashscribe.pronunciation.dictionary import package_folder
+
+#: Ways to read a character that count: the table lists the usual ones first.
+MOST_READINGS = 5
 #: A phrase of the list of Chinese words, by its length in characters.
 _SHORTEST_WORD, _LONGEST_WORD = 2, 4
 _TONES = {"\u0304": 1, "\u0301": 2, "\u030c": 3, "\u0300": 4}
 _INITIALS = ("zh", "ch", "sh", *"bpmfdtnlgkhjqxrzcsyw")
-
-
-@functools.cache
-def sayings(word: str) -> tuple[tuple[str, ...], ...]:
-    """The ways to say an English word in lower case, as phones of the ARPAbet without stress; empty if unknown.
-
-    They are those of CMUdict as the wheel of pocketsphinx carries it (BSD-2-Clause), read without importing that.
-    """
-    blocks = _blocks()
-    text, key = _dictionary(), word.encode()
-    if key[:2] not in blocks:
-        return ()
-    begin, end = blocks[key[:2]]
-    found: list[tuple[str, ...]] = []
-    # The others follow the first as "word(2)"; lines begin behind a line break, the first one of the block too.
-    for form in (key, *(b"%s(%d)" % (key, number) for number in range(2, MOST_SAYINGS + 1))):
-        at = text.find(b"\n" + form + b" ", begin, end)
-        if at < 0:
-            break
-        at += len(form) + 2
-        found.append(tuple(text[at : text.index(b"\n", at)].decode().split()))
-    return tuple(found)
-
-
-@functools.cache
-def _dictionary() -> bytes:
-    folder = _folder("pocketsphinx")
-    path = folder / "model" / "en-us" / "cmudict-en-us.dict" if folder else None
-    return b"\n" + path.read_bytes() + b"\n" if path and path.is_file() else b"\n"
-
-
-@functools.cache
-def _blocks() -> dict[bytes, tuple[int, int]]:
-    """Where in the dictionary the lines with these first two letters begin and end: they stand together there."""
-    starts = [(line[1], line.start()) for line in re.finditer(rb"\n(..)(?:(?!\n\1)[^\n]*\n(?=\1))*", _dictionary())]
-    ends = [start for _, start in starts[1:]] + [len(_dictionary())]
-    return {letters: (start, end) for (letters, start), end in zip(starts, ends, strict=True)}
 
 
 @functools.cache
@@ -88,7 +51,7 @@ def _syllable(pinyin: str) -> tuple[str, str, int]:
 @functools.cache
 def _pinyin() -> dict[str, str]:
     """Readings with tone marks by code point, from the table of pypinyin (MIT)."""
-    folder = _folder("pypinyin")
+    folder = package_folder("pypinyin")
     path = folder / "pinyin_dict.json" if folder else None
     if path and path.is_file():
         return json.loads(path.read_bytes())
@@ -106,7 +69,7 @@ def common_english() -> frozenset[str]:
 def chinese_words() -> frozenset[str]:
     """Words that Chinese text is full of: a list of our own, and the shorter phrases of pypinyin's dictionary."""
     words = set(_listed("common_zh.txt"))
-    folder = _folder("pypinyin")
+    folder = package_folder("pypinyin")
     path = folder / "phrases_dict.json" if folder else None
     if path and path.is_file():
         pattern = rf'"([\u4e00-\u9fff]{{{_SHORTEST_WORD},{_LONGEST_WORD}}})": \['
@@ -143,9 +106,3 @@ def cuts_word(text: str, begin: int, end: int) -> bool:
 def _listed(file: str) -> list[str]:
     """The words of a file beside this module."""
     return files("dashscribe.enrich.bias").joinpath(file).read_text(encoding="utf-8").split()
-
-
-def _folder(package: str) -> Path | None:
-    """Where an installed package lies; it is not imported for that."""
-    spec = find_spec(package)
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None

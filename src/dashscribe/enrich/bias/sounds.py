@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dashscribe.enrich.bias.distance import VOWELS, phone_number, syllable_number
-from dashscribe.enrich.bias.lexicon import readings, sayings
-from dashscribe.enrich.bias.spelling import said_by_letters, said_by_rule
+from dashscribe.enrich.bias.distance import phone_number, syllable_number
+from dashscribe.enrich.bias.lexicon import readings
+from dashscribe.pronunciation import VOWELS, parts
 
 #: Most ways to say a run of words that are looked at: beyond that, later ways of its words are left out.
 MOST_WAYS = 12
@@ -26,11 +25,7 @@ _CLASSES = {phone: "a" for phone in VOWELS} | {phone: key for key, phones in {
 #: What Mandarin engines, and many speakers, do not tell apart: each is folded into one.
 _INITIALS = {"zh": "z", "ch": "c", "sh": "s", "n": "l", "r": "l", "h": "f"}
 _FINALS = {"ang": "an", "eng": "en", "ing": "in", "iang": "ian", "uang": "uan"}
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _HAN_DIGITS = "零一二三四五六七八九"
-#: Longest number that is read digit by digit.
-_MOST_DIGITS = 4
-_PARTS = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z']+|[A-Z]|[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +58,7 @@ def ways(word: str) -> tuple[Sound, ...]:
     han = [character for character in bare if is_han(character)]
     if han:
         return _characters(han) if len(han) == len(letters_of(bare)) else ()
-    plain = unicodedata.normalize("NFKD", bare.replace("’", "'").replace("ß", "ss"))
-    plain = "".join(c for c in plain if not unicodedata.combining(c) and (c.isalnum() or c in "'-.&/_+")).strip("'.-")
-    if not re.fullmatch(r"[A-Za-z0-9'.&/_+-]+", plain) or sum(c.isdigit() for c in plain) > _MOST_DIGITS:
-        return ()
-    return _latin(plain)
+    return _latin(bare)
 
 
 def joined(parts: Iterable[Sequence[Sound]]) -> tuple[Sound, ...]:
@@ -99,34 +90,12 @@ def _folded(initial: str, final: str) -> str:
 
 
 def _latin(word: str) -> tuple[Sound, ...]:
-    """A word as the dictionary says it, else part by part: small words in it, letters, digits, or by the rules."""
-    lower = word.lower()
-    if found := sayings(lower):
-        spelled = [said_by_letters(lower)] if word.isupper() and word.isalpha() and 1 < len(word) < 5 else []
-        return tuple(_sound(phones) for phones in (*found, *spelled))
-    return joined(_part(part) for part in _PARTS.findall(word)) if _PARTS.search(word) else ()
-
-
-def _part(part: str) -> tuple[Sound, ...]:
-    if part.isdigit():
-        return (_sound(sayings(_DIGITS[int(part)])[0]), *_characters([_HAN_DIGITS[int(part)]]))
-    lower = part.lower()
-    if found := sayings(lower):
-        names = [said_by_letters(lower)] if part.isupper() else []
-        return tuple(_sound(phones) for phones in (*found, *names))
-    bare = lower.replace("'", "")
-    if part.isupper() and (len(part) < 6 or not set(bare) & set("aeiouy")):
-        return tuple(_sound(phones) for phones in dict.fromkeys((said_by_letters(bare), said_by_rule(bare))))
-    return _compound(bare) or (_sound(said_by_rule(bare)),)
-
-
-def _compound(word: str) -> tuple[Sound, ...]:
-    """A word made of two that the dictionary knows, such as dashboard; the first one as long as possible."""
-    for at in range(len(word) - 3, 2, -1):
-        first, second = sayings(word[:at]), sayings(word[at:])
-        if first and second:
-            return joined([[_sound(phones) for phones in first], [_sound(phones) for phones in second]])
-    return ()
+    """A word in English, and its digits in Mandarin, too."""
+    some = [
+        (*map(_sound, said), *(_characters([_HAN_DIGITS[int(part)]]) if part.isdigit() else ()))
+        for part, said in parts(word)
+    ]
+    return joined(some) if some else ()
 
 
 def _sound(phones: Sequence[str]) -> Sound:

@@ -15,8 +15,8 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
-from dashscribe.enrich.bias.lexicon import sayings
 from dashscribe.enrich.bias.sounds import Sound, is_han, joined, letters_of, syllables, ways
+from dashscribe.pronunciation.dictionary import sayings
 from dashscribe.types import Hotword
 from dashscribe.words import Written, written_words
 

@@ -38,6 +38,11 @@ _RULES = {
     "h": "HH", "i": "IH", "j": "JH", "k": "K", "l": "L", "m": "M", "n": "N", "o": "AA", "p": "P", "q": "K", "r": "R",
     "s": "S", "t": "T", "u": "AH", "v": "V", "w": "W", "y": "IH", "z": "Z", "'": "",
 }  # fmt: skip
+#: What differs in names and terms that come from other languages, as English speakers say them: the vowels.
+_FOREIGN = {
+    "a": "AA", "i": "IY", "o": "OW", "u": "UW", "a$": "AA", "ai": "AY", "au": "AW", "ei": "EY", "ou": "UW",
+    "ia": "IY AA", "es$": "IY Z",
+}  # fmt: skip
 #: The names of the letters, for what is spelled out.
 _NAMES = {
     "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY", "h": "EY CH", "i": "AY",
@@ -47,13 +52,13 @@ _NAMES = {
 }  # fmt: skip
 
 
-def said_by_rule(word: str) -> tuple[str, ...]:
-    """The phones of a word of the letters a to z and apostrophes, in lower case."""
+def said_by_rule(word: str, *, foreign: bool = False) -> tuple[str, ...]:
+    """The phones of a word of the letters a to z and apostrophes, in lower case; ``foreign`` as if from abroad."""
     phones: list[str] = []
     at = 0
     while at < len(word):
         length, sounds = next(
-            (len(found.group()), said) for pattern, said in _patterns() if (found := pattern.match(word, at))
+            (len(found.group()), said) for pattern, said in _patterns(foreign) if (found := pattern.match(word, at))
         )
         phones += sounds
         at += length
@@ -69,7 +74,8 @@ def said_by_letters(word: str) -> tuple[str, ...]:
 
 
 @functools.cache
-def _patterns() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
+def _patterns(foreign: bool) -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
     """The rules, those first that see the most letters, and edges of words among those."""
-    longest = sorted(_RULES, key=lambda rule: -len(re.sub(r"\(.*\)", "e", rule)))
-    return tuple((re.compile(rule), tuple(_RULES[rule].split())) for rule in longest)
+    rules = _RULES | _FOREIGN if foreign else _RULES
+    longest = sorted(rules, key=lambda rule: -len(re.sub(r"\(.*\)", "e", rule)))
+    return tuple((re.compile(rule), tuple(rules[rule].split())) for rule in longest)
