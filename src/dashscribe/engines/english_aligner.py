@@ -7,7 +7,7 @@ peaks; this one tells where it begins and ends (docs/times-and-tags.md has the f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Protocol, cast
 
@@ -15,15 +15,13 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
+from dashscribe.pronunciation.spelling import said_by_rule
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS
 
 #: Length of a frame in milliseconds.
 FRAME_MS = 10
 #: Shorter sounds are filled up with silence: the decoder needs a few frames to begin with.
 SHORTEST_MS = 200
-
-#: The phones of a word that no dictionary knows, in the ARPAbet without stress.
-Spell = Callable[[str], Sequence[str]]
 
 
 class _Segment(Protocol):
@@ -48,10 +46,9 @@ class _Decoder(Protocol):
 
 
 class EnglishAligner:
-    """Finds English words in their sound; not thread-safe. ``spell`` says how to speak what the dictionary lacks."""
+    """Finds English words in their sound; not thread-safe."""
 
-    def __init__(self, spell: Spell) -> None:
-        self._spell = spell
+    def __init__(self) -> None:
         self._decoder = cast("_Decoder", pocketsphinx.Decoder(loglevel="FATAL", samprate=RATE_HZ, lm=None))
 
     def times(
@@ -89,7 +86,7 @@ class EnglishAligner:
             if not self._decoder.lookup_word(part):
                 if not guess:
                     return []
-                self._decoder.add_word(part, " ".join(self._spell(part)), False)
+                self._decoder.add_word(part, " ".join(said_by_rule(part)), False)
         return parts
 
     def _aligned(self, samples: NDArray[np.int16], text: str) -> list[_Segment]:

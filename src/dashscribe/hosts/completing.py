@@ -53,9 +53,8 @@ class Completion:
     @cached_property
     def _aligner(self) -> EnglishAligner:
         from dashscribe.engines.english_aligner import EnglishAligner
-        from dashscribe.enrich.bias.spelling import said_by_rule
 
-        return EnglishAligner(said_by_rule)
+        return EnglishAligner()
 
     def complete(self, piece: Waveform, outcome: Outcome, options: Options) -> Outcome:
         """The outcome with what its engine lacks of what was asked for, its sentences parted at their own marks."""
