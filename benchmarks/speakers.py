@@ -32,7 +32,8 @@ from media_files import write_wav
 
 #: Variants of eSpeak NG that differ clearly; some of them and flite's awb were kept from the small models' training.
 ESPEAK = ("en-us+m3", "en-us+f2", "en-us+m7", "en-us+f4", "en-us+m1", "en-us+f5", "en-us+klatt2")
-MODELS = {"pitch and spectrum": (), "models": ("speaker-embedding-small", "segmentation-small")}
+SMALL = ("speaker-embedding-small", "segmentation-small")
+MODELS = {"pitch and spectrum": (), "small embedding": SMALL[:1], "small embedding and segmentation": SMALL}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from dashscribe.errors import InvalidParameterError, WeightsError
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.types import Limits, Options, Span, Window
+from dashscribe.weights import Installed
 from dashscribe.weights.adding import add
 from media_files import write_wav
 from small_models import install
@@ -248,9 +249,12 @@ def claim(key: str, value: str) -> Callable[[Path], None]:
     ("damage", "why"),
     [
         (halve, "the sound was used as it was, because .*gtcrn.onnx"),
-        (claim("n_fft", "64"), "channel 0 was not denoised to its end: RuntimeError: Got invalid dimensions"),
+        (claim("window_type", "none"), "the sound was used as it was, because .*window_type is 'none'"),
+        (
+            claim("tra_cache_shape", "1,1"),
+            "channel 0 was not denoised to its end: RuntimeError: Got invalid dimensions",
+        ),
         (claim("sample_rate", "8000"), "channel 0 was not denoised to its end: ValueError: the model is for 8000 Hz"),
-        (claim("window_type", "none"), "the sound was used as it was: the child that was to denoise it died .*255"),
     ],
 )
 def test_a_denoiser_that_is_damaged_leaves_the_sound_as_it_was(
@@ -263,6 +267,19 @@ def test_a_denoiser_that_is_damaged_leaves_the_sound_as_it_was(
     assert windows == plain
     (note,) = end.notes
     assert re.match(why, note), note
+
+
+def test_a_denoiser_that_ends_the_process_leaves_the_sound_as_it_was(
+    noisy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = installed(tmp_path)
+    plain, _ = cut(settings, noisy, Options())
+    claim("window_type", "none")(tmp_path / "models" / "gtcrn" / "gtcrn.onnx")
+    monkeypatch.setattr(Installed, "check", lambda model: None)  # what is not known yet to do so
+    windows, end = cut(settings, noisy, Options(denoise=True))
+    assert windows == plain
+    (note,) = end.notes
+    assert re.match("the sound was used as it was: the child that was to denoise it died .*255", note), note
 
 
 def test_without_a_denoiser_the_chain_says_what_it_did(noisy: Path, tmp_path: Path) -> None:
