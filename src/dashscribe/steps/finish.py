@@ -39,6 +39,7 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         voices=voices,
         notes=_notes(bench, file),
         speaker_count=file.options.speaker_count,
+        punctuated=bench.hosts.punctuator() is not None,
         numbered=writes_numbers(bench, file),
     )
     transcript = heard.transcript(file, heard.enrichment(bench, file.options))

@@ -59,15 +59,16 @@ class Keys:
 class Heard(Struct, frozen=True, kw_only=True):
     """Outcomes and voices by channel, each in order of time.
 
-    ``notes`` are those that no stage makes. ``speaker_count`` is the one that was last given. ``numbered`` says that
-    numbers were for a stage to write as digits, not for the engine. ``marks`` and ``numbers`` hold what models made of
-    texts, the latter by language.
+    ``notes`` are those that no stage makes. ``speaker_count`` is the one that was last given. ``punctuated`` says that
+    there was a punctuation model, ``numbered`` that numbers were for a stage to write as digits, not for the engine.
+    ``marks`` and ``numbers`` hold what models made of texts, the latter by language.
     """
 
     outcomes: dict[int, list[Outcome]]
     voices: dict[int, list[Voices]]
     notes: list[str]
     speaker_count: int | None = None
+    punctuated: bool = False
     numbered: bool = False
     marks: dict[str, str] = field(default_factory=dict[str, str])
     numbers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
@@ -79,14 +80,13 @@ class Heard(Struct, frozen=True, kw_only=True):
 
     def enrichment(self, bench: Bench, options: Options, before: Heard | None = None) -> Enrichment:
         """The enrichers, whose models' answers are kept here; what ``before`` knows is not asked for again."""
-        return Enrichment(
-            options,
-            _remembering_marks(bench.hosts.punctuator(), before.marks if before else {}, self.marks),
-            bench.settings.sensitive_words,
-            _remembering_numbers(bench.hosts.normalizer(), before.numbers if before else {}, self.numbers)
-            if self.numbered
-            else None,
-        )
+        marks, numbers = (before.marks, before.numbers) if before else ({}, {})
+        enrichment = Enrichment(options, sensitive_words=bench.settings.sensitive_words)
+        if self.punctuated:
+            enrichment.punctuator = _remembering_marks(bench.hosts.punctuator(), marks, self.marks)
+        if self.numbered:
+            enrichment.normalizer = _remembering_numbers(bench.hosts.normalizer(), numbers, self.numbers)
+        return enrichment
 
 
 def writes_numbers(bench: Bench, file: ClaimedFile) -> bool:
@@ -103,10 +103,7 @@ def read_heard(store: Store, key: str) -> Heard | None:
         return None
 
 
-def _remembering_marks(ask: Punctuator | None, known: dict[str, str], kept: dict[str, str]) -> Punctuator | None:
-    if ask is None and not known:
-        return None
-
+def _remembering_marks(ask: Punctuator | None, known: dict[str, str], kept: dict[str, str]) -> Punctuator:
     def punctuate(text: str) -> str:
         if text in known:
             kept[text] = known[text]
@@ -118,14 +115,14 @@ def _remembering_marks(ask: Punctuator | None, known: dict[str, str], kept: dict
 
 
 def _remembering_numbers(
-    ask: Normalizer | None, known: dict[str, dict[str, str]], kept: dict[str, dict[str, str]]
+    ask: Normalizer, known: dict[str, dict[str, str]], kept: dict[str, dict[str, str]]
 ) -> Normalizer:
     def normalize(texts: Sequence[str], language: str) -> Sequence[str]:
         mine = kept.setdefault(language, {})
         mine |= {text: known[language][text] for text in texts if text in known.get(language, ())}
         unknown = [text for text in dict.fromkeys(texts) if text not in mine]
-        if unknown and ask is not None:
+        if unknown:
             mine |= zip(unknown, ask(unknown, language), strict=True)
-        return [mine.get(text, text) for text in texts]
+        return [mine[text] for text in texts]
 
     return normalize

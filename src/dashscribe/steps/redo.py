@@ -48,6 +48,8 @@ def redo(bench: Bench, claimed: ClaimedRedo) -> None:
     if stage is StageName.SPEAKERS and pipeline.listens(options):
         voices = _Listening(bench, claimed, options).voices()
     heard = msgspec.structs.replace(kept, voices=voices, speaker_count=options.speaker_count, marks={}, numbers={})
+    if stage is StageName.MARKS:
+        heard = msgspec.structs.replace(heard, punctuated=bench.hosts.punctuator() is not None)
     enrichment = heard.enrichment(bench, options, _but_for(stage, kept))
     transcript = heard.transcript(file, enrichment)
     pipeline.refuse_empty(transcript)
