@@ -541,6 +541,23 @@ def test_a_slot_whose_claim_has_passed_on_changes_nothing(home: Home, tmp_path: 
     assert stored(home, tmp_path) == ["heard-1.2.json", "result-1.2.json", "source-1", "transcript-1.2.json"]
 
 
+def test_of_two_slots_with_one_stage_the_later_claim_counts(home: Home, tmp_path: Path) -> None:
+    task = run(home, A, options=TALK)
+    home.worker.stop()
+    ask(home, task, "marks")
+    late = take(home)
+    redos.release(home.engine, late)
+    mine = take(home)
+    with pytest.raises(StageError) as raised:
+        redo.redo(home.bench, late)
+    redo.book(home.bench, late, raised.value)
+    assert state(home, task).state is Status.RUNNING
+    assert only_now(home, task).result_key == only(task).result_key
+    redo.redo(home.bench, mine)
+    assert state(home, task).state is Status.SUCCEEDED
+    assert stored(home, tmp_path) == ["heard-1.2.json", "result-1.2.json", "source-1", "transcript-1.2.json"]
+
+
 def test_models_that_change_while_it_listens_make_it_begin_anew(home: Home) -> None:
     task = run(home, A, options=TALK)
 

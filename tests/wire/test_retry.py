@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 from wire_origin import Origin
-from wire_servers import Desk, Server, assert_refused, checked, start_server, stop_server
+from wire_servers import Desk, Server, assert_refused, checked, open_desk, start_server, stop_server
 
 from conversations import dialogue, missing
 from dashscribe.db import tables, writing
@@ -236,6 +236,15 @@ def test_task_that_is_not_there_or_another_owner_s_is_404(desk: Desk, body: dict
 @pytest.mark.parametrize("body", [{}, {"all": True}, {"stage": "marks"}, {"stage": "marks", "file": 0}])
 def test_task_that_has_not_ended_is_409(desk: Desk, body: dict[str, Any]) -> None:
     assert_refused(desk.http.post(path(desk.task()), json=body), 409, "Conflict", "The task cannot be retried.")
+
+
+@pytest.mark.parametrize("body", [{}, {"stage": "marks"}])
+def test_a_retry_counts_as_a_submit(tmp_path: Path, body: dict[str, Any]) -> None:
+    with open_desk(tmp_path, rate_limits="fun-asr=2/minute") as desk:
+        task_id = desk.task()
+        assert desk.http.post(path(task_id), json=body).status_code == 409
+        response = desk.http.post(path(task_id), json=body)
+        assert (response.status_code, checked(response)["code"]) == (429, "Throttling.RateQuota")
 
 
 def test_key_is_needed(desk: Desk) -> None:
