@@ -585,13 +585,15 @@ def test_the_machine_s_trouble_costs_no_try(home: Home) -> None:
     assert again(home, task).state is Status.SUCCEEDED
 
 
-def test_a_stop_in_the_middle_is_gone_on_from_at_the_next_start(home: Home) -> None:
+@pytest.mark.parametrize("window", ["-1", "-3"])
+def test_a_stop_in_the_middle_is_gone_on_from_at_the_next_start(home: Home, window: str) -> None:
+    deaf(home, "-0")
     task = run(home, A, options=TALK)
     home.hosts.listened.clear()
     arrived, go_on = threading.Event(), threading.Event()
 
     def wait(sound: str) -> None:
-        if sound.endswith("-1"):
+        if sound.endswith(window):
             arrived.set()
             go_on.wait(20)
             raise HostDiedError("the child ended with the server")
@@ -608,6 +610,30 @@ def test_a_stop_in_the_middle_is_gone_on_from_at_the_next_start(home: Home) -> N
     home.worker.start()
     assert settled(home, task).state is Status.SUCCEEDED
     assert home.hosts.listened[f"{A} 0-0"] == 1
+    assert not any("speakers are not told" in note for note in only_now(home, task).notes)
+
+
+def test_a_window_that_could_not_be_listened_to_is_tried_anew_with_the_next_try(home: Home) -> None:
+    task = run(home, A, options=TALK)
+    home.hosts.listened.clear()
+
+    def fail_once(sound: str) -> None:
+        if home.hosts.listened[f"{A} 0-2"] < 2:
+            if sound.endswith("-1"):
+                raise HostDiedError("killed")
+            if sound.endswith("-2"):
+                raise OSError(28, "No space left on device")
+
+    home.hosts.on_listen = fail_once
+    ask(home, task)
+    home.worker.wake()
+    until = time.monotonic() + 20
+    while home.hosts.listened[f"{A} 0-2"] < 1:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    hear_again(home)
+    assert settled(home, task).state is Status.SUCCEEDED
+    assert home.hosts.listened[f"{A} 0-1"] == 4
 
 
 def test_expiry_takes_along_what_was_heard(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ class _Listening:
             closing(bench.hosts.cut(path, url=file.url, options=self._options, limits=limits)) as messages,
         ):
             for message in messages:
-                bench.pause()
+                bench.pause()  # comes behind the last window, too: children that end with the program are no reason
                 if isinstance(message, Window):
                     found[message.channel, message.index] = self._heard(message)
                     done_ms += message.speech_ms
@@ -128,7 +128,6 @@ class _Listening:
         voices = read_voices(bench.store, key)
         if voices is None:
             voices = pipeline.listen(bench.hosts, window)
-            bench.pause()  # a child that ended with the program is no reason
             if not voices.reason:
                 bench.store.put(key, msgspec.json.encode(voices))
         return voices
