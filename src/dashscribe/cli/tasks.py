@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from dashscribe.client import Client, TaskAnswer
+    from dashscribe.client import Client, RemoteTask, TaskAnswer
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -69,10 +69,7 @@ def submit(
         uploaded = _upload(client, model, local)
         urls = [uploaded.get(source, source) for source in sources]
         task = client.submit(model, urls, parameters)
-        if wait_for_it:
-            _follow(client, task.id, float("inf"), as_json=as_json)
-        else:
-            print_json({"task_id": task.id, "task_status": task.status}) if as_json else typer.echo(task.id)
+        _end_submit(client, task, wait_for_it=wait_for_it, as_json=as_json)
 
 
 @app.command()
@@ -200,22 +197,27 @@ def retry(
     with _client(base_url, api_key) as client:
         if stage:
             request = retrying.Request(task_id, stage, speakers, file)
-            good = retrying.redo(client, request, wait_for_it=wait_for_it, as_json=as_json)
-            if not good:
+            if not retrying.redo(client, request, wait_for_it=wait_for_it, as_json=as_json):
                 raise typer.Exit(1)
             return
         task = client.retry(task_id, every=every).task
         if wait_for_it:
             typer.echo(f"new task {task.id}", err=True)
-            _follow(client, task.id, float("inf"), as_json=as_json)
-        else:
-            print_json({"task_id": task.id, "task_status": task.status}) if as_json else typer.echo(task.id)
+        _end_submit(client, task, wait_for_it=wait_for_it, as_json=as_json)
 
 
 def _client(base_url: str | None, api_key: str | None) -> Client:
     from dashscribe.client import Client
 
     return Client(base_url, api_key)
+
+
+def _end_submit(client: Client, task: RemoteTask, *, wait_for_it: bool, as_json: bool) -> None:
+    """Follow a new task, or just say what its id is."""
+    if wait_for_it:
+        _follow(client, task.id, float("inf"), as_json=as_json)
+    else:
+        print_json({"task_id": task.id, "task_status": task.status}) if as_json else typer.echo(task.id)
 
 
 def _local_files(sources: Sequence[str]) -> dict[str, Path]:

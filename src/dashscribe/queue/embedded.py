@@ -103,13 +103,6 @@ class Worker:
             )
             return Crew(job, size, self.stopping)
 
-        redo = Job(
-            stage=Stage.REDO,
-            claim=partial(redos.claim, engine),
-            work=steps.redo,
-            book=steps.book_redo,
-            release=partial(redos.release, engine),
-        )
         self._crews = [
             file_crew(Stage.FETCH, FETCH_SLOTS, steps.fetch, self._claim_fetch),
             file_crew(Stage.CUT, CUT_SLOTS, steps.cut, self._claim_cut),
@@ -117,8 +110,18 @@ class Worker:
             window_crew(self._slots, express_only=False),
             window_crew(1, express_only=True),
             file_crew(Stage.FINISH, 1, steps.finish, self._claim_finish),
-            Crew(redo, REDO_SLOTS, self.stopping),
+            self._redo_crew(steps),
         ]
+
+    def _redo_crew(self, steps: Steps) -> Crew[ClaimedRedo]:
+        job = Job(
+            stage=Stage.REDO,
+            claim=partial(redos.claim, self._engine),
+            work=steps.redo,
+            book=steps.book_redo,
+            release=partial(redos.release, self._engine),
+        )
+        return Crew(job, REDO_SLOTS, self.stopping)
 
     def start(self) -> None:
         """Take the lock, free what a worker that is gone had claimed, and begin; ConfigError if another one works."""
