@@ -71,12 +71,17 @@ class ClaimedFile:
     @property
     def prefix(self) -> str:
         """What the keys of all its blobs begin with."""
-        return f"tasks/{self.task_id}/{self.number}"
+        return prefix_of(self.task_id, self.number)
 
     @property
     def windows_prefix(self) -> str:
         """What the keys of its windows' blobs begin with."""
         return f"{self.prefix}/windows"
+
+
+def prefix_of(task_id: str, number: int) -> str:
+    """What the keys of all blobs of a file begin with."""
+    return f"tasks/{task_id}/{number}"
 
 
 def claim(
@@ -110,7 +115,7 @@ def claim(
         ).scalar()
         if file_id is None:
             return None
-        row = connection.execute(_query(file_id)).mappings().one()
+        row = connection.execute(with_task(file_id)).mappings().one()
         if ready is FileState.WAITING:
             waiting = (_task.c.id == row["task_id"], _task.c.status == Status.PENDING)
             connection.execute(update(_task).where(*waiting).values(status=Status.RUNNING, started_ms=now))
@@ -119,7 +124,7 @@ def claim(
             unfinished = _window.c.state.in_((WindowState.READY, WindowState.CLAIMED))
             stale = update(_window).where(_window.c.file_id == file_id, unfinished)
             connection.execute(stale.values(state=WindowState.STALE))
-    return _claimed(row)
+    return claimed_file(row)
 
 
 def brim(engine: Engine, limit: int) -> int | None:
@@ -142,7 +147,8 @@ def due(engine: Engine) -> set[FileState]:
         }
 
 
-def _query(file_id: int) -> Select[Any]:
+def with_task(file_id: int) -> Select[Any]:
+    """A file's row with what ``claimed_file`` needs to know of its task."""
     owner = tables.owners
     return (
         select(
@@ -163,7 +169,8 @@ def _query(file_id: int) -> Select[Any]:
     )
 
 
-def _claimed(row: RowMapping) -> ClaimedFile:
+def claimed_file(row: RowMapping) -> ClaimedFile:
+    """A row of ``with_task`` as a slot gets it."""
     same = (
         "id",
         "state",
@@ -269,12 +276,13 @@ def succeeded(
     result_key: str,
     result: Stored,
     transcript_key: str,
+    heard_key: str,
     duration_ms: int,
     notes: tuple[str, ...],
 ) -> bool:
-    """The file has a result."""
+    """The file has a result; under ``heard_key`` lies what any stage can be done again from."""
     values = {"result_key": result_key, "result_bytes": result.size_bytes, "transcript_key": transcript_key}
-    values |= {"duration_ms": duration_ms, "notes": as_json(notes)}
+    values |= {"heard_key": heard_key, "duration_ms": duration_ms, "notes": as_json(notes)}
     with writing(engine) as connection:
         if not _end(connection, file, {**values, "state": FileState.SUCCEEDED}):
             return False

@@ -11,13 +11,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, delete, func, insert, select, update
 
 from dashscribe import order, uploads
 from dashscribe.db import as_datetime, as_ms, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
+from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError
 from dashscribe.types import Media, Options, Shape
 
@@ -55,6 +57,20 @@ class Subtask:
     media: Media | None = None
     notes: tuple[str, ...] = ()
     ledger: Mapping[str, int] | None = None
+    redo: Redo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """The stage of a file that was last asked to be done again; ``message`` says why it failed.
+
+    ``progress`` counts sound where it has to be listened to again.
+    """
+
+    stage: StageName
+    state: Status
+    progress: Progress
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,8 @@ class Task:
     subtasks: tuple[Subtask, ...] = ()
     progress: Progress = Progress(0, 0)
     queue_position: int | None = None
+    no_oss: bool = False
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +111,8 @@ class Submission:
     """What a caller asks for, checked and complete.
 
     ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
-    itself and its URL is of our own making: repeating such a call is repeating its bytes.
+    itself and its URL is of our own making: repeating such a call is repeating its bytes. ``retry_of`` is the task
+    that it repeats.
     """
 
     owner: str
@@ -107,6 +126,7 @@ class Submission:
     idempotency_key: str = ""
     no_oss: bool = False
     content_sha256: str = ""
+    retry_of: str = ""
 
     @property
     def digest(self) -> str:
@@ -138,18 +158,14 @@ class TaskBook:
 
     def get(self, owner: str, task_id: str) -> Task | None:
         """A task with its files; None when the owner has none of this id, or none any more."""
-        task, file = tables.tasks, tables.files
+        task = tables.tasks
         with reading(self._engine) as connection:
             row = (
                 connection.execute(select(task).where(task.c.id == task_id, *_visible(owner))).mappings().one_or_none()
             )
             if row is None:
                 return None
-            rows = (
-                connection.execute(select(file).where(file.c.task_id == task_id).order_by(file.c.number))
-                .mappings()
-                .all()
-            )
+            rows = connection.execute(_files_of(task_id)).mappings().all()
             ahead = None
             if row["status"] == Status.PENDING:
                 waiting = (task.c.status == Status.PENDING, task.c.tag_ms < row["tag_ms"])
@@ -162,7 +178,7 @@ class TaskBook:
         query = (
             select(file.c.result_key)
             .join(task, task.c.id == file.c.task_id)
-            .where(task.c.id == task_id, file.c.number == index, *_answering())
+            .where(task.c.id == task_id, file.c.number == index, *answering())
         )
         with reading(self._engine) as connection:
             return connection.execute(query).scalar_one_or_none() or None
@@ -221,10 +237,20 @@ class TaskBook:
 
 def _visible(owner: str) -> tuple[ColumnElement[bool], ...]:
     """What an owner may see: tasks that have not ended, and those that ended not too long ago."""
-    return (tables.tasks.c.owner == owner, *_answering())
+    return (tables.tasks.c.owner == owner, *answering())
 
 
-def _answering() -> tuple[ColumnElement[bool], ...]:
+def _files_of(task_id: str) -> Select[Any]:
+    """The files of a task in order, with what was done again."""
+    file, redo = tables.files, tables.redos
+    again = (redo.c.stage.label("redo_stage"), redo.c.state.label("redo_state"))
+    again += (redo.c.done_ms.label("redo_done_ms"), redo.c.message.label("redo_message"))
+    joined = file.outerjoin(redo, redo.c.file_id == file.c.id)
+    return select(file, *again).select_from(joined).where(file.c.task_id == task_id).order_by(file.c.number)
+
+
+def answering() -> tuple[ColumnElement[bool], ...]:
+    """What holds for tasks that queries still answer for."""
     table = tables.tasks
     recent = table.c.ended_ms.is_(None) | (table.c.ended_ms > now_ms() - ANSWERS_MS)
     return (table.c.removed.is_(False), recent)
@@ -265,6 +291,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
             options=as_json(submission.options),
             notes=as_json(submission.notes),
             no_oss=submission.no_oss,
+            retry_of=submission.retry_of,
             status=Status.PENDING,
             tag_ms=tags[0],
             file_count=len(tags),
@@ -301,6 +328,8 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
         notes=submission.notes,
         status=Status.PENDING,
         submitted_at=as_datetime(now),
+        no_oss=submission.no_oss,
+        retry_of=submission.retry_of,
         subtasks=tuple(
             Subtask(index=number, file_url=url, status=Status.PENDING)
             for number, url in enumerate(submission.file_urls)
@@ -329,6 +358,8 @@ def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None) -> Ta
         subtasks=tuple(_subtask(file) for file in files),
         progress=Progress(sum(done for done, _ in known), sum(total for _, total in known)),
         queue_position=ahead,
+        no_oss=row["no_oss"],
+        retry_of=row["retry_of"],
     )
 
 
@@ -345,7 +376,17 @@ def _subtask(row: RowMapping) -> Subtask:
         media=msgspec.json.decode(row["media"], type=Media) if row["media"] else None,
         notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row["notes"] else (),
         ledger=msgspec.json.decode(row["ledger"], type=dict[str, int]) if row["ledger"] else None,
+        redo=_redo(row),
     )
+
+
+def _redo(row: RowMapping) -> Redo | None:
+    if row["redo_state"] is None:
+        return None
+    stage = StageName(row["redo_stage"])
+    total_ms = row["speech_ms"] if stage is StageName.SPEAKERS else 0
+    progress = Progress(min(row["redo_done_ms"], total_ms), total_ms)
+    return Redo(stage=stage, state=row["redo_state"], progress=progress, message=row["redo_message"])
 
 
 def _sound(row: RowMapping, channels: int) -> tuple[int, int]:

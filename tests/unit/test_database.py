@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from durable import Home, speech
 from sqlalchemy import Engine, create_engine, event, insert, select, text
 from sqlalchemy.dialects import postgresql
 
+from dashscribe import redos
 from dashscribe.db import open_database, reading, secret, tables, writing
+from dashscribe.enrich import StageName
 from dashscribe.errors import ConfigError
 from dashscribe.tasks import Status
 
@@ -23,6 +26,13 @@ OLD_TASK = (
     "INSERT INTO tasks (id, owner, key_id, request_id, model, shape, options, notes, status, tag_ms, file_count, "
     "open_files, submitted_ms, code, message, stripped, removed) "
     "VALUES ('t1', 'default', '1', 'r', 'fun-asr', 'file_urls', '{}', '[]', 'PENDING', 1, 1, 1, 1, '', '', 0, 0)"
+)
+OLD_FILE = (
+    "INSERT INTO files (task_id, number, owner, url, state, tag_ms, due_ms, express, claim, failures, interrupted, "
+    "engine, engine_version, source_key, source_bytes, source_sha256, media, generation, open, speech_ms, "
+    "recognized_ms, cut, result_key, result_bytes, transcript_key, duration_ms, ledger, notes, code, message) "
+    "VALUES ('t1', 0, 'default', 'http://x/a', 'succeeded', 1, 0, 0, 1, 0, 0, 'e', '1', 's', 1, '', '', 1, 0, 0, 0, "
+    "'', 'r', 1, 't', 1, '', '', '', '')"
 )
 OLD_USAGE = (
     "INSERT INTO usage (day, owner, model, files, duration_ms) VALUES ('2026-11-01', 'default', 'fun-asr', 3, 9000)"
@@ -54,7 +64,7 @@ def test_database_of_the_first_schema_is_brought_along_with_its_rows(tmp_path: P
     with old.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-        for row in (OLD_KEY, OLD_TASK, OLD_USAGE):
+        for row in (OLD_KEY, OLD_TASK, OLD_FILE, OLD_USAGE):
             connection.execute(text(row))
     old.dispose()
     engine = open_database(url)
@@ -62,10 +72,13 @@ def test_database_of_the_first_schema_is_brought_along_with_its_rows(tmp_path: P
     with reading(engine) as connection:
         assert connection.execute(select(tables.keys.c.name, tables.keys.c.quota_ms)).one() == ("laptop", None)
         assert connection.execute(select(tables.tasks.c.id, tables.tasks.c.no_oss)).one() == ("t1", False)
+        assert connection.execute(select(tables.tasks.c.retry_of)).scalar_one() == ""
+        assert connection.execute(select(tables.files.c.heard_key)).scalar_one() == ""
         used = connection.execute(select(tables.usage)).mappings().one()
     assert (used["day"], used["key_id"], used["files"], used["duration_ms"]) == ("2026-11-01", "", 3, 9000)
     with writing(engine) as connection:  # as a program of the first schema does it that is still running
         connection.execute(text(OLD_TASK.replace("t1", "t2")))
+        connection.execute(text(OLD_FILE.replace("t1", "t2")))
         connection.execute(text(OLD_USAGE.replace("2026-11-01", "2026-11-02")))
 
 
@@ -182,6 +195,12 @@ def test_every_statement_of_a_whole_task_can_be_said_to_postgresql(tmp_path: Pat
         home.worker.wake()
         assert home.wait(task).status is Status.SUCCEEDED
         home.book.list("default")
+        redos.ask(home.engine, "default", task.id, StageName.MARKS)
+        home.worker.wake()
+        until = time.monotonic() + 20
+        while any(s.redo is None or s.redo.state is not Status.SUCCEEDED for s in home.wait(task).subtasks):
+            assert time.monotonic() < until
+            time.sleep(0.01)
     finally:
         home.worker.stop()
     assert len(said) > 20

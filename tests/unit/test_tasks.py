@@ -237,6 +237,7 @@ def end_files(home: Home, *codes: str) -> None:
                 result_key="r",
                 result=home.store.put("r", b"{}"),
                 transcript_key="t",
+                heard_key="h",
                 duration_ms=2500,
                 notes=(),
             )

@@ -132,6 +132,12 @@ def test_result_whose_blob_is_gone_answers_no_such_key(desk: Desk):
     assert_xml(fetch(desk, url), 404, "NoSuchKey")
 
 
+def test_result_that_is_replaced_while_it_is_looked_for_is_the_new_one(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    url, keys = finish(desk), ["results/replaced", "results/of-a-test"]
+    monkeypatch.setattr(type(desk.parts.tasks), "result_key", lambda *_: keys.pop(0))
+    assert fetch(desk, url).content == RESULT
+
+
 @pytest.mark.parametrize("index", [0, 1, 9999])
 def test_result_that_never_was_answers_no_such_key(desk: Desk, index: int):
     task_id = desk.task()

@@ -1,7 +1,7 @@
 """``dashscribe tasks``: hand in, follow and cancel tasks of a server, ours or the cloud, over the documented routes.
 
-There is no way to submit a task again from its id: the service tells neither a task's parameters nor, for some models,
-its URLs.
+Only ``retry`` wants a server of ours: the cloud tells neither a task's parameters nor, for some models, its URLs, from
+which a task could be submitted again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from dashscribe.client import Client, TaskAnswer
+    from dashscribe.client import Client, RemoteTask, TaskAnswer
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -69,10 +69,7 @@ def submit(
         uploaded = _upload(client, model, local)
         urls = [uploaded.get(source, source) for source in sources]
         task = client.submit(model, urls, parameters)
-        if wait_for_it:
-            _follow(client, task.id, float("inf"), as_json=as_json)
-        else:
-            print_json({"task_id": task.id, "task_status": task.status}) if as_json else typer.echo(task.id)
+        _end_submit(client, task, wait_for_it=wait_for_it, as_json=as_json)
 
 
 @app.command()
@@ -164,10 +161,63 @@ def cancel(
         raise typer.Exit(1)
 
 
+@app.command()
+def retry(
+    task_id: TaskId,
+    stage: Annotated[
+        str,
+        typer.Option(help="Do this again in place: speakers, hotwords, marks, fillers, numbers or sensitive-words."),
+    ] = "",
+    speakers: Annotated[
+        int | None,
+        typer.Option(min=2, max=100, help="With --stage speakers: how many there are.", show_default=False),
+    ] = None,
+    file: Annotated[
+        int | None,
+        typer.Option(min=0, help="With --stage: only this file, counted from 0.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Without --stage: files that did not fail, too.")] = False,
+    wait_for_it: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait for the end and say what changed.")
+    ] = True,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Do the files of a task that failed again as a new task, or with --stage one late stage of it in place.
+
+    A stage runs with the models, lists and settings of now. Nothing is recognized again, and the old result stays until
+    the new one is there, and for good if the stage fails; that exits with 1. Needs a dashscribe server.
+
+    Example: dashscribe tasks retry 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --stage speakers --speakers 3
+    """
+    from dashscribe.cli import retry as retrying
+
+    retrying.check_usage(stage, speakers, file, every)
+    with _client(base_url, api_key) as client:
+        if stage:
+            request = retrying.Request(task_id, stage, speakers, file)
+            if not retrying.redo(client, request, wait_for_it=wait_for_it, as_json=as_json):
+                raise typer.Exit(1)
+            return
+        task = client.retry(task_id, every=every).task
+        if wait_for_it:
+            typer.echo(f"new task {task.id}", err=True)
+        _end_submit(client, task, wait_for_it=wait_for_it, as_json=as_json)
+
+
 def _client(base_url: str | None, api_key: str | None) -> Client:
     from dashscribe.client import Client
 
     return Client(base_url, api_key)
+
+
+def _end_submit(client: Client, task: RemoteTask, *, wait_for_it: bool, as_json: bool) -> None:
+    """Follow a new task, or just say what its id is."""
+    if wait_for_it:
+        _follow(client, task.id, float("inf"), as_json=as_json)
+    else:
+        print_json({"task_id": task.id, "task_status": task.status}) if as_json else typer.echo(task.id)
 
 
 def _local_files(sources: Sequence[str]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +37,7 @@ __all__ = [
     "Client",
     "ListedTask",
     "RemoteFile",
+    "RemoteRedo",
     "RemoteTask",
     "TaskAnswer",
     "TaskList",
@@ -89,6 +90,21 @@ class Progress(Struct, frozen=True, kw_only=True):
     total_ms: int = 0
 
 
+class RemoteRedo(Struct, frozen=True, kw_only=True):
+    """A stage of one file that was last asked to be done again; ``message`` says why it failed."""
+
+    file: int
+    stage: str
+    state: str
+    progress: Progress = Progress()
+    message: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is through, for good or ill."""
+        return self.state in FINAL
+
+
 class Extras(Struct, frozen=True, kw_only=True):
     """What only a server of ours tells of a task; everything is empty for the cloud's."""
 
@@ -96,6 +112,8 @@ class Extras(Struct, frozen=True, kw_only=True):
     queue_position: int | None = None
     progress: Progress = Progress()
     notes: tuple[str, ...] = ()
+    redo: tuple[RemoteRedo, ...] = ()
+    retry_of: str = ""
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -202,6 +220,56 @@ class Client(Calls):
                 raise TimeoutError(f"task {task_id} is still {answer.task.status} after {timeout_s:g} s")
             self._sleep(pause_s)
             pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
+
+    def retry(
+        self,
+        task_id: str,
+        stage: str = "",
+        *,
+        file: int | None = None,
+        speaker_count: int | None = None,
+        every: bool = False,
+    ) -> TaskAnswer:
+        """Have a stage of a task done again, for one ``file`` or all, or its files that failed (or ``every``) anew.
+
+        The answer is that task with what was queued, or the new task. Only a server of ours can: ApiError.
+        """
+        wanted = {"stage": stage, "file": file, "speaker_count": speaker_count, "all": every or None}
+        body = {name: value for name, value in wanted.items() if value not in (None, "")}
+        url = f"{self.base_url.removesuffix('/api/v1')}/dashscribe/v1/tasks/{quote(task_id, safe='')}/retry"
+        try:
+            # The same stage again joins what is under way; a second new task would be done beside the first.
+            return read(self._call("POST", url, json=body, repeatable=bool(stage)), TaskAnswer)
+        except ApiError as error:
+            if error.http_status in (401, 429) or error.http_status >= 500 or self.is_ours():
+                raise
+            raise ApiError(
+                f"{self.base_url} is no dashscribe server: the service itself has no way to retry a task; submit it "
+                f"again ({error})",
+                error.http_status,
+            ) from error
+
+    def wait_for_redo(
+        self, task_id: str, files: Collection[int], on_update: Callable[[TaskAnswer], None] | None = None
+    ) -> TaskAnswer:
+        """Ask until no stage of these files is under way any more, or the task is gone; as ``wait``."""
+        pause_s = FIRST_POLL_S
+        while True:
+            answer = self.task(task_id)
+            if on_update:
+                on_update(answer)
+            if all(redo.is_final for redo in answer.extras.redo if redo.file in files):
+                return answer
+            self._sleep(pause_s)
+            pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
+
+    def is_ours(self) -> bool:
+        """Whether the server is a dashscribe, as far as it tells."""
+        try:
+            told = self._call("GET", f"{self.base_url.removesuffix('/api/v1')}/healthz", with_key=False)
+            return read(told, dict[str, Any]).get("service") == "dashscribe"
+        except (ApiError, UnreachableError):
+            return False
 
     def list(self, *, status: str = "", model: str = "", page: int = 1, page_size: int = 10) -> TaskList:
         """The tasks of the last 24 hours, the newest first."""

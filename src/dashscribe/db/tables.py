@@ -24,11 +24,14 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0002"
+REVISION = "0003"
 
 
 class Status(StrEnum):
-    """States of a task and, but for the last one seen from outside, of each of its files."""
+    """States of a task and, but for the last one seen from outside, of each of its files.
+
+    Also of a stage that is done again, which is never canceled.
+    """
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -169,6 +172,7 @@ tasks = Table(
     _flag("no_oss"),  # oss:// sources are refused: the call did not ask for them to be resolved
     _flag("stripped"),  # source and transcript are gone, the result still answers
     _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
+    Column("retry_of", Text, nullable=False, default="", server_default=""),  # the task whose files these are
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
@@ -207,6 +211,7 @@ files = Table(
     _text("result_key"),
     _amount("result_bytes"),
     _text("transcript_key"),
+    Column("heard_key", Text, nullable=False, default="", server_default=""),  # what a stage is done again from
     _amount("duration_ms"),  # sound that was worked on, over all its channels
     _text("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
     _text("notes"),  # JSON array of strings
@@ -216,6 +221,24 @@ files = Table(
     Index("ix_files_queue", "state", "tag_ms"),
     Index("ix_files_express", "state", "express", "tag_ms"),
     sqlite_autoincrement=True,  # a late writer must never meet another row under its id
+)
+
+redos = Table(
+    "redos",
+    metadata,
+    Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("stage", Text, nullable=False),  # one of enrich.StageName, the latest that was asked for
+    Column("speaker_count", Integer),
+    _state("state", Status),
+    Column("asked_ms", BigInteger, nullable=False),
+    _amount("due_ms"),
+    _number("claim"),  # raised by every claim, and never lowered: blobs that a claim makes are named by it
+    _number("failures"),
+    _number("interrupted"),
+    _amount("done_ms"),  # of the sound that has to be listened to again
+    _text("message"),  # why it failed
+    Index("ix_redos_queue", "state", "asked_ms"),
 )
 
 windows = Table(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,31 @@ from dashscribe.types import Options, Outcome, Sentence, Span
 Stage = Callable[[Iterable[Sentence]], Iterator[Sentence]]
 
 
+class StageName(StrEnum):
+    """What is done to what was heard, in this order; each can fail alone, and be done again alone.
+
+    ``SPEAKERS`` compares voices over whole channels, before any sentence is passed on (``enrich.speakers``); all others
+    work on the sentences of one passage.
+    """
+
+    SPEAKERS = "speakers"
+    HOTWORDS = "hotwords"
+    MARKS = "marks"
+    FILLERS = "fillers"
+    NUMBERS = "numbers"
+    SENSITIVE_WORDS = "sensitive-words"
+
+
+#: What the reader has to expect where a stage failed.
+_LOSSES = {
+    StageName.HOTWORDS: "hotwords are not corrected in places",
+    StageName.MARKS: "marks are as the engine set them",
+    StageName.FILLERS: "filler words stay in places",
+    StageName.NUMBERS: "numbers stay as they were said",
+    StageName.SENSITIVE_WORDS: "sensitive words may be left",
+}
+
+
 @dataclass(slots=True)
 class Enrichment:
     """The enrichers for one source and what was asked of them, with the models that they use.
@@ -33,7 +59,7 @@ class Enrichment:
     ``sensitive_words`` is the operator's own list, for the calls that want it. There is a ``normalizer`` only where
     numbers are to be digits and the engine has not written them so.
 
-    ``notes`` say what of it failed: a late stage that fails leaves a usable result.
+    ``notes`` say what of it failed, ``failed`` the same by stage: a late stage that fails leaves a usable result.
     """
 
     options: Options
@@ -41,6 +67,7 @@ class Enrichment:
     sensitive_words: Path | None = None
     normalizer: Normalizer | None = None
     notes: list[str] = field(default_factory=list[str])
+    failed: dict[StageName, str] = field(default_factory=dict[StageName, str])
     _bias: Bias | None = field(default=None, init=False)
     _lexicons: Sequence[Lexicon] | None = field(default=None, init=False)
 
@@ -55,32 +82,40 @@ class Enrichment:
             deque(passage, maxlen=0)  # what an enricher did not ask for is passed over, or the passage would never end
 
     def _enriched(self, passage: Iterator[Sentence]) -> Iterator[Sentence]:
-        """Every enricher, in order; all but the one that sets marks work on a sentence at a time."""
+        """Every enricher that is wanted, in order; all but the one that sets marks work on a sentence at a time."""
         sentences = passage
-        if self.options.hotwords or self.options.context:
-            sentences = self._each("hotwords are not corrected in places", self._correct, sentences)
-        marks = partial(punctuate, punctuator=self._punctuate if self.punctuator else None, at_stops=self.options.words)
-        sentences = self._guarded("marks are as the engine set them", marks, sentences)
-        if self.options.drop_fillers:
-            fillers = partial(drop_fillers, languages=self.options.languages)
-            sentences = self._each("filler words stay in places", fillers, sentences)
-        if self.normalizer:
-            digits = partial(write_numbers, normalizer=self._normalize, languages=self.options.languages)
-            sentences = self._each("numbers stay as they were said", digits, sentences)
-        if self.options.censor:
-            sentences = self._each("sensitive words may be left", self._censor, sentences)
+        for name in StageName:
+            stage = self._stage(name)
+            if stage:
+                through = self._guarded if name is StageName.MARKS else self._each
+                sentences = through(name, stage, sentences)
         return sentences
 
-    def _each(self, loss: str, stage: Stage, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+    def _stage(self, name: StageName) -> Stage | None:
+        """What a stage does to the sentences of a passage; None where it is not wanted."""
+        options = self.options
+        match name:
+            case StageName.HOTWORDS if options.hotwords or options.context:
+                return self._correct
+            case StageName.MARKS:
+                punctuator = self._punctuate if self.punctuator else None
+                return partial(punctuate, punctuator=punctuator, at_stops=options.words)
+            case StageName.FILLERS if options.drop_fillers:
+                return partial(drop_fillers, languages=options.languages)
+            case StageName.NUMBERS if self.normalizer:
+                return partial(write_numbers, normalizer=self._normalize, languages=options.languages)
+            case StageName.SENSITIVE_WORDS if options.censor:
+                return self._censor
+            case _:
+                return None
+
+    def _each(self, name: StageName, stage: Stage, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
         """The sentences through a stage that takes each by itself: where it fails, that one stays as it was."""
         for sentence in sentences:
-            yield from self._guarded(loss, stage, iter((sentence,)))
+            yield from self._guarded(name, stage, iter((sentence,)))
 
-    def _guarded(self, loss: str, stage: Stage, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
-        """The sentences through a stage; if it fails, what it had not settled stays as it was.
-
-        ``loss`` says in the note about it what the reader has to expect.
-        """
+    def _guarded(self, name: StageName, stage: Stage, sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+        """The sentences through a stage; if it fails, what it had not settled stays as it was."""
         handed: deque[Sentence] = deque()
         settled_ms, is_asking = 0, False
 
@@ -104,8 +139,9 @@ class Enrichment:
         except Exception as error:
             if is_asking:  # it comes from before the stage: from recognition, or from whoever stops the work
                 raise
-            if not any(note.startswith(loss) for note in self.notes):
-                self.notes.append(f"{loss}, because that stage failed: {type(error).__name__}: {error}")
+            reason = f"{_LOSSES[name]}, because that stage failed: {type(error).__name__}: {error}"
+            if not any(note.startswith(_LOSSES[name]) for note in self.notes):
+                self._fail(name, reason)
         else:
             return
         yield from (late for sentence in handed for late in _after(sentence, settled_ms))
@@ -115,7 +151,8 @@ class Enrichment:
         """The sentences without the words that were to be masked or removed, by lists that are read once."""
         if self._lexicons is None and self.options.censor:
             self._lexicons, note = lexicons(self.options.censor, self.sensitive_words)
-            self.notes += [note] if note else []
+            if note:
+                self._fail(StageName.SENSITIVE_WORDS, note)
         return censor(sentences, self._lexicons or ())
 
     def _correct(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
@@ -136,7 +173,7 @@ class Enrichment:
             return self.punctuator(text)
         except DashscribeError as error:
             self.punctuator = None
-            self.notes.append(f"the punctuation model failed, sentences end at pauses from there on: {error}")
+            self._fail(StageName.MARKS, f"the punctuation model failed, sentences end at pauses from there on: {error}")
             return text
 
     def _normalize(self, texts: Sequence[str], language: str) -> Sequence[str]:
@@ -147,8 +184,14 @@ class Enrichment:
             return self.normalizer(texts, language)
         except DashscribeError as error:
             self.normalizer = None
-            self.notes.append(f"writing numbers as digits failed, they stay as they were said from there on: {error}")
+            reason = f"writing numbers as digits failed, they stay as they were said from there on: {error}"
+            self._fail(StageName.NUMBERS, reason)
             return texts
+
+    def _fail(self, name: StageName, reason: str) -> None:
+        """Note that a stage failed."""
+        self.notes.append(reason)
+        self.failed.setdefault(name, reason)
 
 
 def _after(sentence: Sentence, begin_ms: int) -> Iterator[Sentence]:

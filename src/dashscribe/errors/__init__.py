@@ -265,6 +265,14 @@ class ConflictError(DashscribeError):
     text = "The request conflicts with an earlier one."
 
 
+class NotRetriedError(DashscribeError):
+    """A task, or a stage of it, that cannot be done again as things are; the detail says why and what can be done."""
+
+    code = "Conflict"
+    status = 409
+    text = "The task cannot be retried."
+
+
 class UploadBusyError(DashscribeError):
     """An upload to which another request is adding."""
 
@@ -357,6 +365,10 @@ class WeightsError(DashscribeError):
     code = "ModelUnavailable"
     status = 503
     text = "Model is unavailable, please try again later."
+
+
+class StageError(DashscribeError):
+    """A stage that was to be done again failed, or would only make the result worse: that stays as it is."""
 
 
 class ConfigError(DashscribeError):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from dashscribe import files, windows
+from dashscribe import files, redos, windows
 from dashscribe.config import Settings
 from dashscribe.db.tables import FileState
 from dashscribe.engines import engines
@@ -28,6 +28,7 @@ from dashscribe.files import ClaimedFile
 from dashscribe.hosts.gather import MOST_WINDOWS
 from dashscribe.queue.pressure import Pressure
 from dashscribe.queue.slots import Crew, Job, Stage, Turnstile
+from dashscribe.redos import ClaimedRedo
 from dashscribe.store import Store
 from dashscribe.windows import ClaimedWindow
 
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 #: Downloads at once: they wait for networks. Cuts at once: each keeps a decoder busy that outruns many recognizers.
 FETCH_SLOTS, CUT_SLOTS = 8, 3
+#: Stages done again at once: listening to a long recording is no reason for another owner's short one to wait.
+REDO_SLOTS = 2
 SWEEP_S = 1.0
 #: How long a stop waits for work to end before it is handed back, in seconds.
 GRACE_S = 3.0
@@ -50,8 +53,10 @@ class Steps:
     cut: Callable[[ClaimedFile], None]
     recognize: Callable[[ClaimedWindow], None]
     finish: Callable[[ClaimedFile], None]
+    redo: Callable[[ClaimedRedo], None]
     book_file: Callable[[ClaimedFile, Exception], object]
     book_window: Callable[[ClaimedWindow, Exception], object]
+    book_redo: Callable[[ClaimedRedo, Exception], object]
     tidy: Callable[[], None]
 
 
@@ -68,7 +73,7 @@ class Worker:
         batches = any(info.batch > 1 for info in engines(settings).values())
         self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
         self._lock = HomeLock(settings.home)
-        self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow]] = []
+        self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo]] = []
         self._tidy: Callable[[], None] = lambda: None
         self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
 
@@ -105,7 +110,18 @@ class Worker:
             window_crew(self._slots, express_only=False),
             window_crew(1, express_only=True),
             file_crew(Stage.FINISH, 1, steps.finish, self._claim_finish),
+            self._redo_crew(steps),
         ]
+
+    def _redo_crew(self, steps: Steps) -> Crew[ClaimedRedo]:
+        job = Job(
+            stage=Stage.REDO,
+            claim=partial(redos.claim, self._engine),
+            work=steps.redo,
+            book=steps.book_redo,
+            release=partial(redos.release, self._engine),
+        )
+        return Crew(job, REDO_SLOTS, self.stopping)
 
     def start(self) -> None:
         """Take the lock, free what a worker that is gone had claimed, and begin; ConfigError if another one works."""
@@ -113,7 +129,7 @@ class Worker:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True)
         self._store.clean()
-        freed = files.recover(self._engine) + windows.recover(self._engine)
+        freed = files.recover(self._engine) + windows.recover(self._engine) + redos.recover(self._engine)
         if freed:
             logger.info("going on with %d pieces of work that a worker left", freed)
         for crew in self._crews:
@@ -136,8 +152,9 @@ class Worker:
         self._lock.release()
 
     def wake(self) -> None:
-        """There is a new task."""
+        """There is a new task, or a stage of an old one is to be done again."""
         self.ring(Stage.FETCH)
+        self.ring(Stage.REDO)
 
     def ring(self, stage: Stage) -> None:
         """There is work of this kind."""
@@ -172,6 +189,8 @@ class Worker:
                     self.ring(_STAGE[state])
                 if windows.due(self._engine):
                     self.ring(Stage.RECOGNIZE)
+                if redos.is_due(self._engine):
+                    self.ring(Stage.REDO)
                 self._tidy()
             except Exception:  # nothing may end the sweep
                 logger.warning("trouble with the database, sweeping again in a second", exc_info=True)

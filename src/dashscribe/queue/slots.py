@@ -29,12 +29,13 @@ ALONE_FROM, GIVE_UP_AT = 3, 20
 
 
 class Stage(StrEnum):
-    """The kinds of work, in the order in which a file goes through them."""
+    """The kinds of work, in the order in which a file goes through them; ``REDO`` is for files that have a result."""
 
     FETCH = "fetch"
     CUT = "cut"
     RECOGNIZE = "recognize"
     FINISH = "finish"
+    REDO = "redo"
 
 
 class PutBack(Exception):  # noqa: N818 (no failure: the work is to be done later)

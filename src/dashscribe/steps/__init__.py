@@ -1,4 +1,4 @@
-"""What is done to a task's files: fetch and cut, recognize, finish, expire; each step may run twice.
+"""What is done to a task's files: fetch and cut, recognize, finish, a stage again, expire; each step may run twice.
 
 A step takes a row that is claimed, does its work with blobs first and rows last, and rings for the next one. When and
 where it runs is the queue's matter. ``open_worker`` puts the two together.
@@ -15,7 +15,7 @@ from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.fetch import fetch
 from dashscribe.queue.embedded import Steps, Worker
-from dashscribe.steps import booking, expire, finish, prepare, recognize
+from dashscribe.steps import booking, expire, finish, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
 from dashscribe.store import Store
 from dashscribe.uploads import UploadBook
@@ -51,8 +51,10 @@ def open_worker(
             cut=partial(prepare.cut, bench),
             recognize=partial(recognize.recognize, bench),
             finish=partial(finish.finish, bench),
+            redo=partial(redo.redo, bench),
             book_file=partial(booking.book_file, bench),
             book_window=partial(booking.book_window, bench),
+            book_redo=partial(redo.book, bench),
             tidy=expire.Rounds(bench).tidy,
         )
     )

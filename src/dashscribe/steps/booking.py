@@ -35,13 +35,13 @@ def book_file(bench: Bench, file: ClaimedFile, error: Exception) -> None:
             end_file(bench, file, error.code_for(file.shape), error.message_for(file.shape))
         case ModelNotFoundError() | EngineUnavailableError():
             end_file(bench, file, error.code, error.message)
-        case _ if _costs_no_try(bench, error, what):
+        case _ if costs_no_try(bench, error, what):
             files.release(bench.engine, file, after_ms=TROUBLE_MS)
         case _ if file.failures + 1 < MAX_FAILURES:
-            _log(what, error)
+            log(what, error)
             files.release(bench.engine, file, after_ms=RETRY_MS << file.failures, failed_once=True)
         case _:
-            _log(what, error)
+            log(what, error)
             failure = RecognitionError(f"It failed {MAX_FAILURES} times; the last reason: {error}")
             end_file(bench, file, failure.code_for(file.shape), failure.message_for(file.shape))
 
@@ -49,10 +49,10 @@ def book_file(bench: Bench, file: ClaimedFile, error: Exception) -> None:
 def book_window(bench: Bench, window: ClaimedWindow, error: Exception) -> None:
     """Decide how a window goes on whose recognition ended with an error."""
     what = f"window {window.channel}-{window.number} of task {window.task_id}"
-    if _costs_no_try(bench, error, what):
+    if costs_no_try(bench, error, what):
         windows.release(bench.engine, window, after_ms=TROUBLE_MS)
         return
-    _log(what, error)
+    log(what, error)
     if window.failures + 1 < MAX_FAILURES and not isinstance(error, RecognitionError):
         wait_ms = DOWN_MS if isinstance(error, EngineDownError) else RETRY_MS
         windows.release(bench.engine, window, after_ms=wait_ms << window.failures, failed_once=True)
@@ -67,7 +67,7 @@ def end_file(bench: Bench, file: ClaimedFile, code: str, message: str) -> None:
         bench.store.delete_prefix(file.windows_prefix)
 
 
-def _costs_no_try(bench: Bench, error: Exception, what: str) -> bool:
+def costs_no_try(bench: Bench, error: Exception, what: str) -> bool:
     """Whether the machine is at fault, or the end of the program, which takes the hosts along."""
     if isinstance(error, SQLAlchemyError | OSError):
         logger.warning("%s waits for the machine: %s: %s", what, type(error).__name__, error)
@@ -75,7 +75,8 @@ def _costs_no_try(bench: Bench, error: Exception, what: str) -> bool:
     return bench.worker.stopping.is_set() and not isinstance(error, SourceError)
 
 
-def _log(what: str, error: Exception) -> None:
+def log(what: str, error: Exception) -> None:
+    """Say in the log what went wrong; with a traceback where nobody has foreseen it."""
     if isinstance(error, DashscribeError):
         logger.warning("%s: %s: %s", what, type(error).__name__, error)
     else:

@@ -16,6 +16,7 @@ from dashscribe import files
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.errors.sources import TaskTimeoutError
 from dashscribe.steps.bench import Bench
+from dashscribe.steps.heard import Keys
 from dashscribe.tasks import ANSWERS_MS, KEY_LIVES_MS
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ EVERY_S, SLACK_S = 60.0, 30.0
 #: Tasks per transaction.
 BATCH = 100
 
-_task, _file = tables.tasks, tables.files
+_task, _file, _redo = tables.tasks, tables.files, tables.redos
 
 
 class Rounds:
@@ -91,11 +92,20 @@ def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
     if not ids:
         return None
     of_tasks = _file.c.task_id.in_(ids)
+    names = (_file.c.source_key, _file.c.transcript_key, _file.c.heard_key, _file.c.task_id, _file.c.number)
+    query = select(*names, _file.c.generation, _redo.c.claim).outerjoin(_redo, _redo.c.file_id == _file.c.id)
     with writing(bench.engine) as connection:
-        rows = connection.execute(select(_file.c.source_key, _file.c.transcript_key).where(of_tasks)).all()
-        connection.execute(update(_file).where(of_tasks).values(source_key="", transcript_key=""))
+        rows = connection.execute(query.where(of_tasks)).all()
+        connection.execute(update(_file).where(of_tasks).values(source_key="", transcript_key="", heard_key=""))
         connection.execute(update(_task).where(_task.c.id.in_(ids)).values(stripped=True))
-    return [key for row in rows for key in row if key]
+    found = [key for row in rows for key in (row.source_key, row.transcript_key, row.heard_key) if key]
+    # What a stage that was done again left of earlier versions, if it was interrupted before it could clear up.
+    left = [
+        Keys(files.prefix_of(row.task_id, row.number), row.generation, version)
+        for row in rows
+        for version in (range(row.claim + 1) if row.claim else ())
+    ]
+    return [*found, *(key for keys in left for key in (keys.transcript, keys.heard) if key not in found)]
 
 
 def _some_ids(bench: Bench, condition: ColumnElement[bool]) -> Sequence[str]:

@@ -16,7 +16,9 @@ from dashscribe.files import ClaimedFile
 from dashscribe.queue.slots import Stage
 from dashscribe.render import transcription_json
 from dashscribe.steps.bench import Bench
+from dashscribe.steps.heard import Heard, Keys, writes_numbers
 from dashscribe.steps.recognize import read_outcomes, read_voices
+from dashscribe.store import Stored
 from dashscribe.types import Outcome, Transcript, Voices, Window
 from dashscribe.windows import ClosedWindow
 
@@ -32,16 +34,22 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         windows.reopen(bench.engine, file, lost)
         bench.worker.ring(Stage.RECOGNIZE)
         return
-    info = engines(bench.settings).get(file.engine)
-    enrichment = pipeline.enrichment_for(info, file.options, bench.hosts, bench.settings)
-    transcript = pipeline.finish(file.cut, outcomes, enrichment, file.engine, _notes(bench, file), voices)
+    heard = Heard(
+        outcomes=outcomes,
+        voices=voices,
+        notes=_notes(bench, file),
+        speaker_count=file.options.speaker_count,
+        punctuated=bench.hosts.punctuator() is not None,
+        numbered=writes_numbers(bench, file),
+    )
+    transcript = heard.transcript(file, heard.enrichment(bench, file.options))
     try:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
         code, message = error.code_for(file.shape), error.message_for(file.shape)
         files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript))
     else:
-        _succeed(bench, file, transcript)
+        _succeed(bench, file, heard, transcript)
     bench.store.delete_prefix(file.windows_prefix)
 
 
@@ -85,24 +93,29 @@ def _voices(
     return voices, deaf
 
 
-def _succeed(bench: Bench, file: ClaimedFile, transcript: Transcript) -> None:
-    """Store the result as the service words it and the transcript as we know it."""
+def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcript) -> None:
     assert file.cut is not None
-    text = transcription_json.render(
-        transcript, shape=file.shape, words=file.options.words, language=next(iter(file.options.languages), "")
-    )
-    result_key = f"{file.prefix}/result-{file.generation}.json"
-    transcript_key = f"{file.prefix}/transcript-{file.generation}.json"
-    bench.store.put(transcript_key, msgspec.json.encode(transcript))
+    keys = Keys(file.prefix, file.generation)
     files.succeeded(
         bench.engine,
         file,
-        result_key=result_key,
-        result=bench.store.put(result_key, text.encode()),
-        transcript_key=transcript_key,
+        result_key=keys.result,
+        result=store_result(bench, file, keys, heard, transcript),
+        transcript_key=keys.transcript,
+        heard_key=keys.heard,
         duration_ms=(file.cut.end_ms - file.cut.begin_ms) * len(file.cut.channels),
         notes=transcript.notes,
     )
+
+
+def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, transcript: Transcript) -> Stored:
+    """Store what was heard, the transcript as we know it, and the result as the service words it, which is returned."""
+    bench.store.put(keys.heard, msgspec.json.encode(heard))
+    bench.store.put(keys.transcript, msgspec.json.encode(transcript))
+    text = transcription_json.render(
+        transcript, shape=file.shape, words=file.options.words, language=next(iter(file.options.languages), "")
+    )
+    return bench.store.put(keys.result, text.encode())
 
 
 def _sums(transcript: Transcript) -> dict[str, int]:

@@ -66,6 +66,8 @@ def _listen(bench: Bench, window: ClaimedWindow) -> None:
     key = windows.voices_key(window.audio_key, bench.hosts.voices_version())
     if read_voices(bench.store, key) is None:
         voices = pipeline.listen(bench.hosts, _sound(bench, window), express=window.express)
+        if voices.reason:
+            bench.pause()  # a child that died with this worker tells nothing about the sound
         bench.store.put(key, msgspec.json.encode(voices))
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dashscribe.tasks import Status, Subtask, Task
+from dashscribe.tasks import Redo, Status, Subtask, Task
 from dashscribe.wire.results import result_url
 
 
@@ -125,9 +125,25 @@ def _extras(task: Task) -> dict[str, Any]:
         extras["progress"] = {"done_ms": task.progress.done_ms, "total_ms": task.progress.total_ms}
     if task.notes:
         extras["notes"] = list(task.notes)
+    if task.retry_of:
+        extras["retry_of"] = task.retry_of
+    if again := redos(task):
+        extras["redo"] = again
     if files := [about for subtask in task.subtasks if (about := _about(subtask))]:
         extras["files"] = files
     return extras
+
+
+def redos(task: Task) -> list[dict[str, Any]]:
+    """The stages of its files that were last asked to be done again, and how far they are."""
+    return [_redo(subtask.index, subtask.redo) for subtask in task.subtasks if subtask.redo]
+
+
+def _redo(index: int, redo: Redo) -> dict[str, Any]:
+    told: dict[str, Any] = {"file": index, "stage": redo.stage.value, "state": redo.state.value}
+    if redo.state is Status.RUNNING and redo.progress.total_ms:
+        told["progress"] = {"done_ms": redo.progress.done_ms, "total_ms": redo.progress.total_ms}
+    return told | ({"message": redo.message} if redo.message else {})
 
 
 def _about(subtask: Subtask) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from dashscribe.wire import (
     openai,
     phrases,
     results,
+    retry,
     tokens,
     tus,
     uploads,
@@ -72,6 +73,7 @@ def create_app(parts: Parts) -> FastAPI:
     docs_page.install(app)
     for router in (
         async_tasks.router,
+        retry.router,
         generation.router,
         uploads.router,
         tus.router,

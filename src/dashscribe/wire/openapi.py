@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dashscribe.catalog import MODELS
+from dashscribe.enrich import StageName
+from dashscribe.types import MAX_SPEAKERS, MIN_SPEAKERS
 from dashscribe.wire.params import TABLE
 
 
@@ -48,6 +50,33 @@ SUBMIT_BODY: dict[str, Any] = {
                 "input": {"file_urls": ["https://media.example.net/a.wav"]},
                 "parameters": {"channel_id": [0]},
             },
+        }
+    },
+}
+
+RETRY_BODY: dict[str, Any] = {
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "stage": {
+                        "type": "string",
+                        "enum": [stage.value for stage in StageName],
+                        "description": "What to do again, with today's models, lists and settings. Without it, a new "
+                        "task does again the files that failed.",
+                    },
+                    "file": {"type": "integer", "minimum": 0, "description": "Only this file, by its place."},
+                    "speaker_count": {
+                        "type": "integer",
+                        "minimum": MIN_SPEAKERS,
+                        "maximum": MAX_SPEAKERS,
+                        "description": "For the stage speakers: how many there are.",
+                    },
+                    "all": {"type": "boolean", "description": "Without a stage: the files that did not fail, too."},
+                },
+            },
+            "example": {"stage": "speakers", "speaker_count": 3},
         }
     },
 }
@@ -162,6 +191,19 @@ QUERIED = _answers(
     }
 )
 CANCELED = _answers({"request_id": _REQUEST_ID}, {400: "UnsupportedOperation: the task is not PENDING"})
+RETRIED = _answers(
+    {
+        "request_id": _REQUEST_ID,
+        "output": {"task_id": _TASK_ID, "task_status": "SUCCEEDED"},
+        "dashscribe": {"redo": [{"file": 0, "stage": "speakers", "state": "PENDING"}]},
+    },
+    {
+        400: "A member of the body is wrong, or the task did not ask for the stage",
+        404: "NotFound: the owner has no such task, any more; ModelNotFound: nothing installed can recognize it anew",
+        409: "Conflict: nothing failed, there is no result, what was heard is not kept, or another stage is under way",
+    },
+)
+RETRIED[202] = RETRIED.pop(200)
 LISTED = _answers(
     {
         "request_id": _REQUEST_ID,

@@ -8,12 +8,12 @@ on to people, so that they must not tell whose they are.
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, BinaryIO
 from urllib.parse import urlencode
 
 import anyio
@@ -84,20 +84,38 @@ async def download(
         return oss.refuse(request, OssError(403, "AccessDenied", "The signature does not belong to this URL."))
     if int(expires) < time.time():
         return oss.refuse(request, OssError(403, "AccessDenied", "Request has expired."))
-    key = await in_thread(parts.queries, parts.tasks.result_key, task_id, int(index[1]))
-    size = await in_thread(parts.blobs, parts.store.size, key) if key else None
-    if key is None or size is None:
+    found = await _open(parts, task_id, int(index[1]))
+    if found is None:
         return oss.refuse(request, OssError(404, "NoSuchKey", "The specified key does not exist."))
+    file, size = found
     headers = {"content-length": str(size)}
     if request.method == "HEAD":
+        await file.aclose()
         return Response(None, 200, headers, "application/json; charset=utf-8")
-    return StreamingResponse(_chunks(parts, key), 200, headers, "application/json; charset=utf-8")
+    return StreamingResponse(_chunks(file), 200, headers, "application/json; charset=utf-8")
 
 
-async def _chunks(parts: Parts, key: str) -> AsyncIterator[bytes]:
+async def _open(parts: Parts, task_id: str, index: int) -> tuple[anyio.AsyncFile[bytes], int] | None:
+    """The stored result and its size in bytes, open before anything is answered: whole even if it is replaced then."""
+    for _ in range(2):  # one that is replaced between the two steps lies under another key
+        key = await in_thread(parts.queries, parts.tasks.result_key, task_id, index)
+        if key is None:
+            return None
+        try:
+            file = await in_thread(parts.blobs, _open_blob, parts, key)
+        except FileNotFoundError:
+            continue
+        return anyio.wrap_file(file), os.fstat(file.fileno()).st_size
+    return None
+
+
+def _open_blob(parts: Parts, key: str) -> BinaryIO:
+    with parts.store.path(key) as path:
+        return path.open("rb")
+
+
+async def _chunks(file: anyio.AsyncFile[bytes]) -> AsyncIterator[bytes]:
     """The blob in pieces, so that a long transcript is never in memory as a whole."""
-    with ExitStack() as stack:
-        path = await in_thread(parts.blobs, stack.enter_context, parts.store.path(key))
-        async with await anyio.open_file(path, "rb") as file:
-            while chunk := await file.read(_CHUNK_BYTES):
-                yield chunk
+    async with file:
+        while chunk := await file.read(_CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,128 @@
+"""What was heard of a file, kept beside its result: everything that a stage is done again from.
+
+Recognition is what costs; its outcomes are kept as the engine gave them, the voices of each window with them. So are
+the answers of the models behind the text stages, so that doing one stage again leaves the others as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct, field
+
+from dashscribe import pipeline
+from dashscribe.engines import engines
+from dashscribe.enrich import Enrichment
+from dashscribe.enrich.itn import Normalizer
+from dashscribe.enrich.punctuate import Punctuator
+from dashscribe.files import ClaimedFile
+from dashscribe.steps.bench import Bench
+from dashscribe.store import Store
+from dashscribe.types import Options, Outcome, Transcript, Voices
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Where the blobs of a finished file lie; ``version`` 0 is the first result, every other one that of a claim."""
+
+    file_prefix: str
+    generation: int
+    version: int = 0
+
+    @property
+    def result(self) -> str:
+        """The result as the service words it."""
+        return self._key("result")
+
+    @property
+    def transcript(self) -> str:
+        """The transcript as we know it."""
+        return self._key("transcript")
+
+    @property
+    def heard(self) -> str:
+        """What it was made from."""
+        return self._key("heard")
+
+    @property
+    def all(self) -> tuple[str, str, str]:
+        """Every key."""
+        return self.result, self.transcript, self.heard
+
+    def _key(self, what: str) -> str:
+        version = f".{self.version}" if self.version else ""
+        return f"{self.file_prefix}/{what}-{self.generation}{version}.json"
+
+
+class Heard(Struct, frozen=True, kw_only=True):
+    """Outcomes and voices by channel, each in order of time.
+
+    ``notes`` are those that no stage makes. ``speaker_count`` is the one that was last given. ``punctuated`` says that
+    there was a punctuation model, ``numbered`` that numbers were for a stage to write as digits, not for the engine.
+    ``marks`` and ``numbers`` hold what models made of texts, the latter by language.
+    """
+
+    outcomes: dict[int, list[Outcome]]
+    voices: dict[int, list[Voices]]
+    notes: list[str]
+    speaker_count: int | None = None
+    punctuated: bool = False
+    numbered: bool = False
+    marks: dict[str, str] = field(default_factory=dict[str, str])
+    numbers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+
+    def transcript(self, file: ClaimedFile, enrichment: Enrichment) -> Transcript:
+        """The transcript that this comes to. Raises InvariantError."""
+        assert file.cut is not None, "a file is heard after it has been cut"
+        return pipeline.finish(file.cut, self.outcomes, enrichment, file.engine, self.notes, self.voices)
+
+    def enrichment(self, bench: Bench, options: Options, before: Heard | None = None) -> Enrichment:
+        """The enrichers, whose models' answers are kept here; what ``before`` knows is not asked for again."""
+        marks, numbers = (before.marks, before.numbers) if before else ({}, {})
+        enrichment = Enrichment(options, sensitive_words=bench.settings.sensitive_words)
+        if self.punctuated:
+            enrichment.punctuator = _remembering_marks(bench.hosts.punctuator(), marks, self.marks)
+        if self.numbered:
+            enrichment.normalizer = _remembering_numbers(bench.hosts.normalizer(), numbers, self.numbers)
+        return enrichment
+
+
+def writes_numbers(bench: Bench, file: ClaimedFile) -> bool:
+    """Whether numbers are wanted as digits and the file's engine has not written them so."""
+    info = engines(bench.settings).get(file.engine)
+    return file.options.itn and info is not None and not info.itn
+
+
+def read_heard(store: Store, key: str) -> Heard | None:
+    """What was kept under a key; None where that is missing or damaged."""
+    try:
+        return msgspec.json.decode(store.read(key), type=Heard) if key else None
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _remembering_marks(ask: Punctuator | None, known: dict[str, str], kept: dict[str, str]) -> Punctuator:
+    def punctuate(text: str) -> str:
+        if text in known:
+            kept[text] = known[text]
+        elif ask is not None:
+            kept[text] = ask(text)
+        return kept.get(text, text)
+
+    return punctuate
+
+
+def _remembering_numbers(
+    ask: Normalizer, known: dict[str, dict[str, str]], kept: dict[str, dict[str, str]]
+) -> Normalizer:
+    def normalize(texts: Sequence[str], language: str) -> Sequence[str]:
+        mine = kept.setdefault(language, {})
+        mine |= {text: known[language][text] for text in texts if text in known.get(language, ())}
+        unknown = [text for text in dict.fromkeys(texts) if text not in mine]
+        if unknown:
+            mine |= zip(unknown, ask(unknown, language), strict=True)
+        return [mine[text] for text in texts]
+
+    return normalize
