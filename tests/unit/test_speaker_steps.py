@@ -11,6 +11,7 @@ from durable import Home, cut_by_hand, only, result_of, run, shorten_waits, sour
 from dashscribe import windows
 from dashscribe.db.tables import FileState
 from dashscribe.errors import HostDiedError, WeightsError
+from dashscribe.queue.slots import PutBack
 from dashscribe.steps import finish, recognize
 from dashscribe.tasks import Status
 from dashscribe.types import Options
@@ -126,3 +127,20 @@ def test_windows_whose_voices_are_missing_are_listened_to_again_but_not_recogniz
     finish.finish(bench, take(home, FileState.JOINING))
     assert set(home.hosts.recognized.values()) == {1}
     assert speakers(home, home.wait(task)) == [0, 1] * 4
+
+
+def test_a_child_that_dies_because_the_worker_stops_tells_nothing_of_the_sound(home: Home) -> None:
+    cut_by_hand(home, A, options=TALK)
+    bench = home.bench
+    window = windows.claim(home.engine)
+    assert window is not None
+
+    def stop(sound: str) -> None:
+        bench.worker.stopping.set()
+        raise HostDiedError("the program is closing")
+
+    home.hosts.on_listen = stop
+    with pytest.raises(PutBack):
+        recognize.recognize(bench, window)
+    key = windows.voices_key(window.audio_key, home.hosts.version)
+    assert recognize.read_voices(home.store, key) is None
