@@ -63,8 +63,8 @@ def transcribe(
     transcript with empty tracks.
 
     Raises SourceError for a source that cannot be had or read, ModelNotFoundError where no installed engine fits,
-    ConfigError for a list of sensitive words that cannot be read, InvalidParameterError for a count or a threshold out
-    of range, and WeightsError where no denoiser is installed that was asked for.
+    ConfigError for a list of sensitive words that cannot be read, InvalidParameterError for a count, a threshold or a
+    weight out of range, and WeightsError where no denoiser is installed that was asked for.
     """
     from dashscribe import config, noise
     from dashscribe.catalog import find_model, options_for
@@ -72,10 +72,12 @@ def transcribe(
     from dashscribe.errors import InvalidParameterError
     from dashscribe.hosts import Hosts
     from dashscribe.pipeline import transcribe as run
-    from dashscribe.types import MAX_SPEAKERS, MIN_SPEAKERS
+    from dashscribe.types import HOTWORD_WEIGHTS, MAX_SPEAKERS, MIN_SPEAKERS
 
     if speaker_count is not None and not MIN_SPEAKERS <= speaker_count <= MAX_SPEAKERS:
         raise InvalidParameterError(f"{speaker_count} is outside {MIN_SPEAKERS} to {MAX_SPEAKERS}.", "speaker_count")
+    if speaker_count is not None and not diarize:
+        raise InvalidParameterError("It counts only with diarize=True.", "speaker_count")
     settings = settings or config.load()
     check_list(settings.sensitive_words)
     stretch = None
@@ -103,5 +105,9 @@ def transcribe(
         refine_times=refine_times,
     )
     noise.check(options, settings)
+    if wrong := [term for term in options.hotwords if term.weight not in HOTWORD_WEIGHTS]:
+        raise InvalidParameterError(
+            f"{wrong[0].text[:40]!r} has the weight {wrong[0].weight}; give 1 to 5, 50, or -6 to -1.", "hotwords"
+        )
     with Hosts(settings, slots=settings.workers) as hosts:
         return run(source, options, settings=settings, hosts=hosts, on_progress=on_progress, on_sentence=on_sentence)

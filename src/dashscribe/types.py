@@ -40,6 +40,10 @@ class Span:
         return self.end_ms - self.begin_ms
 
 
+#: Weights that a term may have.
+HOTWORD_WEIGHTS = frozenset((*range(-6, 0), *range(1, 6), 50))
+
+
 @dataclass(frozen=True, slots=True)
 class Hotword:
     """One term to listen for: ``weight`` 1..5 favors it, 50 more than anything, -6..-1 disfavors it.
@@ -189,7 +193,10 @@ class Voices:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stretch in which one speaker speaks; ``speaker`` counts from 0 in order of first appearance in the channel."""
+    """A stretch in which one speaker speaks.
+
+    ``speaker`` counts from 0 as they first say something that was written down in the channel; the silent come last.
+    """
 
     begin_ms: int
     end_ms: int
@@ -287,6 +294,11 @@ class Transcript:
     model: str
     engine: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_call(self) -> bool:
+        """Whether there are several channels of which each is one speaker, who has its number."""
+        return len(self.tracks) > 1 and all(s.speaker == t.channel for t in self.tracks for s in t.sentences)
 
     @property
     def text(self) -> str:

@@ -295,8 +295,45 @@ def test_a_model_that_cannot_be_opened_is_a_note(tmp_path: Path) -> None:
         piece, Outcome(piece.span, Fate.TRANSCRIBED, (sentence,)), Options(emotion=True, events=True)
     )
     assert outcome.sentences == (sentence,)
-    assert "no usable model 'gone' is installed" in outcome.reason
+    assert "no usable model 'gone-too' is installed" in outcome.reason
+    guessed = replace(sentence, words=tuple(replace(word, approximate=True) for word in sentence.words))
+    outcome = completion.complete(piece, Outcome(piece.span, Fate.TRANSCRIBED, (guessed,)), Options())
+    assert outcome.sentences == (guessed,)
     assert outcome.reason.startswith("times are the engine's own")
+    assert "no usable model 'gone' is installed" in outcome.reason
+
+
+def test_words_that_a_hotword_was_made_of_do_not_cost_the_others_what_was_measured(tmp_path: Path) -> None:
+    """Only what is approximate is timed by a second model, between what the engine measured."""
+    sentence = measured(
+        "They saw Kestrel Bridge today.", (150, 400), (400, 700), (700, 1_300), (700, 1_300), (1_300, 1_800)
+    )
+    words = [replace(word, confidence=0.9) for word in sentence.words]
+    words[2] = replace(words[2], end_ms=1_000, approximate=True)
+    words[3] = replace(words[3], begin_ms=1_000, approximate=True)
+    sentence = replace(sentence, words=tuple(words))
+
+    class Aligner:
+        def aligned(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
+            found = [(330, 500), (500, 760), (720, 1_080), (1_080, 1_360), (1_400, 1_800)]
+            moved = [
+                replace(word, begin_ms=begin, end_ms=end, confidence=None, approximate=False)
+                for word, (begin, end) in zip(sentence.words, found, strict=True)
+            ]
+            return replace(sentence, words=tuple(moved))
+
+        def tagged(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
+            return sentence
+
+    completion = Completion(Settings(models_dir=tmp_path), "there", "")
+    completion.__dict__["_annotator"] = Aligner()
+    piece = Waveform(np.ones(64_000, np.int16), 0)
+    (told,) = completion.complete(piece, Outcome(piece.span, Fate.TRANSCRIBED, (sentence,)), Options()).sentences
+    assert [(word.begin_ms, word.end_ms) for word in told.words] == [
+        *((150, 400), (400, 700), (720, 1_080), (1_080, 1_300), (1_300, 1_800))
+    ]
+    assert [word.approximate for word in told.words] == [False, False, False, True, False]
+    assert all(word.confidence == 0.9 for word in told.words)
 
 
 def test_an_engine_that_is_its_own_annotator_opens_it_for_nothing_but_alignment(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Who speaks: clustering of voiceprints, whose each word is, and what becomes of sentences, with scripted voices."""
 
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,15 +65,15 @@ def test_twelve_hours_of_utterances_are_clustered_in_bounded_memory() -> None:
     chance = np.random.default_rng(1)
     who = [0, 1, 2, *chance.integers(0, 3, 12 * 3600 // 3).tolist()]
     assert len(who) > 10 * MOST
-    import tracemalloc
-
-    given = voiceprints(who)
-    tracemalloc.start()
-    found = speakers(given, [3000] * len(who), MEASURED, None)
-    peak_bytes = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert found.tolist() == who
-    assert peak_bytes < 100 * 1024**2  # all pairs at once would be 800 MB
+    given_prints = voiceprints(who, dim=192)
+    for count in (None, 3, 100):
+        tracemalloc.start()
+        found = speakers(given_prints, [1500] * len(who), MEASURED, count)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert count == 100 or found.tolist() == who
+        # The voiceprints twice over, as they come and as they are compared; all pairs at once would be 800 MB.
+        assert peak_bytes < 5 * len(who) * 192 * 8
 
 
 def test_spectral_voiceprints_without_pitch_count_as_of_middling_pitch() -> None:
@@ -116,10 +117,34 @@ def test_where_two_speak_at_once_the_one_who_was_speaking_goes_on() -> None:
     assert parted([Turn(0, 1500, 0), Turn(500, 2000, 1)], said) == [(0, "one two three"), (1, "four")]
 
 
-def test_words_outside_all_turns_go_with_their_neighbors() -> None:
-    said = sentence((0, 200, "so "), (5_000, 5_200, "yes "), (9_000, 9_100, "well"))
-    assert parted([Turn(4_000, 6_000, 1)], said) == [(1, "so yes well")]
-    assert parted([], said) == [(None, "so yes well")]
+def test_a_short_reply_keeps_its_speaker_though_pauses_are_close_to_it() -> None:
+    said = sentence(
+        *((0, 300, "so "), (300, 600, "we "), (600, 900, "agree "), (1000, 1100, "yes "), (1300, 1500, "right ")),
+        *((1520, 1800, "good "), (1800, 2000, "then")),
+    )
+    for last in (0, 2):
+        found = parted([Turn(0, 950, 0), Turn(950, 1510, 1), Turn(1510, 2000, last)], said)
+        assert [speaker for speaker, _ in found] == [0, 1, last]
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(50, 400)), min_size=6, max_size=20), st.data())
+def test_nobody_who_has_a_word_loses_the_last_one(gaps: list[tuple[int, int]], data: st.DataObject) -> None:
+    at, said = 0, []
+    for gap, length in gaps:
+        said.append((at + gap, at + gap + length, "w "))
+        at += gap + length
+    borders = sorted(data.draw(st.sets(st.integers(1, len(said) - 1), min_size=1, max_size=4)))
+    groups = [said[a:b] for a, b in zip([0, *borders], [*borders, len(said)], strict=True)]
+    turns = [Turn(words[0][0], words[-1][1], number % 3) for number, words in enumerate(groups)]
+    assert [speaker for speaker, _ in parted(turns, sentence(*said))] == [turn.speaker for turn in turns]
+
+
+def test_words_close_to_a_turn_go_with_it_and_others_are_nobodys() -> None:
+    said = sentence(
+        (3_000, 3_200, "so "), (5_000, 5_200, "yes "), (7_000, 7_100, "well "), (3_600_000, 3_600_500, "hm")
+    )
+    assert parted([Turn(4_000, 6_000, 1)], said) == [(1, "so yes well"), (None, "hm")]
+    assert parted([], said) == [(None, "so yes well hm")]
 
 
 def test_a_sentence_without_words_goes_to_who_speaks_most_of_it() -> None:
@@ -215,8 +240,20 @@ def test_what_is_uncertain_is_told() -> None:
     assert any("the number of speakers, 1, is unreliable" in note for note in spoken.notes)
     spoken = tell_apart(0, heard(SAID), [utterances((0, 5900, 0))], Options(diarize=True, speaker_count=2))
     assert any("1 of 2 speakers were found" in note for note in spoken.notes)
-    spoken = tell_apart(0, heard(SAID), [utterances((0, 5900, 0))], Options(diarize=True, channels=(0, 1)))
+    spoken = tell_apart(0, heard(SAID), [utterances((0, 5900, 0))], Options(diarize=True), channel_count=2)
     assert any("counted from 0 in each channel" in note for note in spoken.notes)
+
+
+def test_voices_of_models_that_were_exchanged_meanwhile_are_left_out() -> None:
+    old = Voices((Utterance(0, 2950, np.ones(39, np.float32).tobytes()),))
+    spoken = tell_apart(0, heard(SAID), [old, utterances((3000, 5900, 0))], Options(diarize=True))
+    assert [turn.begin_ms for turn in spoken.turns] == [3000]
+    assert any("other models were installed meanwhile" in note for note in spoken.notes)
+
+
+def test_the_number_of_speakers_of_a_call_is_that_of_its_channels() -> None:
+    options = Options(diarize=True, speaker_per_channel=True, channels=(0, 1), speaker_count=5)
+    assert any("speaker_count had no effect" in note for note in tell_apart(1, heard(SAID), (), options).notes)
 
 
 @pytest.mark.parametrize(

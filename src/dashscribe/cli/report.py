@@ -112,7 +112,8 @@ class Report:
             paths = write(self._out, self._names[index], self._formats, transcript, self._style)
             return {"files": [str(path) for path in paths]}
         if self._as_json:
-            return {"text": transcript.text}
+            told = any(track.turns for track in transcript.tracks)
+            return {"text": transcript.to("txt").strip() if told else transcript.text}
         if index not in self._last:
             heading = self._heading(index) if self._plain else ""
             self._stdout.add(index, heading + render(transcript, self._formats[0], self._style))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from dashscribe.types import Hotword
+from dashscribe.types import HOTWORD_WEIGHTS, Hotword
 
 Words = Annotated[
     Path,
@@ -26,7 +26,6 @@ Words = Annotated[
 #: ``Kestrel Bridge``, ``Kestrel Bridge,4``, ``Kestrel Bridge<tab>4<tab>en``.
 _LINE = re.compile(r"(?P<text>[^\t,]+)(?:[\t,]\s*(?P<weight>-?[0-9]{1,3})\s*(?:[\t,]\s*(?P<lang>[A-Za-z]{2,3})\s*)?)?")
 #: The weights that any list may hold, of either generation.
-_WEIGHTS = frozenset((*range(-6, 0), *range(1, 6), 50))
 
 
 def read_words(file: Path) -> list[dict[str, Any]]:
@@ -78,7 +77,7 @@ def _hotword(file: Path, number: int, word: Any) -> Hotword:
     # JSON may hold anything in the place of a word.
     given: dict[str, Any] = cast("dict[str, Any]", word) if isinstance(word, dict) else {}
     text, weight = given.get("text"), given.get("weight", 4)
-    if not (isinstance(text, str) and text.strip() and isinstance(weight, int) and weight in _WEIGHTS):
+    if not (isinstance(text, str) and text.strip() and isinstance(weight, int) and weight in HOTWORD_WEIGHTS):
         shown = f"{text!r} with weight {weight!r}" if given else "what stands there"
         raise typer.BadParameter(
             f"{file}, word {number}: {shown[:100]} is not a text with a weight of 1 to 5, 50, or -6 to -1"

@@ -31,11 +31,11 @@ from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
     Compare,
+    ComparedReply,
     Cut,
     CutEnd,
     Describe,
     Isolation,
-    LikenessReply,
     Listen,
     Load,
     MediaReply,
@@ -54,7 +54,7 @@ from dashscribe.hosts.protocol import (
     WindowReply,
     sendable,
 )
-from dashscribe.types import Limits, Media, Options, Outcome, Utterance, Voices, Window
+from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings
@@ -134,12 +134,14 @@ class Hosts:
             raise _unexpected(reply)
         return reply.media
 
-    def likeness(self, path: Path, url: str) -> LikenessReply:
-        """How alike the first two channels of a file are. Raises SourceError."""
-        reply = self._ask(Compare(os.fsencode(path.absolute()), sendable(url)))
-        if not isinstance(reply, LikenessReply):
-            raise _unexpected(reply)
-        return reply
+    def compare(self, path: Path, url: str, stretch: Span | None = None) -> ComparedReply:
+        """How the first two channels of a file differ, in a stretch or all of it. Raises SourceError."""
+        request = Compare(os.fsencode(path.absolute()), sendable(url), stretch)
+        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, self._media_limit_s(stretch))) as replies:
+            for reply in replies:
+                if isinstance(reply, ComparedReply):
+                    return reply
+        raise _unexpected(None)
 
     def cut(
         self,
@@ -181,13 +183,15 @@ class Hosts:
         with closing(self._cutting(replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
             yield from (message for message in messages if not (told and isinstance(message, Media)))
 
+    def _media_limit_s(self, stretch: Span | None) -> float:
+        """How long a media child may give no sign: what lies before a stretch is decoded in silence."""
+        return self._bounds.media_s + self._bounds.per_skipped_s * (stretch.begin_ms / 1000 if stretch else 0.0)
+
     def _cutting(
         self, request: Cut, notes: Sequence[str], stop: threading.Event | None
     ) -> Generator[Media | Position | Window | CutEnd]:
         """The messages of one media child."""
-        options = request.options
-        skipped_s = options.stretch.begin_ms / 1000 if options.stretch else 0.0
-        limit_s = self._bounds.media_s + self._bounds.per_skipped_s * skipped_s
+        limit_s = self._media_limit_s(request.options.stretch)
         with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in replies:
                 match reply:

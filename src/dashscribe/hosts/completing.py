@@ -74,8 +74,15 @@ class Completion:
         return replace(outcome, sentences=tuple(sentences), reason=attempts.reason)
 
     def _timed(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
-        """The sentence with times for words that its engine has not timed."""
-        return self._annotator.timed(piece, sentence, options) if self._has_more_to_tell else sentence
+        """The sentence with times for words that its engine has not timed; those that it has stay as they are."""
+        if not self._has_more_to_tell or not any(word.approximate for word in sentence.words):
+            return sentence
+        if all(word.approximate for word in sentence.words):
+            return self._annotator.timed(piece, sentence, options)
+        aligned = self._annotator.aligned(piece, sentence, options)
+        if aligned is None or [word.text for word in aligned.words] != [word.text for word in sentence.words]:
+            return sentence
+        return replace(sentence, words=tuple(_filled_in(sentence, aligned.words)))
 
     def _tagged(self, piece: Waveform, sentence: Sentence, options: Options) -> Sentence:
         """The sentence with its language, emotion and event, where its engine does not tell them."""
@@ -188,6 +195,21 @@ def _with_room(piece: Waveform, sentences: Sequence[Sentence]) -> Iterator[tuple
         begin_ms = sentences[number - 1].end_ms if number else piece.begin_ms
         end_ms = sentences[number + 1].begin_ms if number + 1 < len(sentences) else piece.span.end_ms
         yield sentence, Span(min(begin_ms, sentence.begin_ms), max(end_ms, sentence.end_ms))
+
+
+def _filled_in(sentence: Sentence, aligned: Sequence[Word]) -> Iterator[Word]:
+    """The words, approximate ones at their aligned times as far as the measured ones around them leave room."""
+    floor_ms = sentence.begin_ms
+    for number, (word, found) in enumerate(zip(sentence.words, aligned, strict=True)):
+        if word.approximate:
+            measured = (other.begin_ms for other in sentence.words[number + 1 :] if not other.approximate)
+            ceiling_ms = max(floor_ms, next(measured, sentence.end_ms))
+            begin_ms = min(max(found.begin_ms, floor_ms), ceiling_ms)
+            end_ms = min(max(found.end_ms, begin_ms), ceiling_ms)
+            squeezed = found.approximate or (begin_ms, end_ms) != (found.begin_ms, found.end_ms)
+            word = replace(word, begin_ms=begin_ms, end_ms=end_ms, approximate=squeezed)
+        floor_ms = max(floor_ms, word.end_ms)
+        yield word
 
 
 def _moved(sentence: Sentence, times: Sequence[tuple[int, int] | None]) -> Sentence:

@@ -21,9 +21,9 @@ from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
 from dashscribe.hosts.protocol import (
     Compare,
+    ComparedReply,
     Cut,
     CutEnd,
-    LikenessReply,
     MediaReply,
     Position,
     Probe,
@@ -32,14 +32,16 @@ from dashscribe.hosts.protocol import (
     WindowReply,
 )
 from dashscribe.segment import Packer, Segmenter
-from dashscribe.types import SAMPLES_PER_MS, Span, Window
+from dashscribe.types import SAMPLES_PER_MS, Window
 
 #: Longest time of work without a Position, in seconds: it moves progress bars and tells the parent that work goes on.
 POSITION_EVERY_S = 0.5
-#: How much of two channels is compared, in frames of what length, and the root mean square (int16) of no sound at all.
-COMPARED_MS = 300_000
+#: Two channels are compared in frames of this length. ``QUIET`` is the root mean square (int16) of no sound at all;
+#: a second of speech is more than ``VARIED`` times as loud as its pauses (20 dB and more as a rule).
 COMPARED_FRAME_MS = 50
+SPOKEN_FRAMES = 20
 QUIET = 10
+VARIED = 3.0
 
 
 def answer(request: Request) -> Iterator[Reply]:
@@ -48,8 +50,8 @@ def answer(request: Request) -> Iterator[Reply]:
         match request:
             case Probe(path, url):
                 yield MediaReply(decode.probe(Path(os.fsdecode(path)), url))
-            case Compare(path, url):
-                yield _likeness(Path(os.fsdecode(path)), url)
+            case Compare():
+                yield from _compared(request)
             case Cut():
                 yield from _cut(request)
             case _:
@@ -58,24 +60,30 @@ def answer(request: Request) -> Iterator[Reply]:
         raise DecodeError(f"Decoding needs more than {MEDIA_MEMORY_BYTES // 1024**2} MiB of memory.") from error
 
 
-def _likeness(path: Path, url: str) -> LikenessReply:
-    """Compare the loudness of two channels, frame by frame, over the first minutes."""
+def _compared(request: Compare) -> Iterator[Reply]:
+    """Compare the loudness of two channels, frame by frame, over all that will be heard of them."""
     frame = COMPARED_FRAME_MS * SAMPLES_PER_MS
-    loudness: list[NDArray[np.float64]] = []
+    loudness: list[NDArray[np.float32]] = []
     rest = np.zeros((2, 0), np.int16)
-    for block in decode.Decoder(path, url=url, channels=(0, 1), stretch=Span(0, COMPARED_MS)):
+    decoder = decode.Decoder(Path(os.fsdecode(request.path)), url=request.url, channels=(0, 1), stretch=request.stretch)
+    told_s = time.monotonic()
+    for block in decoder:
         samples = np.concatenate((rest, block), axis=1)
         count = samples.shape[1] // frame
-        frames = samples[:, : count * frame].reshape(2, count, frame).astype(np.float64)
+        frames = samples[:, : count * frame].reshape(2, count, frame).astype(np.float32)
         loudness.append(np.sqrt((frames**2).mean(axis=2)))
         rest = samples[:, count * frame :]
-    levels = np.concatenate(loudness, axis=1) if loudness else np.zeros((2, 0))
-    left, right = levels[0], levels[1]
-    varied = len(left) > 1 and left.std() > 0 and right.std() > 0
-    correlation = 0.0
-    if varied:
-        correlation = float(np.dot(left - left.mean(), right - right.mean()) / len(left) / (left.std() * right.std()))
-    return LikenessReply(correlation, (bool((left > QUIET).any()), bool((right > QUIET).any())))
+        if time.monotonic() - told_s > POSITION_EVERY_S:
+            told_s = time.monotonic()
+            yield Position(decoder.end_ms)
+    levels = np.concatenate(loudness, axis=1) if loudness else np.zeros((2, 1), np.float32)
+    ordered = np.sort(levels, axis=1)
+    low, high = ordered[:, ordered.shape[1] // 10], ordered[:, -min(SPOKEN_FRAMES, ordered.shape[1])]
+    silent = tuple(channel for channel in (0, 1) if levels[channel].max() <= QUIET)
+    steady = tuple(channel for channel in (0, 1) if high[channel] < VARIED * max(low[channel], 1.0))
+    away = levels - levels.mean(axis=1, keepdims=True)
+    power = float(np.sqrt((away[0] ** 2).sum() * (away[1] ** 2).sum()))
+    yield ComparedReply(float((away[0] * away[1]).sum()) / power if power else 0.0, silent, steady)
 
 
 class _Lane:

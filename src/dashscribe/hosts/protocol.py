@@ -14,6 +14,8 @@ from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, W
 
 #: Largest message that either side accepts. The largest real one is a window of 60 s of sound, below 2 MB.
 MAX_MESSAGE_BYTES = 64 * 1024**2
+#: Correlation of the loudness of two channels from which on they hold the same speech.
+ALIKE = 0.3
 #: Longest detail of a Failure, in characters; it ends up in messages that people read.
 MAX_DETAIL = 2000
 
@@ -48,10 +50,11 @@ class Probe(Struct, frozen=True, tag=True):
 
 
 class Compare(Struct, frozen=True, tag=True):
-    """To a media child: answer with a LikenessReply for the two channels of the source. ``path`` as for Probe."""
+    """To a media child: answer with Positions and a ComparedReply for the first two channels. ``path`` as for Probe."""
 
     path: bytes
     url: str
+    stretch: Span | None = None
 
 
 class Cut(Struct, frozen=True, tag=True):
@@ -135,11 +138,20 @@ class MediaReply(Struct, frozen=True, tag=True):
     media: Media
 
 
-class LikenessReply(Struct, frozen=True, tag=True):
-    """How alike the loudness of two channels is: their correlation, -1 to 1, and whether each is ever loud."""
+class ComparedReply(Struct, frozen=True, tag=True):
+    """How two channels differ: the correlation of their loudness, -1 to 1; which are ``silent`` and which ``steady``.
+
+    A steady channel is about as loud all the time, as noise is and speech is not.
+    """
 
     correlation: float
-    sounding: tuple[bool, bool]
+    silent: tuple[int, ...]
+    steady: tuple[int, ...]
+
+    @property
+    def is_call(self) -> bool:
+        """Whether each channel holds speech of its own: people who take turns come out below 0, one room well above."""
+        return not self.steady and self.correlation < ALIKE
 
 
 class Position(Struct, frozen=True, tag=True):
@@ -209,7 +221,7 @@ class End(Struct, frozen=True, tag=True):
 Reply = (
     Isolation
     | MediaReply
-    | LikenessReply
+    | ComparedReply
     | Position
     | WindowReply
     | CutEnd

@@ -148,7 +148,8 @@ class _Models:
         stream.input_finished()
         if not self._extractor.is_ready(stream):
             return None
-        return np.array(self._extractor.compute(stream), np.float32)
+        voiceprint = np.array(self._extractor.compute(stream), np.float32)
+        return voiceprint if np.isfinite(voiceprint).all() else None
 
 
 def _diarization(runtime: Any, segmentation: weights.Installed, extractor: object, settings: Settings) -> Any:

@@ -97,7 +97,9 @@ def finish(
     speech gives empty tracks: ask ``refuse_empty`` where that is an error.
     """
     spoken = {
-        channel: speakers_of(channel, outcomes.get(channel, ()), (voices or {}).get(channel, ()), enrichment.options)
+        channel: speakers_of(
+            channel, outcomes.get(channel, ()), (voices or {}).get(channel, ()), enrichment.options, len(cut.channels)
+        )
         for channel in cut.channels
     }
     texts = {
@@ -106,10 +108,12 @@ def finish(
     return bind(cut, outcomes, texts, spoken, enrichment, engine, notes)
 
 
-def speakers_of(channel: int, outcomes: Sequence[Outcome], voices: Sequence[Voices], options: Options) -> Spoken:
-    """The outcomes of a channel with their speakers, if those are wanted."""
+def speakers_of(
+    channel: int, outcomes: Sequence[Outcome], voices: Sequence[Voices], options: Options, channel_count: int
+) -> Spoken:
+    """The outcomes of one of so many channels with their speakers, if those are wanted."""
     if options.diarize:
-        return tell_apart(channel, outcomes, voices, options)
+        return tell_apart(channel, outcomes, voices, options, channel_count=channel_count)
     return Spoken({outcome.span: outcome for outcome in outcomes}, ())
 
 

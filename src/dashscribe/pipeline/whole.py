@@ -42,9 +42,6 @@ from dashscribe.types import Media, Options, Outcome, Sentence, Span, Transcript
 
 #: Longest time between two reports of progress, in seconds.
 REPORT_S = 0.5
-#: Correlation of loudness below which two channels are a call. People who take turns come out below 0; one room in
-#: stereo, or voices that were mixed into both sides, well above.
-ALIKE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +90,8 @@ def transcribe(
             on_sentence(channel, sentence)
 
     with _as_file(source, settings, on_progress) as path:
-        if not options.channels:
-            options, about_channels = settle_channels(options, path, url or str(source), hosts)
-            notes += about_channels
+        options, about_channels = settle_channels(options, path, url or str(source), hosts)
+        notes += about_channels
         # The windows stay in memory, where compressing them would only take time.
         named = partial(hosts.cut, path, url=url or str(source), packed=False)
         cutting = partial(named, options=options, max_duration_ms=max_duration_ms)
@@ -119,24 +115,31 @@ def transcribe(
 def settle_channels(options: Options, path: Path, url: str, hosts: Hosts) -> tuple[Options, list[str]]:
     """Options with the channels of this source, where none were named, and notes about them.
 
-    All of them; but to tell speakers apart, two channels that carry different sound are a call, each of them one
-    speaker, and any others are mixed, for everybody is heard in each. Raises SourceError.
+    All of them; but to tell speakers apart, two channels of which each holds speech of its own are a call, each of them
+    one speaker, and any others are mixed, for everybody is heard in each. Raises SourceError.
     """
-    if options.channels or options.mix:
+    if options.mix or (options.channels and not options.speaker_per_channel):
         return options, []
     count = hosts.probe(path, url).channel_count
+    if options.channels:
+        present = sum(channel < count for channel in options.channels)
+        return replace(options, speaker_per_channel=present > 1), []
     every = replace(options, channels=tuple(range(count)))
     if count == 1:
         return replace(every, speaker_per_channel=False), []
     if not options.diarize or options.speaker_per_channel:
         return every, []
-    if count == 2:
-        likeness = hosts.likeness(path, url)
-        if not all(likeness.sounding):
-            return replace(options, channels=(int(not likeness.sounding[0] and likeness.sounding[1]),)), []
-        if likeness.correlation < ALIKE:
-            return replace(every, speaker_per_channel=True), ["the two channels differ: each is taken as one speaker"]
-    return replace(options, channels=(0,), mix=True), [f"the {count} channels are alike: they were mixed into one"]
+    mixed = replace(options, channels=(0,), mix=True)
+    if count > 2:
+        return mixed, [f"the {count} channels were mixed into one, to tell speakers apart by their voices"]
+    channels = hosts.compare(path, url, options.stretch)
+    if channels.silent and len(channels.silent) < count:
+        (silent,) = channels.silent
+        return replace(options, channels=(1 - silent,)), [f"channel {silent} holds no sound and was left out"]
+    if channels.is_call:
+        return replace(every, speaker_per_channel=True), ["the two channels differ: each is taken as one speaker"]
+    why = "one of the two channels holds no speech of its own" if channels.steady else "the two channels are alike"
+    return mixed, [f"{why}: they were mixed into one"]
 
 
 def _transcribe_by(
@@ -247,13 +250,16 @@ class _Run:
         self._voices: dict[tuple[int, int], Voices] = {}  # by channel and number of the window
         self._windows = 0  # how many were cut
         self._spoken: dict[int, Spoken] = {}  # by channel
+        self._channel_count = 1
         self._out: deque[deque[tuple[int, Span]]] = deque()  # what is not heard of the windows that are out
 
     def transcript(self, engine: EngineInfo, notes: Sequence[str]) -> Transcript:
         """Drive the source to its end."""
         while self._progress.media is None:
             self._advance()
-        texts = {channel: tuple(self._sentences(channel)) for channel in self._channels(self._progress.media)}
+        channels = self._channels(self._progress.media)
+        self._channel_count = len(channels)
+        texts = {channel: tuple(self._sentences(channel)) for channel in channels}
         assert self._cut is not None, "the channels are worked off only when the cut has ended"
         outcomes = {channel: self._outcomes(channel) for channel in texts}
         return bind(self._cut, outcomes, texts, self._spoken, self._enrichment, engine.name, notes)
@@ -279,7 +285,7 @@ class _Run:
                 self._on_sentence(channel, sentence)
             yield sentence
         if channel not in self._spoken:
-            self._spoken[channel] = speakers_of(channel, self._outcomes(channel), (), self._options)
+            self._spoken[channel] = speakers_of(channel, self._outcomes(channel), (), self._options, 1)
 
     def _speakers(self, channel: int) -> Spoken:
         """Everything that was heard in a channel with its speakers, driving the whole source to its end."""
@@ -288,7 +294,7 @@ class _Run:
         while self._listening and len(self._voices) < self._windows:
             self._advance()
         voices = [self._voices[key] for key in sorted(self._voices) if key[0] == channel]
-        return speakers_of(channel, self._outcomes(channel), voices, self._options)
+        return speakers_of(channel, self._outcomes(channel), voices, self._options, self._channel_count)
 
     def _outcomes(self, channel: int) -> list[Outcome]:
         return [self._heard[channel, span] for span in self._found[channel]]

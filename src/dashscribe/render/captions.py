@@ -48,7 +48,7 @@ def cues(transcript: Transcript, style: CaptionStyle = PRESETS["default"], *, la
         key=lambda pair: (pair[0].begin_ms, pair[0].end_ms),
     )
     several = len(transcript.tracks) > 1
-    voices = _voices(spoken, style, several_tracks=several)
+    voices = _voices(spoken, style, name_channels=several and not transcript.is_call)
     shown = len(set(voices)) > 1 if style.speakers is None else style.speakers is not False
     pieces: dict[int, list[Piece]] = {track.channel: [] for track in transcript.tracks}
     for (sentence, track), voice in zip(spoken, voices, strict=True):
@@ -70,12 +70,12 @@ def clock(time_ms: int, decimal_mark: str) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}{decimal_mark}{ms:03}"
 
 
-def _voices(spoken: list[tuple[Sentence, Track]], style: CaptionStyle, *, several_tracks: bool) -> list[str]:
+def _voices(spoken: list[tuple[Sentence, Track]], style: CaptionStyle, *, name_channels: bool) -> list[str]:
     """Who speaks each sentence, for people: speakers counted from 1 unless named; empty where nobody was told apart."""
     known: Mapping[int, str] = {} if isinstance(style.speakers, bool | None) else style.speakers
     voices: list[str] = []
     for sentence, track in spoken:
-        parts = [f"Channel {track.channel}"] if several_tracks else []
+        parts = [f"Channel {track.channel}"] if name_channels else []
         if sentence.speaker is not None:
             parts.append(plain(known.get(sentence.speaker, "")).strip() or f"Speaker {sentence.speaker + 1}")
         voices.append(", ".join(parts))

@@ -14,7 +14,7 @@ from dashscribe.types import Sentence, Transcript, joint
 def render(transcript: Transcript) -> str:
     """The words alone; channels in which nobody speaks are left out, a transcript without any is the empty string."""
     tracks = [track for track in transcript.tracks if track.text.strip()]
-    if len(transcript.tracks) > 1 and all(s.speaker == t.channel for t in tracks for s in t.sentences):
+    if transcript.is_call:
         return _turns(transcript.sentences)
     texts = [(track.channel, _turns(track.sentences) if track.turns else f"{track.text.strip()}\n") for track in tracks]
     if len(transcript.tracks) == 1:

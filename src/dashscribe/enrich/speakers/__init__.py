@@ -28,32 +28,42 @@ class Spoken:
     notes: tuple[str, ...] = ()
 
 
-def tell_apart(channel: int, outcomes: Iterable[Outcome], voices: Sequence[Voices], options: Options) -> Spoken:
-    """The speakers of one channel, whose outcomes are in order of time.
+def tell_apart(
+    channel: int, outcomes: Iterable[Outcome], voices: Sequence[Voices], options: Options, *, channel_count: int = 1
+) -> Spoken:
+    """The speakers of one of ``channel_count`` channels, whose outcomes are in order of time.
 
     Whatever fails costs the speakers, not the text: a note tells.
     """
     heard = {outcome.span: outcome for outcome in outcomes}
     try:
         if options.speaker_per_channel:
-            return _one_speaker(channel, heard)
-        return _by_voice(heard, voices, options)
+            return _one_speaker(channel, heard, options)
+        spoken = _by_voice(heard, voices, options)
+        if channel_count > 1 and spoken.turns:
+            several = "speakers are counted from 0 in each channel; the same person may be in several"
+            spoken = replace(spoken, notes=(*spoken.notes, several))
+        return spoken
     except Exception as error:
         return Spoken(heard, (), (f"speakers are not told: {type(error).__name__}: {error}",))
 
 
-def _one_speaker(channel: int, heard: Mapping[Span, Outcome]) -> Spoken:
+def _one_speaker(channel: int, heard: Mapping[Span, Outcome], options: Options) -> Spoken:
     """Everything is said by the one who has this channel."""
     outcomes = {
         span: replace(outcome, sentences=tuple(replace(s, speaker=channel) for s in outcome.sentences))
         for span, outcome in heard.items()
     }
     said = [s for outcome in outcomes.values() for s in outcome.sentences]
-    return Spoken(outcomes, tuple(_turns((s.begin_ms, s.end_ms, channel) for s in said)))
+    notes = ("speaker_count had no effect: each channel is one speaker",) if options.speaker_count else ()
+    return Spoken(outcomes, tuple(_turns((s.begin_ms, s.end_ms, channel) for s in said)), notes)
 
 
 def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: Options) -> Spoken:
     notes = list(dict.fromkeys(f"speakers are not told in places: {v.reason}" for v in voices if v.reason))
+    voices, others = _of_one_kind(voices)
+    if others:
+        notes.append("speakers are not told in places: other models were installed meanwhile")
     spans = [span for span, outcome in heard.items() if outcome.fate is not Fate.NON_SPEECH]
     said = sorted((u for v in voices for u in v.utterances if _is_in(spans, u)), key=lambda u: (u.begin_ms, u.end_ms))
     measured = any(v.measured for v in voices if v.utterances)
@@ -73,6 +83,17 @@ def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: 
     spoken = _numbered(outcomes, turns)
     notes += _doubts(spoken.turns, measured, options)
     return replace(spoken, notes=tuple(notes))
+
+
+def _of_one_kind(voices: Sequence[Voices]) -> tuple[list[Voices], int]:
+    """The voices that can be compared, which are those of the last models; how many are left out."""
+
+    def kind(heard: Voices) -> tuple[bool, int]:
+        return heard.measured, len(heard.utterances[0].voiceprint)
+
+    told = [heard for heard in voices if heard.utterances]
+    kept = [heard for heard in told if kind(heard) == kind(told[-1])]
+    return kept, len(told) - len(kept)
 
 
 def _is_in(spans: Sequence[Span], utterance: Utterance) -> bool:
@@ -127,8 +148,6 @@ def _doubts(turns: Sequence[Turn], measured: bool, options: Options) -> Iterator
         yield f"the number of speakers, {count}, is unreliable without speaker models: give it if you know it"
     elif options.speaker_count is not None and count < options.speaker_count:
         yield f"{count} of {options.speaker_count} speakers were found: there are no more utterances to tell apart"
-    if len(options.channels) > 1 and not options.mix:
-        yield "speakers are counted from 0 in each channel; the same person may be in several"
     if together_ms := _together_ms(turns):
         yield f"several people speak at once for {together_ms} ms; its words belong to the one who spoke before"
 

@@ -21,6 +21,8 @@ from dashscribe.words import part_of
 NEAR_MS = 700
 #: How much longer that pause must be, in milliseconds.
 LONGER_MS = 80
+#: A word this far from any turn was said by nobody that is known, in milliseconds.
+FAR_MS = 2_000
 
 
 class Assignment:
@@ -55,7 +57,10 @@ class Assignment:
         return parts
 
     def speaker(self, begin_ms: int, end_ms: int, before: int | None) -> int | None:
-        """Who speaks most of a stretch; ``before`` if that one speaks as much, or if nobody does."""
+        """Who speaks most of a stretch, ``before`` if that one speaks as much.
+
+        Where nobody does, whoever does close by: ``before`` if that is one of them; None if nobody is near.
+        """
         heard: defaultdict[int, int] = defaultdict(int)
         first = bisect_left(self._begins, begin_ms - self._longest_ms)
         for turn in self._turns[first : bisect_left(self._begins, max(end_ms, begin_ms + 1))]:
@@ -63,17 +68,23 @@ class Assignment:
             if shared_ms > 0 or turn.begin_ms <= begin_ms < turn.end_ms:  # a word may be without length
                 heard[turn.speaker] += max(shared_ms, 1)
         if not heard:
-            return before if before is not None else self._nearest(begin_ms)
+            return self._nearby(begin_ms, end_ms, before)
         most = max(heard.values())
         if before is not None and heard.get(before, 0) == most:
             return before
         return next(speaker for speaker, ms in heard.items() if ms == most)
 
-    def _nearest(self, at_ms: int) -> int | None:
-        """Who speaks next to a moment at which nobody does."""
-        if not self._turns:
-            return None
-        return min(self._turns, key=lambda turn: max(turn.begin_ms - at_ms, at_ms - turn.end_ms)).speaker
+    def _nearby(self, begin_ms: int, end_ms: int, before: int | None) -> int | None:
+        """Who speaks nearest to a stretch in which nobody does, within ``FAR_MS``; ``before`` of those that do."""
+        first = bisect_left(self._begins, begin_ms - self._longest_ms - FAR_MS)
+        distances = {
+            turn: max(turn.begin_ms - end_ms, begin_ms - turn.end_ms)
+            for turn in self._turns[first : bisect_left(self._begins, end_ms + FAR_MS)]
+        }
+        near = {turn: ms for turn, ms in distances.items() if ms <= FAR_MS}
+        if before is not None and any(turn.speaker == before for turn in near):
+            return before
+        return min(near, key=lambda turn: near[turn]).speaker if near else None
 
 
 def _snapped(words: Sequence[Word], owners: Sequence[int | None]) -> list[int | None]:
@@ -81,18 +92,19 @@ def _snapped(words: Sequence[Word], owners: Sequence[int | None]) -> list[int | 
     pauses = [0, *(right.begin_ms - left.end_ms for left, right in pairwise(words)), 0]
     changes = [i for i in range(1, len(words)) if owners[i] != owners[i - 1]]
     result = list(owners)
+    low = 1
     for number, at in enumerate(changes):
-        low = changes[number - 1] + 1 if number else 1
         high = changes[number + 1] - 1 if number + 1 < len(changes) else len(words) - 1
         border_ms = words[at].begin_ms
-        near = [i for i in range(low, high + 1) if abs(words[i].begin_ms - border_ms) <= NEAR_MS]
+        near = [i for i in range(min(low, at), high + 1) if abs(words[i].begin_ms - border_ms) <= NEAR_MS]
         best = max(near, key=lambda i: pauses[i], default=at)
         if pauses[best] < pauses[at] + LONGER_MS:
-            continue
+            best = at
         if best < at:
             result[best:at] = [owners[at]] * (at - best)
         else:
             result[at:best] = [owners[at - 1]] * (best - at)
+        low = best + 1  # whoever speaks between two changes keeps a word at least
     return result
 
 

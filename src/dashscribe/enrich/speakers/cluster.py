@@ -70,7 +70,8 @@ def speakers(
         long[:] = True
     labels = _labels(points[long], space, count)
     centers = np.array([points[long][labels == label].mean(axis=0) for label in range(labels.max() + 1)])
-    nearest = np.linalg.norm(points[:, None, :] - centers[None], axis=2).argmin(axis=1)
+    # Of squared distances, less what is the same for all centers: no array of points by centers by values.
+    nearest = ((centers**2).sum(axis=1) - 2 * points @ centers.T).argmin(axis=1)
     nearest[long] = labels
     return _in_order(nearest)
 
