@@ -34,7 +34,7 @@ BROKEN = EngineInfo(
 WORDLESS = """
 from dashscribe import enrich
 
-enrich.punctuate = lambda sentences, punctuator: (s for s in sentences if not s.text)
+enrich.punctuate = lambda sentences, **how: (s for s in sentences if not s.text)
 """
 
 
