@@ -54,6 +54,10 @@ class Compare(Struct, frozen=True, tag=True):
     url: str
 
 
+class ListCodecs(Struct, frozen=True, tag=True):
+    """To a media child: answer with a CodecsReply."""
+
+
 class Cut(Struct, frozen=True, tag=True):
     """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd.
 
@@ -117,7 +121,19 @@ class Listen(Struct, frozen=True, tag=True):
     window: Window
 
 
-Request = Describe | Load | Probe | Compare | Cut | Recognize | RecognizeTogether | Punctuate | Normalize | Listen
+Request = (
+    Describe
+    | Load
+    | Probe
+    | Compare
+    | ListCodecs
+    | Cut
+    | Recognize
+    | RecognizeTogether
+    | Punctuate
+    | Normalize
+    | Listen
+)
 
 
 # --- replies, child to parent ---------------------------------------------------------------------------------------
@@ -140,6 +156,12 @@ class LikenessReply(Struct, frozen=True, tag=True):
 
     correlation: float
     sounding: tuple[bool, bool]
+
+
+class CodecsReply(Struct, frozen=True, tag=True):
+    """The codecs of sound that can be decoded, by FFmpeg's names."""
+
+    names: tuple[str, ...]
 
 
 class Position(Struct, frozen=True, tag=True):
@@ -210,6 +232,7 @@ Reply = (
     Isolation
     | MediaReply
     | LikenessReply
+    | CodecsReply
     | Position
     | WindowReply
     | CutEnd

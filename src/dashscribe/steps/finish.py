@@ -39,7 +39,8 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
         code, message = error.code_for(file.shape), error.message_for(file.shape)
-        files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript))
+        if files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript)):
+            bench.telemetry.file_ended("failed", code)
     else:
         _succeed(bench, file, transcript)
     bench.store.delete_prefix(file.windows_prefix)
@@ -94,7 +95,7 @@ def _succeed(bench: Bench, file: ClaimedFile, transcript: Transcript) -> None:
     result_key = f"{file.prefix}/result-{file.generation}.json"
     transcript_key = f"{file.prefix}/transcript-{file.generation}.json"
     bench.store.put(transcript_key, msgspec.json.encode(transcript))
-    files.succeeded(
+    if files.succeeded(
         bench.engine,
         file,
         result_key=result_key,
@@ -102,7 +103,8 @@ def _succeed(bench: Bench, file: ClaimedFile, transcript: Transcript) -> None:
         transcript_key=transcript_key,
         duration_ms=(file.cut.end_ms - file.cut.begin_ms) * len(file.cut.channels),
         notes=transcript.notes,
-    )
+    ):
+        bench.telemetry.file_ended("succeeded")
 
 
 def _sums(transcript: Transcript) -> dict[str, int]:

@@ -19,6 +19,7 @@ from dashscribe.wire import (
     envelope,
     generation,
     hotwords,
+    metrics,
     models,
     openai,
     phrases,
@@ -69,6 +70,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.turns = Turns(parts.settings)
     envelope.install(app)
+    metrics.install(app, parts)
     docs_page.install(app)
     for router in (
         async_tasks.router,
@@ -82,6 +84,7 @@ def create_app(parts: Parts) -> FastAPI:
         models.router,
         openai.router,
         audio.router,
+        metrics.router,
         health,
     ):
         app.include_router(router)
