@@ -154,7 +154,7 @@ SLOT_WAITERS = _gauge("slot_waiters", "Pieces of work that wait for such a place
 ENGINE_DOWN = _gauge(
     "engine_down", "1 while an engine that asks an endpoint is left alone because that does not answer.", "engine"
 )
-CALLS_NOW = _gauge("calls", "Synchronous calls, at work or waiting for a turn.", "state")
+CALLS_NOW = _gauge("calls_in_progress", "Synchronous calls, at work or waiting for a turn.", "state")
 CALLS_LIMIT = _gauge("calls_limit", "Most synchronous calls at work at once.")
 DISK_FREE = _gauge("disk_free_bytes", "What the store can still take.")
 DISK_RESERVE = _gauge("disk_reserve_bytes", "Below this much free disk, preparing pauses and uploads are refused.")
