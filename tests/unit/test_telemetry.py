@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -228,6 +228,25 @@ def test_usage_adds_up_over_days_owners_and_keys(tmp_path: Path) -> None:
     assert by_owner == {("a", "ann"): 3.0, ("a", "bob"): 1.5, ("b", "bob"): 2.0}
     text = Scrape(CollectorRegistry(), [Rows(home.engine, owners=True)]).text()
     assert (("model", "a"), ("owner", "ann")) in families(text)["dashscribe_usage_audio_seconds"]
+
+
+def test_usage_survives_a_clock_that_jumps_ahead_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    rows = Rows(home.engine, owners=False)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=1000)
+
+    with writing(home.engine) as connection:
+        usage.book(connection, owner="ann", key_id="1", model="a", duration_ms=1000)
+    with monkeypatch.context() as patched:
+        patched.setattr(lookups, "datetime", Ahead)
+        assert found(rows)["usage_audio_seconds_total"] == {("a",): 1.0}
+    with writing(home.engine) as connection:
+        usage.book(connection, owner="ann", key_id="1", model="a", duration_ms=1000)
+    assert found(rows)["usage_audio_seconds_total"] == {("a",): 2.0}
 
 
 def test_without_the_database_the_rest_is_still_told(tmp_path: Path, telemetry: Telemetry) -> None:

@@ -83,13 +83,16 @@ def _family(metric: Metric, values: Values) -> Family:
 
 
 class Rows:
-    """What the database says; with ``owners``, usage is told apart by them, too."""
+    """What the database says; with ``owners``, usage is told apart by them, too. For one caller at a time."""
 
     def __init__(self, engine: Engine, *, owners: bool) -> None:
         self._engine = engine
         self._owners = owners
-        self._settled: Counter[tuple[str, str]] = Counter()  # milliseconds by owner and model, of days that are over
-        self._settled_files: Counter[tuple[str, str]] = Counter()
+        self._settle_nothing()
+
+    def _settle_nothing(self) -> None:
+        """Begin anew with the sums, by owner and model, of files and milliseconds of the days that are over."""
+        self._settled_files, self._settled = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         self._settled_until = ""
 
     def __call__(self) -> Found:
@@ -105,6 +108,8 @@ class Rows:
     def _usage(self, connection: Connection) -> Found:
         """Sums since ever. Days before yesterday are final: bookings go to the day on which they are made."""
         yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+        if self._settled_until > yesterday:  # the clock was set back: days were taken for over that are not
+            self._settle_nothing()
         if self._settled_until < yesterday:
             files, sound = usage.totals(connection, self._settled_until, yesterday)
             self._settled_files += files
