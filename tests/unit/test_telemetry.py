@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -65,6 +67,27 @@ def test_every_name_in_the_examples_of_the_page_exists() -> None:
     named = set(re.findall(r"dashscribe_[a-z_]+", PAGE))
     assert named >= {"dashscribe_queue_age_seconds", "dashscribe_child_ends_total"}
     assert named <= told
+
+
+@pytest.mark.parametrize(("number", "kind"), [(0, "config"), (1, "rules")])
+def test_prometheus_itself_reads_the_examples_of_the_page(tmp_path: Path, number: int, kind: str) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
+    example = tmp_path / "example.yml"
+    example.write_text(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[number], encoding="utf-8")
+    done = subprocess.run([promtool, "check", kind, example], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_itself_finds_nothing_to_complain_of(telemetry: Telemetry) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
+    telemetry.worked("recognize", "standin", 1000, 0.1)
+    text = Scrape(telemetry.registry, [lookups.of_build]).text()
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_kinds_and_names_go_together() -> None:
