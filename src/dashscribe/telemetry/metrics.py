@@ -103,8 +103,8 @@ HTTP_SECONDS = _histogram(
 )
 CALLS = _counter(
     "calls_total",
-    "Synchronous calls by the status that came of them: of HTTP, 499 where the client hung up, canceled where the "
-    "limit of 300 s or the server's end cut them short.",
+    "Synchronous calls by the status that came of them: of HTTP, 499 where the client hung up or a stream was cut "
+    "short, canceled where the limit of 300 s or the server's end cut others short.",
     "route",
     "model",
     "status",

@@ -172,6 +172,9 @@ async def stream(
             except ClientDisconnect:
                 progress.hung_up = True
                 raise
+            except asyncio.CancelledError:  # of a stream by its client's departure, of others by their limit
+                progress.hung_up = sentences
+                raise
 
 
 async def _stream(
