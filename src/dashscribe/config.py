@@ -108,6 +108,14 @@ class Settings(BaseSettings):
     sensitive_words: Path | None = Field(
         None, description="File of words that models with a filter for them mask, one a line; none if left out."
     )
+    metrics: Literal["local", "key", "open", "off"] = Field(
+        "local",
+        description="Who may read /metrics: local means programs on this machine, and others with a key of the owner "
+        "'default'; key, only those with such a key; open, everybody; off, nobody.",
+    )
+    metrics_owners: bool = Field(
+        False, description="Tell usage in /metrics by owner, too: a series per owner and model."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 
     @field_validator("models_dir", "sensitive_words", mode="before")

@@ -17,6 +17,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
@@ -90,10 +91,21 @@ class Store:
 
     def free_bytes(self) -> int:
         """How much the store can still take."""
+        return shutil.disk_usage(self._nearest()).free
+
+    def check_writable(self) -> None:
+        """Write a file that has no name and leaves nothing behind; raises OSError where that cannot be done."""
+        with TemporaryFile(dir=self._nearest()) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _nearest(self) -> Path:
+        """The store's folder, or the closest one above it that exists."""
         folder = self._root
         while not folder.exists():
             folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return folder
 
     def clean(self) -> None:
         """Remove half-written blobs of processes that are gone."""

@@ -5,6 +5,7 @@ Tasks book within the transaction that ends a file, synchronous calls before the
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
@@ -40,3 +41,18 @@ def used_by_key(engine: Engine, since: date) -> dict[str, int]:
     query = select(_usage.c.key_id, func.sum(_usage.c.duration_ms)).where(_usage.c.day >= since.isoformat())
     with reading(engine) as connection:
         return {key_id: used for key_id, used in connection.execute(query.group_by(_usage.c.key_id))}
+
+
+def totals(
+    connection: Connection, since: str, until: str = "9"
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Files, and milliseconds of sound, by owner and model, of the days (UTC, YYYY-MM-DD) from one up to another."""
+    query = (
+        select(_usage.c.owner, _usage.c.model, func.sum(_usage.c.files), func.sum(_usage.c.duration_ms))
+        .where(_usage.c.day >= since, _usage.c.day < until)
+        .group_by(_usage.c.owner, _usage.c.model)
+    )
+    files, sound = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for owner, model, count, duration_ms in connection.execute(query):
+        files[owner, model], sound[owner, model] = count, duration_ms
+    return files, sound

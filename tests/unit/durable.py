@@ -29,6 +29,7 @@ from dashscribe.steps import booking, open_worker, prepare, recognize
 from dashscribe.steps.bench import Bench, Fetch
 from dashscribe.store import Store
 from dashscribe.tasks import Status, Submission, Subtask, Task, TaskBook
+from dashscribe.telemetry import Telemetry
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Utterance, Voices, Window, Word
 from dashscribe.uploads import UploadBook
 
@@ -163,6 +164,7 @@ class Home:
         self.book = TaskBook(self.engine)
         self.uploads = UploadBook(self.engine, self.store, self.settings)
         self.hosts = FakeHosts()
+        self.telemetry = Telemetry()
         self.origin = FakeOrigin(sources or {})
         self.worker = self.new_worker()
 
@@ -172,7 +174,7 @@ class Home:
 
     def open_worker(self, fetch: Fetch) -> Worker:
         """A worker that fetches in this way."""
-        return open_worker(self.engine, self.store, self.hosts, self.settings, fetch=fetch)
+        return open_worker(self.engine, self.store, self.hosts, self.settings, fetch=fetch, telemetry=self.telemetry)
 
     @property
     def bench(self) -> Bench:
@@ -188,6 +190,7 @@ class Home:
             worker=worker,
             fetch=self.origin,
             choose_engine=choose_engine,
+            telemetry=self.telemetry,
         )
 
     def submit(self, *urls: str, owner: str = "default", key: str = "", **members: object) -> Task:

@@ -18,7 +18,7 @@ from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript
 
 # --- start-up ------------------------------------------------------------------------------------------------------
 
-HEAVY = ("numpy", "pydantic", "sqlalchemy", "httpx", "rich.progress", "av", "fastapi")
+HEAVY = ("numpy", "pydantic", "sqlalchemy", "httpx", "rich.progress", "av", "fastapi", "prometheus_client")
 
 
 @pytest.mark.parametrize("code", ["import dashscribe", "from dashscribe.cli import app; app(['--help'])"])

@@ -219,6 +219,8 @@ def test_a_call_that_takes_too_long_is_told_so(desk: Desk, two: str, monkeypatch
     monkeypatch.setattr(speech.pipeline, "transcribe", Scripted(2.0, RecognitionError("torn")))
     response = desk.http.post(GENERATE, json=call(QWEN3, two))
     assert_refused(response, 500, "RequestTimeOut", "Request timed out, please try again later.")
+    labels = {"route": GENERATE, "model": QWEN3, "status": "canceled"}
+    assert desk.parts.telemetry.registry.get_sample_value("dashscribe_calls_total", labels) == 1
 
 
 # --- live: held engines, hang-ups, bursts ---------------------------------------------------------------------------
@@ -293,6 +295,10 @@ def test_a_client_that_hangs_up_frees_its_turn(
         while (response := http.post(GENERATE, json=call(QWEN3, data_uri(sound["one"])))).status_code == 429:
             assert time.monotonic() < deadline, "the turn was not given back"
         assert heard(checked(response))
+        assert (
+            f'dashscribe_calls_total{{model="{QWEN3}",route="{GENERATE}",status="499"}} 1.0'
+            in http.get("/metrics").text
+        )
 
 
 def test_a_burst_waits_for_its_turn_and_is_then_turned_away(small: Server, hold: Path, two: str):

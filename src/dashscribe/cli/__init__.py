@@ -30,6 +30,7 @@ COMMANDS = {
     "keys": "Create, list and revoke API keys.",
     "conformance": "Replay the documented call forms against any server and compare its answers.",
     "config": "Show every setting with its value and origin.",
+    "doctor": "Check this installation and say what to do about what is wrong.",
 }
 
 

@@ -71,6 +71,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.steps import open_worker
     from dashscribe.store import Store
     from dashscribe.tasks import TaskBook
+    from dashscribe.telemetry import Telemetry
     from dashscribe.uploads import UploadBook
     from dashscribe.wire.app import create_app
     from dashscribe.wire.limits import RateLimits
@@ -83,8 +84,9 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     store, keys = Store(settings.resolved_store_url), Keys(database, settings)
     uploads = UploadBook(database, store, settings)
     with ExitStack() as stack:
-        hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1))
-        slots = open_worker(database, store, hosts, settings) if with_worker else None
+        telemetry = Telemetry()
+        hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1, observer=telemetry))
+        slots = open_worker(database, store, hosts, settings, telemetry=telemetry) if with_worker else None
         if slots:
             slots.start()
             stack.callback(slots.stop)
@@ -101,6 +103,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
             secret=secret(database, "result-urls"),
             wake=slots.wake if slots else lambda: None,  # a worker elsewhere finds new tasks by itself
             ready=Readiness(database, store, hosts, settings),
+            telemetry=telemetry,
         )
         server = _server(create_app(parts))
         typer.echo(_greeting(settings, keys, listener, summary, with_worker=with_worker))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -16,6 +17,8 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
 from av.error import FFmpegError
 from av.packet import Packet
 from numpy.typing import NDArray
@@ -54,6 +57,16 @@ def probe(path: Path, url: str) -> Media:
     decoder = Decoder(path, url=url, channels=(0,), stretch=None)
     next(iter(decoder), None)
     return decoder.media
+
+
+def codecs() -> tuple[str, ...]:
+    """The codecs of sound that can be decoded, by FFmpeg's names, in order."""
+    found: list[str] = []
+    for name in sorted(av.codecs_available):
+        with suppress(UnknownCodecError):  # it can encode only
+            if Codec(name, "r").type == "audio":
+                found.append(name)
+    return tuple(found)
 
 
 class Decoder:

@@ -313,6 +313,10 @@ class QuotaError(RateLimitError):
     retryable = False
 
 
+class BusyError(RateLimitError):
+    """So many synchronous calls are at work, or come in, that this one gets no turn; no matter of who calls."""
+
+
 class CallTimeoutError(DashscribeError):
     """A synchronous call took longer than its limit."""
 

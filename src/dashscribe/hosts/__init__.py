@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -23,19 +23,23 @@ from msgspec.structs import replace
 from dashscribe import weights
 from dashscribe.engines import EngineInfo, find_engine, is_installed
 from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError
+from dashscribe.hosts.bounds import Bounds
 from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
 from dashscribe.hosts.installed import denoiser_file, detector_file, speaker_kind
+from dashscribe.hosts.observing import Activity, Observer, Stopwatch, Unobserved
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
+    CodecsReply,
     Compare,
     ComparedReply,
     Cut,
     CutEnd,
     Describe,
     Isolation,
+    ListCodecs,
     Listen,
     Load,
     MediaReply,
@@ -54,30 +58,15 @@ from dashscribe.hosts.protocol import (
     WindowReply,
     sendable,
 )
-from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window
+from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window, total_ms
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings
 
+R = TypeVar("R", bound=Reply)
+
 MEDIA = Kind(role="media", nice=EXPRESS_NICE)
 NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How long a child may give no sign, in seconds, and how old it may get.
-
-    A recognition may take ``speech_s`` plus ``per_speech_s`` for each second of the longest span: a slow engine on a
-    crowded machine stays below ten times real time. Seeking decodes what it skips, hence ``per_skipped_s``.
-    """
-
-    load_s: float = 300.0
-    media_s: float = 120.0
-    per_skipped_s: float = 0.05
-    text_s: float = 60.0
-    speech_s: float = 60.0
-    per_speech_s: float = 20.0
-    age_s: float = 6 * 3600.0
 
 
 class Hosts:
@@ -88,8 +77,17 @@ class Hosts:
     ``openai_concurrency`` says; the last of those places is for express calls, if there are such slots.
     """
 
-    def __init__(self, settings: Settings, *, slots: int, express_slots: int = 0, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        slots: int,
+        express_slots: int = 0,
+        bounds: Bounds | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self.slots = slots
+        self._observer = observer or Unobserved()
         self._settings = settings
         self._bounds = bounds or Bounds()
         self._permits = Permits(slots, express_slots)
@@ -103,6 +101,7 @@ class Hosts:
             idle_s=settings.host_idle_s,
             age_s=self._bounds.age_s,
             memory_bytes=settings.host_memory_mb * 1024**2,
+            observer=self._observer,
         )
         atexit.register(self.close)
 
@@ -127,12 +126,18 @@ class Hosts:
             breakers = dict(self._breakers)
         return {name: reason for name, breaker in breakers.items() if (reason := breaker.reason)}
 
+    def activity(self) -> Activity:
+        """What children do now, how many slots are free, and which engines that ask somebody else are down."""
+        batch, express = self._permits.places()
+        remote = self._remote_permits.places()[0]
+        down = self.down()
+        with self._guard:
+            breakers = {name: name in down for name in self._breakers}
+        return Activity(self._pool.count(), {"batch": batch, "express": express, "remote": remote}, breakers)
+
     def probe(self, path: Path, url: str) -> Media:
         """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
-        reply = self._ask(Probe(os.fsencode(path.absolute()), sendable(url)))
-        if not isinstance(reply, MediaReply):
-            raise _unexpected(reply)
-        return reply.media
+        return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply).media
 
     def compare(self, path: Path, url: str, stretch: Span | None = None) -> ComparedReply:
         """How the first two channels of a file differ, in a stretch or all of it. Raises SourceError."""
@@ -191,9 +196,9 @@ class Hosts:
         self, request: Cut, notes: Sequence[str], stop: threading.Event | None
     ) -> Generator[Media | Position | Window | CutEnd]:
         """The messages of one media child."""
-        limit_s = self._media_limit_s(request.options.stretch)
+        limit_s, watch = self._media_limit_s(request.options.stretch), Stopwatch()
         with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
-            for reply in replies:
+            for reply in watch.over(replies):
                 match reply:
                     case MediaReply(media):
                         yield media
@@ -202,6 +207,8 @@ class Hosts:
                     case Position():
                         yield reply
                     case CutEnd():
+                        sound_ms = (reply.end_ms - reply.begin_ms) * len(reply.channels)
+                        self._observer.worked("cut", "", sound_ms, watch.seconds)
                         yield replace(reply, notes=(*reply.notes, *notes))
                     case _:
                         raise _unexpected(reply)
@@ -286,12 +293,15 @@ class Hosts:
         stop: threading.Event | None,
     ) -> Generator[OutcomeReply]:
         """What a child of the engine answers."""
-        kind = _engine_kind(info, nice)
+        kind, watch = _engine_kind(info, nice), Stopwatch()
         with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
-            for reply in replies:
+            for reply in watch.over(replies):
                 if not isinstance(reply, OutcomeReply):
                     raise _unexpected(reply)
                 yield reply
+        requests = request.requests if isinstance(request, RecognizeTogether) else (request,)
+        speech_ms = sum(total_ms(one.window.spans[one.first :]) for one in requests)
+        self._observer.worked("recognize", info.name, speech_ms, watch.seconds)
 
     def _limit_s(self, info: EngineInfo, requests: Sequence[Recognize]) -> float:
         """How long a child may take for its next answer, in seconds: that for a whole batch of the longest spans."""
@@ -374,27 +384,31 @@ class Hosts:
         utterances, same_speaker = list[Utterance](), Voices().same_speaker
         with self._permits.held(express=express, stop=stop):
             kind = speaker_kind(self._settings, segmented=segmented)
-            request = Listen(window)
+            request, watch = Listen(window), Stopwatch()
             with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
-                for reply in replies:
+                for reply in watch.over(replies):
                     if not isinstance(reply, UtterancesReply):
                         raise _unexpected(reply)
                     utterances += reply.utterances
                     same_speaker = reply.same_speaker
+            self._observer.worked("listen", "", window.speech_ms, watch.seconds)
         return Voices(tuple(utterances), bool(kind.weights), same_speaker)
 
     def isolation(self) -> dict[str, str]:
         """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""
-        reply = self._ask(Describe())
-        if not isinstance(reply, Isolation):
-            raise _unexpected(reply)
-        return reply.measures
+        return self._ask(Describe(), Isolation).measures
 
-    def _ask(self, request: Request) -> Reply | None:
-        """The one reply of a media child to a short request."""
-        kind, limit_s = MEDIA, self._bounds.media_s
-        with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s)) as replies:
-            return next(replies, None)
+    def codecs(self) -> frozenset[str]:
+        """The codecs of sound that can be decoded here, by FFmpeg's names."""
+        return frozenset(self._ask(ListCodecs(), CodecsReply).names)
+
+    def _ask(self, request: Request, kind: type[R]) -> R:
+        """The one reply, of this kind, of a media child to a short request."""
+        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, self._bounds.media_s)) as replies:
+            reply = next(replies, None)
+        if not isinstance(reply, kind):
+            raise _unexpected(reply)
+        return reply
 
     def _load(self, host: Host, stop: threading.Event | None) -> None:
         """Make a new child ready: engine and text children open their model."""

@@ -20,10 +20,12 @@ from dashscribe.errors import HostError
 from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
 from dashscribe.hosts.protocol import (
+    CodecsReply,
     Compare,
     ComparedReply,
     Cut,
     CutEnd,
+    ListCodecs,
     MediaReply,
     Position,
     Probe,
@@ -45,13 +47,15 @@ VARIED = 3.0
 
 
 def answer(request: Request) -> Iterator[Reply]:
-    """The replies to Probe, Compare and Cut."""
+    """The replies to Probe, Compare, ListCodecs and Cut."""
     try:
         match request:
             case Probe(path, url):
                 yield MediaReply(decode.probe(Path(os.fsdecode(path)), url))
             case Compare():
                 yield from _compared(request)
+            case ListCodecs():
+                yield CodecsReply(decode.codecs())
             case Cut():
                 yield from _cut(request)
             case _:

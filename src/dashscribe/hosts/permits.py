@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from dashscribe.errors import HostError
+from dashscribe.hosts.observing import Places
 from dashscribe.hosts.parent import STOP_S, check_stop
 
 #: Niceness of children: the server runs at 0, so that it answers while every core recognizes.
@@ -24,6 +25,7 @@ class Permits:
 
     def __init__(self, batch: int, express: int) -> None:
         self._free = {BATCH_NICE: batch, EXPRESS_NICE: express}
+        self._all = dict(self._free)
         self._waiting: dict[bool, deque[object]] = {False: deque(), True: deque()}  # by whether they are express
         self._changed = threading.Condition()
         self._closed = False
@@ -70,6 +72,15 @@ class Permits:
         finally:
             waiting.remove(ticket)
             self._changed.notify_all()  # the next in the row may find another free slot
+
+    def places(self) -> tuple[Places, Places]:
+        """The slots for batch and those for express work now."""
+        with self._changed:
+            busy = {nice: self._all[nice] - free for nice, free in self._free.items()}
+            return (
+                Places(busy[BATCH_NICE], self._free[BATCH_NICE], len(self._waiting[False])),
+                Places(busy[EXPRESS_NICE], self._free[EXPRESS_NICE], len(self._waiting[True])),
+            )
 
     def close(self) -> None:
         """Wake up all who wait, to an error."""

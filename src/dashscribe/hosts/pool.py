@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dashscribe.errors import HostError
+from dashscribe.errors import HostDiedError, HostError, HostTimeoutError
+from dashscribe.hosts.observing import EndReason, Observer, Unobserved
 from dashscribe.hosts.parent import Host, Kind
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,10 @@ class Pool:
         idle_s: float,
         age_s: float,
         memory_bytes: int,
+        observer: Observer | None = None,
     ) -> None:
         self._prepare = prepare
+        self._observer = observer or Unobserved()
         self._idle_s, self._age_s, self._memory_bytes = idle_s, age_s, memory_bytes
         self._changed = threading.Condition()
         self._resting: list[_Resting] = []  # longest first
@@ -52,11 +56,20 @@ class Pool:
     @contextmanager
     def borrowed(self, kind: Kind, stop: threading.Event | None = None) -> Generator[Host]:
         """A child of that kind, idle or new, for this caller alone; ``stop`` is passed on to ``prepare``."""
-        host = self._take(kind, stop)
+        host, reason = self._take(kind, stop), None
         try:
             yield host
+        except (HostDiedError, HostTimeoutError) as error:
+            reason = _reason(error)
+            raise
         finally:
-            self._give_back(host)
+            self._give_back(host, reason)
+
+    def count(self) -> Counter[tuple[str, str, str]]:
+        """The children by role, engine and state: busy or idle."""
+        with self._changed:
+            states = [(host.kind, "busy") for host in self._busy] + [(r.host.kind, "idle") for r in self._resting]
+        return Counter((kind.role, kind.engine, state) for kind, state in states)
 
     def close(self) -> None:
         """End all children, also those that are working: their callers get a HostError."""
@@ -68,12 +81,14 @@ class Pool:
         for host in busy:
             host.interrupt()
         for rest in resting:
-            rest.host.end()
+            self._end(rest.host, "stopped")
 
     def _take(self, kind: Kind, stop: threading.Event | None) -> Host:
         host = self._resting_of(kind)
         while host is not None and not host.alive:
-            host.end()
+            with self._changed:
+                self._busy.discard(host)
+            self._end(host, "died")
             host = self._resting_of(kind)
         if host is not None:
             return host
@@ -83,11 +98,12 @@ class Pool:
         try:
             self._refuse_when_closed()
             self._prepare(host, stop)
-        except BaseException:
+        except BaseException as error:
             with self._changed:
                 self._busy.discard(host)
-            host.end()
+            self._end(host, _reason(error))
             raise
+        self._observer.child_started(kind.role, kind.engine, time.monotonic() - host.started_s)
         logger.debug("started %s, pid %d", kind, host.pid)
         return host
 
@@ -106,8 +122,13 @@ class Pool:
         if self._closed:
             raise HostError("the child processes are ended because the program is closing")
 
-    def _give_back(self, host: Host) -> None:
-        keep = host.alive and not self._is_worn_out(host)
+    def _end(self, host: Host, reason: EndReason) -> None:
+        host.end()
+        self._observer.child_ended(host.kind.role, host.kind.engine, reason)
+
+    def _give_back(self, host: Host, reason: EndReason | None) -> None:
+        alive = host.alive
+        keep = alive and not self._is_worn_out(host)
         with self._changed:
             self._busy.discard(host)
             keep = keep and not self._closed
@@ -116,7 +137,7 @@ class Pool:
                 self._start_reaper()
                 self._changed.notify_all()
         if not keep:
-            host.end()
+            self._end(host, reason or ("worn_out" if alive and not self._closed else "stopped"))
 
     def _is_worn_out(self, host: Host) -> bool:
         memory_bytes = host.memory_bytes
@@ -148,5 +169,18 @@ class Pool:
                     self._changed.wait(rest_s)
                     continue
                 host = self._resting.pop(0).host
-            host.end()
+            self._end(host, "idle")
             logger.debug("ended idle %s, pid %d", host.kind, host.pid)
+
+
+def _reason(error: BaseException) -> EndReason:
+    """Why the child is gone with which that came up."""
+    match error:
+        case HostTimeoutError():
+            return "timed_out"
+        case HostDiedError():
+            return "died"
+        case HostError() | GeneratorExit():
+            return "stopped"
+        case _:
+            return "failed"

@@ -57,6 +57,10 @@ class Compare(Struct, frozen=True, tag=True):
     stretch: Span | None = None
 
 
+class ListCodecs(Struct, frozen=True, tag=True):
+    """To a media child: answer with a CodecsReply."""
+
+
 class Cut(Struct, frozen=True, tag=True):
     """To a media child: answer with a MediaReply, WindowReplies and Positions as found, a CutEnd.
 
@@ -120,7 +124,19 @@ class Listen(Struct, frozen=True, tag=True):
     window: Window
 
 
-Request = Describe | Load | Probe | Compare | Cut | Recognize | RecognizeTogether | Punctuate | Normalize | Listen
+Request = (
+    Describe
+    | Load
+    | Probe
+    | Compare
+    | ListCodecs
+    | Cut
+    | Recognize
+    | RecognizeTogether
+    | Punctuate
+    | Normalize
+    | Listen
+)
 
 
 # --- replies, child to parent ---------------------------------------------------------------------------------------
@@ -152,6 +168,12 @@ class ComparedReply(Struct, frozen=True, tag=True):
     def is_call(self) -> bool:
         """Whether each channel holds speech of its own: people who take turns come out below 0, one room well above."""
         return not self.steady and self.correlation < ALIKE
+
+
+class CodecsReply(Struct, frozen=True, tag=True):
+    """The codecs of sound that can be decoded, by FFmpeg's names."""
+
+    names: tuple[str, ...]
 
 
 class Position(Struct, frozen=True, tag=True):
@@ -222,6 +244,7 @@ Reply = (
     Isolation
     | MediaReply
     | ComparedReply
+    | CodecsReply
     | Position
     | WindowReply
     | CutEnd

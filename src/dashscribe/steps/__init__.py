@@ -15,9 +15,12 @@ from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.fetch import fetch
 from dashscribe.queue.embedded import Steps, Worker
+from dashscribe.queue.slots import Stage
 from dashscribe.steps import booking, expire, finish, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
+from dashscribe.steps.measuring import measured
 from dashscribe.store import Store
+from dashscribe.telemetry import Telemetry
 from dashscribe.uploads import UploadBook
 
 if TYPE_CHECKING:
@@ -32,9 +35,10 @@ def open_worker(
     *,
     fetch: Fetch = fetch,
     choose_engine: ChooseEngine = choose_engine,
+    telemetry: Telemetry | None = None,
 ) -> Worker:
     """A worker that does every step, not yet started. ``hosts`` must outlive it."""
-    worker = Worker(engine, store, settings)
+    worker, telemetry = Worker(engine, store, settings), telemetry or Telemetry()
     bench = Bench(
         engine=engine,
         store=store,
@@ -44,14 +48,15 @@ def open_worker(
         worker=worker,
         fetch=fetch,
         choose_engine=choose_engine,
+        telemetry=telemetry,
     )
     worker.staff(
         Steps(
-            fetch=partial(prepare.fetch, bench),
-            cut=partial(prepare.cut, bench),
-            recognize=partial(recognize.recognize, bench),
-            finish=partial(finish.finish, bench),
-            redo=partial(redo.redo, bench),
+            fetch=measured(telemetry, Stage.FETCH, partial(prepare.fetch, bench)),
+            cut=measured(telemetry, Stage.CUT, partial(prepare.cut, bench)),
+            recognize=measured(telemetry, Stage.RECOGNIZE, partial(recognize.recognize, bench)),
+            finish=measured(telemetry, Stage.FINISH, partial(finish.finish, bench)),
+            redo=measured(telemetry, Stage.REDO, partial(redo.redo, bench)),
             book_file=partial(booking.book_file, bench),
             book_window=partial(booking.book_window, bench),
             book_redo=partial(redo.book, bench),

@@ -17,6 +17,7 @@ from dashscribe.fetch import Fetched, OnBytes
 from dashscribe.queue.embedded import Worker
 from dashscribe.queue.slots import PutBack
 from dashscribe.store import Store
+from dashscribe.telemetry import Telemetry
 from dashscribe.types import Options
 from dashscribe.uploads import UploadBook
 
@@ -46,6 +47,7 @@ class Bench:
     worker: Worker
     fetch: Fetch
     choose_engine: ChooseEngine
+    telemetry: Telemetry = field(default_factory=Telemetry)
     #: Looks into sources at once. Downloads are many because they wait; each look keeps a decoder process busy.
     looks: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
 

@@ -56,13 +56,18 @@ def book_window(bench: Bench, window: ClaimedWindow, error: Exception) -> None:
     if window.failures + 1 < MAX_FAILURES and not isinstance(error, RecognitionError):
         wait_ms = DOWN_MS if isinstance(error, EngineDownError) else RETRY_MS
         windows.release(bench.engine, window, after_ms=wait_ms << window.failures, failed_once=True)
-    elif windows.give_up(bench.engine, window, str(error)) is Effect.LAST:
+        return
+    effect = windows.give_up(bench.engine, window, str(error))
+    if effect is not Effect.NONE:
+        bench.telemetry.window_ended("given_up")
+    if effect is Effect.LAST:
         bench.worker.ring(Stage.FINISH)
 
 
 def end_file(bench: Bench, file: ClaimedFile, code: str, message: str) -> None:
     """Fail a file and clear away its windows."""
     if files.failed(bench.engine, file, code, message):
+        bench.telemetry.file_ended("failed", code)
         logger.info("file %d of task %s failed: %s %s", file.number, file.task_id, code, message)
         bench.store.delete_prefix(file.windows_prefix)
 

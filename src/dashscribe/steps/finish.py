@@ -47,7 +47,8 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
         code, message = error.code_for(file.shape), error.message_for(file.shape)
-        files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript))
+        if files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript)):
+            bench.telemetry.file_ended("failed", code)
     else:
         _succeed(bench, file, heard, transcript)
     bench.store.delete_prefix(file.windows_prefix)
@@ -96,7 +97,7 @@ def _voices(
 def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcript) -> None:
     assert file.cut is not None
     keys = Keys(file.prefix, file.generation)
-    files.succeeded(
+    if files.succeeded(
         bench.engine,
         file,
         result_key=keys.result,
@@ -105,7 +106,8 @@ def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcri
         heard_key=keys.heard,
         duration_ms=(file.cut.end_ms - file.cut.begin_ms) * len(file.cut.channels),
         notes=transcript.notes,
-    )
+    ):
+        bench.telemetry.file_ended("succeeded")
 
 
 def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, transcript: Transcript) -> Stored:

@@ -67,7 +67,9 @@ def _source(bench: Bench, file: ClaimedFile) -> Generator[Path]:
         return
     watch = _Watch(bench)
     with TemporaryDirectory(dir=bench.worker.scratch) as folder:
-        yield bench.fetch(file.url, Path(folder), settings=bench.settings, on_bytes=watch.see).path
+        with bench.telemetry.fetching():
+            fetched = bench.fetch(file.url, Path(folder), settings=bench.settings, on_bytes=watch.see)
+        yield fetched.path
 
 
 def _upload(bench: Bench, file: ClaimedFile) -> Upload:

@@ -46,7 +46,10 @@ def recognize(bench: Bench, window: ClaimedWindow) -> None:
         _recut(bench, window)
         return
     size_bytes = bench.store.size(key) or 0
-    if windows.done(bench.engine, window, key, size_bytes) is Effect.LAST:
+    effect = windows.done(bench.engine, window, key, size_bytes)
+    if effect is not Effect.NONE:
+        bench.telemetry.window_ended("done")
+    if effect is Effect.LAST:
         bench.worker.ring(Stage.FINISH)
 
 

@@ -19,6 +19,7 @@ from dashscribe.wire import (
     envelope,
     generation,
     hotwords,
+    metrics,
     models,
     openai,
     phrases,
@@ -70,6 +71,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.turns = Turns(parts.settings)
     envelope.install(app)
+    metrics.install(app, parts)
     docs_page.install(app)
     for router in (
         async_tasks.router,
@@ -84,6 +86,7 @@ def create_app(parts: Parts) -> FastAPI:
         models.router,
         openai.router,
         audio.router,
+        metrics.router,
         health,
     ):
         app.include_router(router)

@@ -143,6 +143,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 
 def _refusal(request: Request, error: DashscribeError) -> Response:
+    request.state.error = error  # for whoever counts
     headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimitError) else {}
     if not speaks_openai(request):
         return answer(request, {"code": error.code, "message": error.message}, status=error.status, headers=headers)

@@ -14,13 +14,13 @@ from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError
 from dashscribe.keys import Identity
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 
-_bearer = HTTPBearer(auto_error=False, description="An API key of `dashscribe keys create`, or a temporary one.")
+bearer = HTTPBearer(auto_error=False, description="An API key of `dashscribe keys create`, or a temporary one.")
 
 
 async def identify(
     request: Request,
     parts: Annotated[Parts, Depends(parts_of)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Identity:
     """The owner and key behind ``Authorization: Bearer KEY``. Raises MissingApiKeyError or InvalidApiKeyError."""
     if credentials is not None and credentials.credentials.strip():

@@ -22,6 +22,7 @@ from dashscribe.hotwords import HotwordBook
 from dashscribe.keys import Keys
 from dashscribe.store import Store
 from dashscribe.tasks import TaskBook
+from dashscribe.telemetry import Telemetry
 from dashscribe.uploads import UploadBook
 from dashscribe.wire.limits import RateLimits
 
@@ -50,10 +51,12 @@ class Parts:
     secret: str
     wake: Callable[[], None]
     ready: Callable[[], Mapping[str, str]]
+    telemetry: Telemetry = field(default_factory=Telemetry)
     # Sizes: a query takes a millisecond, a blob is read at the pace of the disk, readiness may decode a sound.
     queries: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
     blobs: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
     checks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    scrapes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     # Parsing a body that carries a recording takes some 40 MB for a moment.
     bodies: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
 

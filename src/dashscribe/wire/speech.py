@@ -45,6 +45,7 @@ from dashscribe.pipeline import Progress
 from dashscribe.types import Options, Sentence, Transcript
 from dashscribe.uploads import SCHEME as UPLOAD_SCHEME
 from dashscribe.wire.body import MAX_RECORDING_BODY_BYTES, receive_into
+from dashscribe.wire.metrics import route_of
 from dashscribe.wire.parts import Parts, in_thread
 from dashscribe.wire.turns import Turns
 from dashscribe.wire.values import shortened
@@ -158,6 +159,27 @@ async def stream(
     cannot take, RecognitionError where every part failed, ClientDisconnect when nobody is left to hear it. Closing the
     generator ends the work.
     """
+    route = route_of(request.scope)
+    async with aclosing(_stream(request, parts, call, sentences=sentences)) as items:
+        with parts.telemetry.calling(route, call.model.name) as progress:
+            try:
+                async for item in items:
+                    if isinstance(item, Transcript):
+                        progress.done()
+                    elif item is not None:
+                        progress.sentence()
+                    yield item
+            except ClientDisconnect:
+                progress.hung_up = True
+                raise
+            except asyncio.CancelledError:  # of a stream by its client's departure, of others by their limit
+                progress.hung_up = sentences
+                raise
+
+
+async def _stream(
+    request: Request, parts: Parts, call: Call, *, sentences: bool
+) -> AsyncGenerator[Sentence | Transcript | None]:
     parts.limits.call(call.caller.owner, call.model)
     await in_thread(parts.queries, parts.keys.check_quota, call.caller)
     engine = choose_engine(call.model, call.options.languages, parts.settings, parts.hosts.down())
@@ -295,14 +317,15 @@ class _Work:
                 yield from self._fetch(source.url, folder)
 
     def _fetch(self, url: str, folder: Path) -> Generator[Path]:
-        fetched = fetch(
-            url,
-            folder,
-            settings=self._parts.settings,
-            on_bytes=self._check_fetch,
-            max_bytes=self._call.model.max_bytes,
-            timeout_s=FETCH_LIMIT_S,
-        )
+        with self._parts.telemetry.fetching():
+            fetched = fetch(
+                url,
+                folder,
+                settings=self._parts.settings,
+                on_bytes=self._check_fetch,
+                max_bytes=self._call.model.max_bytes,
+                timeout_s=FETCH_LIMIT_S,
+            )
         try:
             yield fetched.path
         except DecodeError as error:

@@ -15,7 +15,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from dashscribe.config import Settings
-from dashscribe.errors import RateLimitError
+from dashscribe.errors import BusyError
 
 #: Calls that may wait for each one that is at work: the bodies of all of them lie on disk.
 WAITING_PER_TURN = 8
@@ -26,34 +26,37 @@ LOOK_S = 1.0
 
 
 class Turns:
-    """The turns of one server, given in the order of asking. For the event loop only, but for ``threads``."""
+    """The turns of one server, given in the order of asking. For the event loop only, but for ``threads``.
+
+    How many calls are ``at_work`` and ``waiting``, bodies that come in among them, may be read from anywhere.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._most = settings.calls or 2 * settings.workers
+        self.most = settings.calls or 2 * settings.workers
         self._wait_s = settings.call_wait_s
-        self._free = asyncio.Semaphore(self._most)
-        self._waiting = 0
-        self.threads = ThreadPoolExecutor(self._most, thread_name_prefix="call")
+        self._free = asyncio.Semaphore(self.most)
+        self.at_work = self.waiting = 0
+        self.threads = ThreadPoolExecutor(self.most, thread_name_prefix="call")
 
     @contextmanager
     def receiving(self) -> Generator[None]:
-        """Around the receiving of a body: as many may come in as may wait. Raises RateLimitError beyond that."""
+        """Around the receiving of a body: as many may come in as may wait. Raises BusyError beyond that."""
         self._refuse_full()
-        self._waiting += 1
+        self.waiting += 1
         try:
             yield
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     def _refuse_full(self) -> None:
-        if self._waiting >= WAITING_PER_TURN * self._most:
-            raise RateLimitError(f"{self._most} calls are at work here and {self._waiting} wait.", RETRY_AFTER_S)
+        if self.waiting >= WAITING_PER_TURN * self.most:
+            raise BusyError(f"{self.most} calls are at work here and {self.waiting} wait.", RETRY_AFTER_S)
 
     async def take(self, request: Request) -> None:
-        """Wait for a turn. Raises RateLimitError when none comes in time, ClientDisconnect when the client left."""
+        """Wait for a turn. Raises BusyError when none comes in time, ClientDisconnect when the client left."""
         if self._free.locked():
             self._refuse_full()
-        self._waiting += 1
+        self.waiting += 1
         asking = asyncio.ensure_future(self._free.acquire())
         try:
             left_s = self._wait_s
@@ -62,19 +65,21 @@ class Turns:
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 if left_s <= 0:
-                    raise RateLimitError(
-                        f"{self._most} calls are at work here, and no turn came within {self._wait_s:g} s "
+                    raise BusyError(
+                        f"{self.most} calls are at work here, and no turn came within {self._wait_s:g} s "
                         "(DASHSCRIBE_CALLS, DASHSCRIBE_CALL_WAIT_S).",
                         RETRY_AFTER_S,
                     )
         except BaseException:
             asking.cancel()
             if asking.done() and not asking.cancelled():
-                self.give_back()
+                self._free.release()
             raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
+        self.at_work += 1
 
     def give_back(self) -> None:
         """End a turn."""
+        self.at_work -= 1
         self._free.release()
