@@ -19,7 +19,7 @@ import os
 import shutil
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 #: How long to wait for the server's current write, in seconds; the server itself waits as long for this program.
@@ -69,9 +69,8 @@ def back_up(database: Path, store: Path, uploads: Path, destination: Path) -> in
         finally:
             if lock.in_transaction:
                 lock.execute("ROLLBACK")
-    # Beginnings of resumable uploads are added to in place: copied, not linked. What came after the instant is cut off.
     if uploads.is_dir():
-        shutil.copytree(uploads, destination / "uploads")
+        _copy(uploads, destination / "uploads")
     with closing(sqlite3.connect(destination / "dashscribe.db")) as copy:
         problem = copy.execute("PRAGMA quick_check").fetchone()[0]
         if problem != "ok":
@@ -94,6 +93,18 @@ def _link(source: Path, target: Path) -> int:
                 continue
             count += 1
     return count
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the beginnings of resumable uploads, which are added to in place.
+
+    The server cuts off what came after the instant of the backup, and tells the client of one that is missing, because
+    it was finished in between, to upload it again.
+    """
+    target.mkdir(mode=0o700)
+    for path in source.iterdir():
+        with suppress(FileNotFoundError):
+            shutil.copyfile(path, target / path.name)
 
 
 if __name__ == "__main__":

@@ -308,6 +308,7 @@ def test_backup_keeps_what_is_replaced_or_added_to_later(home: Home, backup: Mod
     home.add(1, "before")
     (home.path / "uploads").mkdir()
     (home.path / "uploads" / "begun").write_bytes(b"half")
+    (home.path / "uploads" / "gone").symlink_to("nowhere")  # as one that is finished between listing and copying
     (home.path / "store" / ".drafts" / "draft").write_bytes(b"not finished")
     assert backup.main([str(home.path), str(tmp_path / "copy")]) == 0
     home.store.put("blobs/1", b"after")
