@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from dataclasses import replace as change
 from pathlib import Path
 from types import TracebackType
