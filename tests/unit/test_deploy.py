@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml  # comes with schemathesis
+import yaml
 
 from dashscribe import cli
 from dashscribe.config import Settings, load
