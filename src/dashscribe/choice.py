@@ -13,7 +13,7 @@ from dashscribe.catalog import Model
 from dashscribe.engines import EngineInfo, engines, find_engine, is_installed
 from dashscribe.errors import DashscribeError, ModelNotFoundError
 from dashscribe.languages import HOTWORD_LANGUAGES, ITN_LANGUAGES
-from dashscribe.types import Media, Options
+from dashscribe.types import Media, Options, is_unspaced
 from dashscribe.weights.known import KNOWN
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def lacks(info: EngineInfo, options: Options, asked_itn: bool = True) -> Iterato
     by_sound = _may_speak(HOTWORD_LANGUAGES, info, options)
     if options.hotwords and not info.hotwords and not by_sound:
         yield f"hotwords had no effect: {info.name} does not listen for them"
+    elif info.languages and set(info.languages).isdisjoint(_UNSPACED):
+        foreign = [word.text for word in options.hotwords if any(map(is_unspaced, word.text))]
+        if foreign:
+            named = f"{foreign[0][:20]} and {len(foreign) - 1} more hotwords" if len(foreign) > 1 else foreign[0][:20]
+            yield f"{named} had no effect: {info.name} writes {_shortened(info.languages)} only"
     if options.context and not info.context:
         what = "counts for its names and terms only" if by_sound else "had no effect"
         yield f"context {what}: {info.name} does not read any"
@@ -125,6 +130,10 @@ def lacks(info: EngineInfo, options: Options, asked_itn: bool = True) -> Iterato
         yield f"timestamp_alignment_enabled had no effect: {info.name} takes its times from an alignment in any case"
     if options.itn and asked_itn and not info.itn and not _may_speak(ITN_LANGUAGES, info, options):
         yield f"enable_itn had no effect: numbers are written as digits in {' and '.join(ITN_LANGUAGES)} only"
+
+
+#: Languages of writing without spaces, in which Han characters and kana may be heard.
+_UNSPACED = frozenset({"zh", "yue", "ja"})
 
 
 def _may_speak(languages: Sequence[str], info: EngineInfo, options: Options) -> bool:

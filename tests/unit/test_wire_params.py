@@ -246,6 +246,21 @@ def test_what_the_engine_does_not_heed_is_named_once_the_engine_is_known(members
 
 
 @pytest.mark.parametrize(
+    ("terms", "read", "told"),
+    [
+        (("harbor",), ("en",), []),
+        (("harbor", "张三"), ("en",), ["张三 had no effect: pocketsphinx writes en only"]),
+        (("张三", "李四", "カナ"), ("en",), ["张三 and 2 more hotwords had no effect: pocketsphinx writes en only"]),
+        (("张三",), ("en", "zh"), []),
+        (("张三",), (), []),
+    ],
+)
+def test_terms_that_an_engine_cannot_write_are_named(terms: tuple[str, ...], read: tuple[str, ...], told: list[str]):
+    engine = replace(ENGINES["pocketsphinx"], languages=read)
+    assert list(lacks(engine, Options(hotwords=tuple(map(Hotword, terms))))) == told
+
+
+@pytest.mark.parametrize(
     ("hints", "read", "is_noted"),
     [
         ((), ("en",), False),
