@@ -237,7 +237,8 @@ def test_broken_marks_leave_the_promises_and_the_other_stages(heard: list[Outcom
         found = finished(heard, on)
     check(heard, found)
     if on["censor"] and not on["itn"]:
-        assert "测试" not in found.text
+        # Two speakers may have half of a word each: a listed word does not reach from one sentence into the next.
+        assert not any("测试" in sentence.text for sentence in found.sentences)
 
 
 @settings(max_examples=40, deadline=None)
