@@ -75,6 +75,19 @@ def test_every_format_names_the_speakers(folder: Path, tmp_path: Path) -> None:
     assert [int(row[3]) for row in rows] == ids
 
 
+@needs_voices
+def test_a_call_names_each_speaker_once_in_captions_and_in_json(folder: Path, tmp_path: Path) -> None:
+    done = dashscribe("transcribe", folder / "call.wav", "--diarize", "-f", "srt", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    captions = (tmp_path / "call.srt").read_text()
+    assert "Speaker 1: " in captions and "Speaker 2: " in captions
+    assert "Channel" not in captions
+    done = dashscribe("transcribe", folder / "call.wav", "--diarize", "--json")
+    assert speakers(json.loads(done.stdout)["text"]) == speakers(
+        dashscribe("transcribe", folder / "call.wav", "--diarize").stdout
+    )
+
+
 def test_a_number_of_speakers_needs_diarize_and_a_range(tmp_path: Path) -> None:
     talk = speechlike(tmp_path / "talk.wav", 3)
     done = dashscribe("transcribe", talk, "--speakers", "2")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import combinations, pairwise
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ import pytest
 import dashscribe
 from conversations import FLITE, Dialogue, dialogue, diarization_error, missing
 from dashscribe.config import Settings
+from dashscribe.errors import InvalidParameterError
 from dashscribe.hosts import spectral
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.pool import Pool
-from dashscribe.types import Waveform
+from dashscribe.hosts.protocol import Listen, Load, UtterancesReply
+from dashscribe.hosts.speaker import SpeakerRole
+from dashscribe.types import Span, Waveform, Window
 from media_files import write_wav
 from small_models import install
 
@@ -137,3 +141,41 @@ def test_a_segmentation_that_ends_the_process_is_left_out(
     talk = dialogue(("awb", "slt"), 5, turns=4)
     transcript = told(talk, settings, tmp_path, speaker_count=2)
     assert diarization_error(talk.turns, transcript.tracks[0].turns) <= 0.1
+
+
+def test_the_library_refuses_what_would_have_no_effect(settings: Settings) -> None:
+    for arguments in (
+        {"speaker_count": 3},
+        {"diarize": True, "speaker_count": 1},
+        {"hotwords": [dashscribe.Hotword("harbor", 7)]},
+    ):
+        with pytest.raises(InvalidParameterError):
+            dashscribe.transcribe("never-read.wav", settings=settings, **arguments)  # type: ignore[arg-type]
+
+
+def test_an_embedding_that_is_no_number_is_no_voiceprint(settings: Settings) -> None:
+    install(settings.resolved_models_dir, SMALL[0])
+    role = SpeakerRole()
+    assert list(role.answer(Load(settings.model_dump_json().encode(), SMALL[0]))) == []
+    chance = np.random.default_rng(2)
+    samples = (3000 * chance.normal(size=32_000)).astype(np.int16)
+    window = Window(0, 0, (Span(0, 2_000),), samples.tobytes(), packed=False)
+    (reply,) = role.answer(Listen(window))
+    assert isinstance(reply, UtterancesReply)
+    assert reply.utterances
+    models = role._utterances.__self__  # type: ignore[union-attr]
+
+    class Broken:
+        def create_stream(self) -> MagicMock:
+            return MagicMock()
+
+        def is_ready(self, stream: object) -> bool:
+            return True
+
+        def compute(self, stream: object) -> list[float]:
+            return [float("nan")] * 96
+
+    models._extractor = Broken()
+    (reply,) = role.answer(Listen(window))
+    assert isinstance(reply, UtterancesReply)
+    assert reply.utterances == ()
