@@ -182,12 +182,14 @@ class Voices:
     """Who was heard in one window, in order of their begin, or the ``reason`` why nobody could tell.
 
     ``measured`` says that models took the voiceprints; else they are statistics of pitch and spectrum. Up to the mean
-    cosine distance ``same_speaker``, groups of measured voiceprints are one speaker.
+    cosine distance ``same_speaker``, groups of measured voiceprints are one speaker. ``unsegmented`` says that an
+    installed segmentation was left out, so that people who talk at once were taken for one.
     """
 
     utterances: tuple[Utterance, ...] = ()
     measured: bool = False
     same_speaker: float = 0.5
+    unsegmented: bool = False
     reason: str = ""
 
 

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -97,20 +97,25 @@ def test_a_damaged_model_leaves_the_text_with_a_note(damaged: str, settings: Set
     assert any("speakers are not told" in note and "model.onnx" in note for note in transcript.notes)
 
 
-@needs_voices
-def test_a_child_that_is_killed_again_and_again_costs_the_speakers_alone(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def kill_children(monkeypatch: pytest.MonkeyPatch, doomed: Callable[[Kind], bool]) -> None:
+    """Kill each of these children as soon as somebody wants it to work."""
     borrowed = Pool.borrowed
 
     @contextmanager
     def deadly(pool: Pool, kind: Kind, *more: object) -> Iterator[Host]:
         with borrowed(pool, kind, *more) as host:
-            if kind.role == "speaker":
+            if doomed(kind):
                 os.kill(host.pid, signal.SIGKILL)
             yield host
 
     monkeypatch.setattr(Pool, "borrowed", deadly)
+
+
+@needs_voices
+def test_a_child_that_is_killed_again_and_again_costs_the_speakers_alone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_children(monkeypatch, lambda kind: kind.role == "speaker")
     talk = dialogue(("rms", "slt"), 5, turns=3)
     transcript = told(talk, settings, tmp_path, speaker_count=2)
     assert transcript.text
@@ -128,19 +133,11 @@ def test_a_segmentation_that_ends_the_process_is_left_out(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(settings.resolved_models_dir, *SMALL)
-    borrowed = Pool.borrowed
-
-    @contextmanager
-    def deadly(pool: Pool, kind: Kind, *more: object) -> Iterator[Host]:
-        with borrowed(pool, kind, *more) as host:
-            if kind.annotator == "segmentation-small":
-                os.kill(host.pid, signal.SIGKILL)
-            yield host
-
-    monkeypatch.setattr(Pool, "borrowed", deadly)
+    kill_children(monkeypatch, lambda kind: kind.annotator == "segmentation-small")
     talk = dialogue(("awb", "slt"), 5, turns=4)
     transcript = told(talk, settings, tmp_path, speaker_count=2)
     assert diarization_error(talk.turns, transcript.tracks[0].turns) <= 0.1
+    assert any("people who talk at once are taken for one in places" in note for note in transcript.notes)
 
 
 def test_the_library_refuses_what_would_have_no_effect(settings: Settings) -> None:

@@ -391,7 +391,8 @@ class Hosts:
                     utterances += reply.utterances
                     same_speaker = reply.same_speaker
             self._observer.worked("listen", "", window.speech_ms, watch.seconds)
-        return Voices(tuple(utterances), bool(kind.weights), same_speaker)
+        left_out = bool(speaker_kind(self._settings).annotator) and not kind.annotator
+        return Voices(tuple(utterances), bool(kind.weights), same_speaker, unsegmented=left_out)
 
     def isolation(self) -> dict[str, str]:
         """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""

@@ -66,22 +66,20 @@ def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: 
         notes.append("speakers are not told in places: other models were installed meanwhile")
     spans = [span for span, outcome in heard.items() if outcome.fate is not Fate.NON_SPEECH]
     said = sorted((u for v in voices for u in v.utterances if _is_in(spans, u)), key=lambda u: (u.begin_ms, u.end_ms))
-    measured = any(v.measured for v in voices if v.utterances)
     if not said:
         return Spoken(heard, (), tuple(notes or ["speakers are not told: no voice was heard for long enough"]))
-    labels = speakers(
-        [u.voiceprint for u in said],
-        [u.end_ms - u.begin_ms for u in said],
-        Space(measured, next((v.same_speaker for v in voices if v.utterances), 0.5)),
-        options.speaker_count,
-    )
+    if any(v.unsegmented for v in voices):
+        notes.append("people who talk at once are taken for one in places: the segmentation ended its process there")
+    space = Space(voices[0].measured, voices[0].same_speaker)
+    durations_ms = [u.end_ms - u.begin_ms for u in said]
+    labels = speakers([u.voiceprint for u in said], durations_ms, space, options.speaker_count)
     turns = list(_turns((u.begin_ms, u.end_ms, int(label)) for u, label in zip(said, labels, strict=True)))
     assignment = Assignment(turns)
     outcomes = {
         span: replace(outcome, sentences=tuple(assignment.parted(outcome.sentences))) for span, outcome in heard.items()
     }
     spoken = _numbered(outcomes, turns)
-    notes += _doubts(spoken.turns, measured, options)
+    notes += _doubts(spoken.turns, space.measured, options)
     return replace(spoken, notes=tuple(notes))
 
 

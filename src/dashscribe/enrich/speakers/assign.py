@@ -77,14 +77,12 @@ class Assignment:
     def _nearby(self, begin_ms: int, end_ms: int, before: int | None) -> int | None:
         """Who speaks nearest to a stretch in which nobody does, within ``FAR_MS``; ``before`` of those that do."""
         first = bisect_left(self._begins, begin_ms - self._longest_ms - FAR_MS)
-        distances = {
-            turn: max(turn.begin_ms - end_ms, begin_ms - turn.end_ms)
-            for turn in self._turns[first : bisect_left(self._begins, end_ms + FAR_MS)]
-        }
-        near = {turn: ms for turn, ms in distances.items() if ms <= FAR_MS}
-        if before is not None and any(turn.speaker == before for turn in near):
+        turns = self._turns[first : bisect_left(self._begins, end_ms + FAR_MS + 1)]
+        away = [(max(turn.begin_ms - end_ms, begin_ms - turn.end_ms), turn.speaker) for turn in turns]
+        near = [(ms, speaker) for ms, speaker in away if ms <= FAR_MS]
+        if any(speaker == before for _, speaker in near):
             return before
-        return min(near, key=lambda turn: near[turn]).speaker if near else None
+        return min(near)[1] if near else None
 
 
 def _snapped(words: Sequence[Word], owners: Sequence[int | None]) -> list[int | None]:
@@ -96,7 +94,7 @@ def _snapped(words: Sequence[Word], owners: Sequence[int | None]) -> list[int | 
     for number, at in enumerate(changes):
         high = changes[number + 1] - 1 if number + 1 < len(changes) else len(words) - 1
         border_ms = words[at].begin_ms
-        near = [i for i in range(min(low, at), high + 1) if abs(words[i].begin_ms - border_ms) <= NEAR_MS]
+        near = [i for i in range(low, high + 1) if abs(words[i].begin_ms - border_ms) <= NEAR_MS]
         best = max(near, key=lambda i: pauses[i], default=at)
         if pauses[best] < pauses[at] + LONGER_MS:
             best = at
