@@ -1,7 +1,7 @@
 """``dashscribe tasks retry`` against a scripted server: what is asked, what is said, how it exits."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,14 +15,6 @@ from dashscribe.client import ApiError
 from dashscribe.enrich import StageName
 
 OURS = (200, {"status": "ok", "service": "dashscribe"})
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
-    monkeypatch.setattr("dashscribe.client.FIRST_POLL_S", 0.01)
-    server = Script()
-    yield server
-    server.close()
 
 
 @pytest.fixture

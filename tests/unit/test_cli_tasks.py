@@ -1,7 +1,7 @@
 """``dashscribe tasks`` against a scripted server: what is asked, what is shown, how it exits."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,6 @@ FILES = [
         "subtask_status": "FAILED",
     },
 ]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
-    monkeypatch.setattr("dashscribe.client.FIRST_POLL_S", 0.01)
-    server = Script()
-    yield server
-    server.close()
 
 
 @pytest.fixture

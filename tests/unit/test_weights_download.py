@@ -3,7 +3,7 @@
 import hashlib
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,7 @@ SUM = hashlib.sha256(BODY).hexdigest()
 Get = Callable[..., str]
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    server = Mirror()
-    yield server
-    server.close()
+pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import re
 import threading
 import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,7 @@ from dashscribe.weights.pull import pull
 from dashscribe.weights.room import NoRoomLeftError
 from dashscribe.weights.shelf import Shelf, remove
 
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    server = Mirror()
-    yield server
-    server.close()
+pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
 @pytest.fixture
