@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0003"
+REVISION = "0004"
 
 
 class Status(StrEnum):
@@ -84,6 +84,11 @@ def _amount(name: str) -> Column[int]:
 
 def _text(name: str) -> Column[str]:
     return Column(name, Text, nullable=False, default="")
+
+
+def _added(name: str) -> Column[str]:
+    """A text that came with a later migration: older programs write rows without it."""
+    return Column(name, Text, nullable=False, default="", server_default="")
 
 
 def _state(name: str, states: type[StrEnum]) -> Column[Any]:
@@ -172,7 +177,7 @@ tasks = Table(
     _flag("no_oss"),  # oss:// sources are refused: the call did not ask for them to be resolved
     _flag("stripped"),  # source and transcript are gone, the result still answers
     _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
-    Column("retry_of", Text, nullable=False, default="", server_default=""),  # the task whose files these are
+    _added("retry_of"),  # the task whose files these are
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
@@ -192,6 +197,8 @@ files = Table(
     _amount("due_ms"),  # not claimed before this instant
     _flag("express"),
     _number("claim"),  # raised by every claim: a writer whose claim is no longer the row's changes nothing
+    _added("worker"),  # who holds it
+    _added("queue"),  # which workers can go on with it, by what they publish; empty for any
     _number("failures"),
     _number("interrupted"),
     # what came of fetching
@@ -211,7 +218,7 @@ files = Table(
     _text("result_key"),
     _amount("result_bytes"),
     _text("transcript_key"),
-    Column("heard_key", Text, nullable=False, default="", server_default=""),  # what a stage is done again from
+    _added("heard_key"),  # what a stage is done again from
     _amount("duration_ms"),  # sound that was worked on, over all its channels
     _text("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
     _text("notes"),  # JSON array of strings
@@ -234,6 +241,7 @@ redos = Table(
     Column("asked_ms", BigInteger, nullable=False),
     _amount("due_ms"),
     _number("claim"),  # raised by every claim, and never lowered: blobs that a claim makes are named by it
+    _added("worker"),
     _number("failures"),
     _number("interrupted"),
     _amount("done_ms"),  # of the sound that has to be listened to again
@@ -254,6 +262,8 @@ windows = Table(
     _amount("due_ms"),
     _flag("express"),
     _number("claim"),
+    _added("worker"),
+    _added("queue"),
     _number("failures"),
     _number("interrupted"),
     Column("spans", Text, nullable=False),  # JSON array of types.Span
@@ -266,7 +276,22 @@ windows = Table(
     _text("reason"),  # why it was given up
     UniqueConstraint("file_id", "channel", "number"),
     Index("ix_windows_queue", "state", "tag_ms"),
+    Index("ix_windows_claim", "state", "queue", "tag_ms"),
     sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),  # of this program
+    Column("slots", Integer, nullable=False),
+    Column("engines", Text, nullable=False),  # JSON array of engines.EngineInfo
+    Column("queues", Text, nullable=False),  # JSON array of what ``queue`` of its rows may be
+    Column("started_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),  # by the database's clock
 )
 
 usage = Table(
