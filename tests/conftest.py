@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from postgres import cluster
 from small_models import dialogues, speak, spoken
 
-__all__ = ["dialogues", "speak", "spoken"]  # fixtures for every folder
+__all__ = ["cluster", "dialogues", "speak", "spoken"]  # fixtures for every folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

@@ -5,7 +5,7 @@ The order of preference stands in the catalog's rows, what is installed in ``eng
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,19 @@ class Standing:
 
 
 def standing(
-    model: Model, languages: Sequence[str], settings: Settings, down: Mapping[str, str] | None = None
+    model: Model,
+    languages: Sequence[str],
+    settings: Settings,
+    down: Mapping[str, str] | None = None,
+    among: Collection[EngineInfo] | None = None,
 ) -> Standing:
-    """What a call of the model with these language hints would meet; ``down`` are engines that are, with the reason."""
+    """What a call of the model with these language hints would meet; ``down`` are engines that are, with the reason.
+
+    ``among`` is as for ``choose_engine``.
+    """
     down = down or {}
     try:
-        engine = choose_engine(model, languages, settings, down)
+        engine = choose_engine(model, languages, settings, down, among)
     except DashscribeError as error:
         return Standing(None, error.detail)
     passed = passed_over(model, languages, settings, engine, down)
@@ -42,20 +49,28 @@ def standing(
 
 
 def choose_engine(
-    model: Model, languages: Sequence[str], settings: Settings, without: Container[str] = ()
+    model: Model,
+    languages: Sequence[str],
+    settings: Settings,
+    without: Container[str] = (),
+    among: Collection[EngineInfo] | None = None,
 ) -> EngineInfo:
     """The first installed candidate that shares a language with the model and, where hints are given, with them.
 
     All hints count here, also those that the model's recognition does not heed. ``settings.engine`` forces one engine
-    for every model. ``without`` names engines that are down: they are chosen only where no other one fits. Raises
-    ModelNotFoundError, which names the command that installs one that can.
+    for every model. ``without`` names engines that are down: they are chosen only where no other one fits. ``among``
+    are those that workers elsewhere have, in place of what is installed here. Raises ModelNotFoundError, which names
+    the command that installs one that can.
     """
     if settings.engine:
-        return find_engine(settings.engine, settings)
-    fitting = list(candidates(model, languages, settings))
+        return next((i for i in among or () if i.name == settings.engine), None) or find_engine(
+            settings.engine, settings
+        )
+    fitting = list(candidates(model, languages, settings, among))
     for info in (*(info for info in fitting if info.name not in without), *fitting):
         return info
-    able = ", ".join(f"{i.name} ({_shortened(i.languages)})" for i in _usable(settings) if i.languages)
+    usable = _usable(settings) if among is None else among
+    able = ", ".join(f"{i.name} ({_shortened(i.languages)})" for i in usable if i.languages)
     wanted = f"with the language hints {', '.join(languages)}" if languages else "without language hints"
     raise ModelNotFoundError(
         f"No installed engine can stand for {model.name} (which covers {_shortened(model.coverage)}) {wanted}. "
@@ -64,9 +79,11 @@ def choose_engine(
     )
 
 
-def candidates(model: Model, languages: Sequence[str], settings: Settings) -> Iterator[EngineInfo]:
-    """Every installed engine that can recognize for the model, best first."""
-    usable = _usable(settings)
+def candidates(
+    model: Model, languages: Sequence[str], settings: Settings, among: Collection[EngineInfo] | None = None
+) -> Iterator[EngineInfo]:
+    """Every installed engine that can recognize for the model, or every one ``among`` these, best first."""
+    usable = _usable(settings) if among is None else among
     for kind in model.candidates:
         for info in usable:
             fits = _reads(info, model.coverage) and (not languages or _reads(info, languages))

@@ -45,7 +45,15 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None, description="A key accepted besides those in the database; owner 'default'."
     )
-    database_url: str = Field("", description="sqlite:///PATH; default: dashscribe.db in the home folder.")
+    database_url: str = Field(
+        "", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; default: dashscribe.db in the home."
+    )
+    database_connections: int = Field(
+        20, ge=4, le=1000, description="Most connections of one process to PostgreSQL, whose own limit is for all."
+    )
+    lease_s: float = Field(
+        30.0, ge=3, description="PostgreSQL: after this silence of a worker, in seconds, others take over its work."
+    )
     store_url: str = Field("", description="file:///PATH for audio and results; default: store/ in the home folder.")
     public_url: str = Field("", description="Base of the URLs that the server mints; default: the request's Host.")
     fetch_allow: str = Field(

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Engine, RowMapping, Select, delete, select, update
 
-from dashscribe import order, usage
+from dashscribe import fleet, order, usage
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status, WindowState
+from dashscribe.fleet import ANYONE, Member
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json
@@ -61,6 +62,7 @@ class ClaimedFile:
     interrupted: int
     engine: str
     engine_version: str
+    queue: str
     notes: tuple[str, ...] = ()
     source_key: str
     source_bytes: int
@@ -87,26 +89,35 @@ def prefix_of(task_id: str, number: int) -> str:
 def claim(
     engine: Engine,
     ready: FileState,
+    by: Member = ANYONE,
     *,
     express_only: bool = False,
     busy_owners: Collection[str] = (),
     before_tag_ms: int | None = None,
 ) -> ClaimedFile | None:
-    """Take the first file in the one order that is ready and due; its task is RUNNING from then on.
+    """Take the first file in the one order that is ready, due and of a queue of ``by``; its task is RUNNING then.
 
     ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits.
     """
     now = now_ms()
     front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
+    mine = by.may_take(_file.c.queue)
+    if mine is not None:
+        front = front.where(mine)
     if express_only:
         front = front.where(_file.c.express)
     if before_tag_ms is not None:
         front = front.where(_file.c.tag_ms < before_tag_ms)
     front = front.order_by(_file.c.tag_ms, _file.c.id).limit(_FRONT).subquery()
     first = (
-        select(front.c.id).where(front.c.owner.not_in(busy_owners)).order_by(front.c.tag_ms, front.c.id).limit(1)
+        select(_file.c.id)
+        .join(front, front.c.id == _file.c.id)
+        .where(front.c.owner.not_in(busy_owners), _file.c.state == ready)
+        .order_by(front.c.tag_ms, front.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=_file)
     ).scalar_subquery()
-    values: dict[str, object] = {"state": CLAIMED[ready], "claim": _file.c.claim + 1}
+    values: dict[str, object] = {"state": CLAIMED[ready], "claim": _file.c.claim + 1, "worker": by.id}
     if ready is FileState.FETCHED:
         values |= {"generation": _file.c.generation + 1, "open": 0, "speech_ms": 0, "recognized_ms": 0}
     with writing(engine) as connection:
@@ -188,7 +199,8 @@ def claimed_file(row: RowMapping) -> ClaimedFile:
         "tag_ms",
         "express",
     )
-    same += ("claim", "failures", "interrupted", "engine", "engine_version", "source_key", "source_bytes", "generation")
+    same += ("claim", "failures", "interrupted", "engine", "engine_version", "queue")
+    same += ("source_key", "source_bytes", "generation")
     return ClaimedFile(
         **{name: row[name] for name in same},
         options=msgspec.json.decode(row["options"], type=Options),
@@ -216,13 +228,21 @@ def spooled(engine: Engine, file: ClaimedFile, key: str, stored: Stored) -> bool
 
 
 def fetched(
-    engine: Engine, file: ClaimedFile, media: Media, engine_name: str, engine_version: str, notes: tuple[str, ...] = ()
+    engine: Engine,
+    file: ClaimedFile,
+    media: Media,
+    engine_name: str,
+    engine_version: str,
+    notes: tuple[str, ...] = (),
+    *,
+    queue: str = "",
 ) -> bool:
     """The source is known: it may be cut. Its length and engine are settled; ``notes`` tell what is odd about those."""
     sound_ms = media.duration_ms * len(file.options.channels)
     express = order.is_express(sound_ms, file.file_count)
     values: dict[str, object] = {"state": FileState.FETCHED, "media": as_json(media), "express": express}
     values |= {"engine": engine_name, "engine_version": engine_version, "failures": 0, "interrupted": 0}
+    values["queue"] = queue
     values["notes"] = as_json(notes)
     if express:
         values["tag_ms"] = now_ms()
@@ -234,13 +254,19 @@ def fetched(
 
 
 def pin_engine(
-    engine: Engine, file: ClaimedFile, engine_name: str, engine_version: str, notes: tuple[str, ...] = ()
+    engine: Engine,
+    file: ClaimedFile,
+    engine_name: str,
+    engine_version: str,
+    notes: tuple[str, ...] = (),
+    *,
+    queue: str = "",
 ) -> bool:
     """The engine, or its version, is another than when the file was fetched: what the old one heard does not count.
 
     ``notes`` are what the result will say of that.
     """
-    values = {"engine": engine_name, "engine_version": engine_version, "notes": as_json(notes)}
+    values = {"engine": engine_name, "engine_version": engine_version, "notes": as_json(notes), "queue": queue}
     with writing(engine) as connection:
         return _set(connection, file, values)
 
@@ -354,15 +380,12 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
         open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(_ENDED))
-        files = select(_file.c.id).where(*open_files).scalar_subquery()
+        ended = update(_file).where(*open_files).values(state=FileState.FAILED, **failure).returning(_file.c.id)
+        files = connection.execute(ended).scalars().all()
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
-        connection.execute(update(_file).where(*open_files).values(state=FileState.FAILED, **failure))
-        connection.execute(
-            update(_task)
-            .where(_task.c.id.in_(ids))
-            .values(status=Status.FAILED, ended_ms=now_ms(), open_files=0, **failure)
-        )
-    return len(ids)
+        late_still = (_task.c.id.in_(ids), _task.c.status.in_((Status.PENDING, Status.RUNNING)))
+        values = {"status": Status.FAILED, "ended_ms": now_ms(), "open_files": 0, **failure}
+        return connection.execute(update(_task).where(*late_still).values(**values)).rowcount
 
 
 # --- giving a claim back --------------------------------------------------------------------------------------------
@@ -378,16 +401,17 @@ def release(engine: Engine, file: ClaimedFile, after_ms: int = 0, *, failed_once
         return _set(connection, file, values)
 
 
-def recover(engine: Engine) -> int:
-    """Free the claims of a worker that is gone, counting the interruption; how many there were.
+def recover(engine: Engine, worker: str | None = None) -> int:
+    """Free the claims of that worker, or of all that are gone, counting the interruption; how many there were.
 
-    For the holder of the worker lock only: there is no other way to know that nobody works on them.
+    On SQLite for the holder of the worker lock only: there is no other way to know that nobody works on them.
     """
     with writing(engine) as connection:
+        held = fleet.held(connection, _file, worker)
         return sum(
             connection.execute(
                 update(_file)
-                .where(_file.c.state == claimed)
+                .where(_file.c.state == claimed, held)
                 .values(state=ready, due_ms=0, interrupted=_file.c.interrupted + 1)
             ).rowcount
             for claimed, ready in _READY.items()

@@ -6,9 +6,9 @@ not by number of files; express work is tagged now. What is claimed, and by whom
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, insert, update
+from sqlalchemy import Connection, case, update
 
-from dashscribe.db import tables
+from dashscribe.db import inserting, tables
 
 #: What a file counts for until its length is known, in milliseconds.
 NOMINAL_MS = 60_000
@@ -21,18 +21,11 @@ def reserve(connection: Connection, owner: str, files: int, now_ms: int) -> list
     owners = tables.owners
     cost_ms = files * NOMINAL_MS // owners.c.weight
     ahead_ms = case((owners.c.tag_ms > now_ms, owners.c.tag_ms), else_=now_ms)
-    row = connection.execute(
-        update(owners)
-        .where(owners.c.name == owner)
-        .values(tag_ms=ahead_ms + cost_ms)
-        .returning(owners.c.tag_ms, owners.c.weight)
-    ).one_or_none()
-    if row is None:
-        connection.execute(insert(owners).values(name=owner, tag_ms=now_ms + files * NOMINAL_MS))
-        begin_ms, weight = now_ms, 1
-    else:
-        begin_ms, weight = row.tag_ms - files * NOMINAL_MS // row.weight, row.weight
-    return [begin_ms + count * NOMINAL_MS // weight for count in range(1, files + 1)]
+    new = inserting(connection, owners).values(name=owner, tag_ms=now_ms + files * NOMINAL_MS, weight=1)
+    reserved = new.on_conflict_do_update(index_elements=["name"], set_={"tag_ms": ahead_ms + cost_ms})
+    row = connection.execute(reserved.returning(owners.c.tag_ms, owners.c.weight)).one()
+    begin_ms = row.tag_ms - files * NOMINAL_MS // row.weight
+    return [begin_ms + count * NOMINAL_MS // row.weight for count in range(1, files + 1)]
 
 
 def correct(connection: Connection, owner: str, sound_ms: int) -> None:

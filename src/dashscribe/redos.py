@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, RowMapping, exists, insert, select, update
 
+from dashscribe import fleet
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import InvalidParameterError, NotFoundError, NotRetriedError
 from dashscribe.files import ClaimedFile, claimed_file, with_task
+from dashscribe.fleet import ANYONE, Member
 from dashscribe.store import Stored
 from dashscribe.tasks import answering, as_json
 
@@ -65,6 +67,7 @@ def ask(
         .outerjoin(_redo, _redo.c.file_id == _file.c.id)
         .where(_task.c.id == task_id, _task.c.owner == owner, *answering())
         .order_by(_file.c.number)
+        .with_for_update(of=_file)
     )
     now = now_ms()
     with writing(engine, urgent=True) as connection:
@@ -120,16 +123,15 @@ def _queue(
         connection.execute(update(_redo).where(_redo.c.file_id == row["id"]).values(values))
 
 
-def claim(engine: Engine, busy_owners: Collection[str] = ()) -> ClaimedRedo | None:
+def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE) -> ClaimedRedo | None:
     """Take what was asked for first and is due; ``busy_owners`` get nothing more."""
     waiting = (_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms(), _redo.c.owner.not_in(busy_owners))
-    first = (
-        select(_redo.c.file_id).where(*waiting).order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1).scalar_subquery()
-    )
+    first = select(_redo.c.file_id).where(*waiting).order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1)
+    first = first.with_for_update(skip_locked=True).scalar_subquery()
     mine = (_redo.c.file_id == first, _redo.c.state == Status.PENDING)
     with writing(engine) as connection:
         claimed = update(_redo).where(*mine).values(state=Status.RUNNING, claim=_redo.c.claim + 1, done_ms=0)
-        row = connection.execute(claimed.returning(_redo)).mappings().one_or_none()
+        row = connection.execute(claimed.values(worker=by.id).returning(_redo)).mappings().one_or_none()
         if row is None:
             return None
         file = connection.execute(with_task(row["file_id"])).mappings().one()
@@ -172,6 +174,8 @@ def done(
     same = (_file.c.id == redo.id, _file.c.state == FileState.SUCCEEDED, _file.c.heard_key == redo.heard_key)
     mine = exists().where(_redo.c.file_id == redo.id, _redo.c.state == Status.RUNNING, _redo.c.claim == redo.claim)
     with writing(engine) as connection:
+        connection.execute(select(_file.c.id).where(_file.c.id == redo.id).with_for_update())
+        connection.execute(select(_redo.c.file_id).where(_redo.c.file_id == redo.id).with_for_update())
         if not connection.execute(update(_file).where(*same, mine).values(values)).rowcount:
             return False
         return _set(connection, redo, {"state": Status.SUCCEEDED})
@@ -192,10 +196,10 @@ def release(engine: Engine, redo: ClaimedRedo, after_ms: int = 0, *, failed_once
         return _set(connection, redo, values)
 
 
-def recover(engine: Engine) -> int:
-    """Free the claims of a worker that is gone, as ``files.recover`` does; how many there were."""
-    left = update(_redo).where(_redo.c.state == Status.RUNNING)
+def recover(engine: Engine, worker: str | None = None) -> int:
+    """Free the claims of that worker, or of all that are gone, as ``files.recover`` does; how many there were."""
     with writing(engine) as connection:
+        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(connection, _redo, worker))
         freed = left.values(state=Status.PENDING, due_ms=0, interrupted=_redo.c.interrupted + 1)
         return connection.execute(freed).rowcount
 

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, delete, func, insert, select, update
 
 from dashscribe import order, uploads
-from dashscribe.db import as_datetime, as_ms, now_ms, reading, tables, writing
+from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError
@@ -225,6 +225,8 @@ class TaskBook:
         """Call off a task that is still PENDING; False for any other, and for one that does not exist."""
         task, file = tables.tasks, tables.files
         with writing(self._engine, urgent=True) as connection:
+            # Files first: whoever claims one holds its row while it makes the task RUNNING.
+            connection.execute(select(file.c.id).where(file.c.task_id == task_id).order_by(file.c.id).with_for_update())
             canceled = connection.execute(
                 update(task)
                 .where(task.c.id == task_id, task.c.owner == owner, task.c.status == Status.PENDING)
@@ -262,6 +264,7 @@ def _earlier(connection: Connection, submission: Submission, now: int) -> str | 
         return None
     table = tables.idempotency
     mine = (table.c.owner == submission.owner, table.c.key == submission.idempotency_key)
+    serialize(connection, "idempotency", submission.owner, submission.idempotency_key)
     row = connection.execute(select(table).where(*mine)).mappings().one_or_none()
     if row is None:
         return None

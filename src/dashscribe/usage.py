@@ -8,37 +8,33 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Engine, cast, func, select
 
-from dashscribe.db import reading, tables
+from dashscribe.db import inserting, reading, tables
 
 _usage = tables.usage
+#: PostgreSQL adds whole numbers up to a decimal.
+_sound_ms = cast(func.coalesce(func.sum(_usage.c.duration_ms), 0), BigInteger)
 
 
 def book(connection: Connection, *, owner: str, key_id: str, model: str, duration_ms: int) -> None:
     """Add one file of this length, summed over its channels, to the figures of today (UTC)."""
     row = {"day": datetime.now(UTC).date().isoformat(), "owner": owner, "key_id": key_id, "model": model}
-    counted = connection.execute(
-        update(_usage)
-        .where(*(_usage.c[name] == value for name, value in row.items()))
-        .values(files=_usage.c.files + 1, duration_ms=_usage.c.duration_ms + duration_ms)
-    )
-    if not counted.rowcount:
-        connection.execute(insert(_usage).values(**row, files=1, duration_ms=duration_ms))
+    one_more = {"files": _usage.c.files + 1, "duration_ms": _usage.c.duration_ms + duration_ms}
+    new = inserting(connection, _usage).values(**row, files=1, duration_ms=duration_ms)
+    connection.execute(new.on_conflict_do_update(index_elements=list(row), set_=one_more))
 
 
 def used_ms(engine: Engine, key_id: str, since: date) -> int:
     """Milliseconds of sound that were worked on for a key from that day (UTC) on."""
-    query = select(func.coalesce(func.sum(_usage.c.duration_ms), 0)).where(
-        _usage.c.key_id == key_id, _usage.c.day >= since.isoformat()
-    )
+    query = select(_sound_ms).where(_usage.c.key_id == key_id, _usage.c.day >= since.isoformat())
     with reading(engine) as connection:
         return connection.execute(query).scalar_one()
 
 
 def used_by_key(engine: Engine, since: date) -> dict[str, int]:
     """The same for every key that used any, by its id."""
-    query = select(_usage.c.key_id, func.sum(_usage.c.duration_ms)).where(_usage.c.day >= since.isoformat())
+    query = select(_usage.c.key_id, _sound_ms).where(_usage.c.day >= since.isoformat())
     with reading(engine) as connection:
         return {key_id: used for key_id, used in connection.execute(query.group_by(_usage.c.key_id))}
 
@@ -48,7 +44,7 @@ def totals(
 ) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
     """Files, and milliseconds of sound, by owner and model, of the days (UTC, YYYY-MM-DD) from one up to another."""
     query = (
-        select(_usage.c.owner, _usage.c.model, func.sum(_usage.c.files), func.sum(_usage.c.duration_ms))
+        select(_usage.c.owner, _usage.c.model, func.sum(_usage.c.files), _sound_ms)
         .where(_usage.c.day >= since, _usage.c.day < until)
         .group_by(_usage.c.owner, _usage.c.model)
     )

@@ -13,11 +13,26 @@ from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
+from dashscribe import fleet
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.files import ClaimedFile, join_if_complete
+from dashscribe.fleet import ANYONE, Member
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json
 from dashscribe.types import Options, Span, Window
@@ -123,7 +138,7 @@ def add(engine: Engine, file: ClaimedFile, window: Window, key: str, audio: Stor
     place = {"file_id": file.id, "channel": window.channel, "number": window.index}
     values = {"generation": file.generation, "state": WindowState.READY, "tag_ms": tag_ms, "express": express}
     values |= {"spans": as_json(window.spans), "speech_ms": window.speech_ms}
-    values |= {"audio_key": key, "audio_bytes": audio.size_bytes, "audio_sha256": audio.sha256}
+    values |= {"queue": file.queue, "audio_key": key, "audio_bytes": audio.size_bytes, "audio_sha256": audio.sha256}
     with writing(engine) as connection:
         if not _count_in(connection, file, window.speech_ms, closed=False):
             return False
@@ -138,6 +153,7 @@ def keep(engine: Engine, file: ClaimedFile, window: Window, row: CutWindow, tag_
     wanted = result_key(row.audio_key, file.engine, file.engine_version)
     left = select(_window.c.state, _window.c.result_key).where(_window.c.id == row.id)
     values: dict[str, object] = {"generation": file.generation, "tag_ms": tag_ms, "express": express}
+    values["queue"] = file.queue
     with writing(engine) as connection:
         state, key = connection.execute(left).one()
         closed = state == WindowState.GIVEN_UP or (state == WindowState.DONE and key == wanted)
@@ -176,21 +192,21 @@ def brim(engine: Engine, limit_ms: int) -> int | None:
 # --- recognizing ----------------------------------------------------------------------------------------------------
 
 
-def claim(engine: Engine, *, express_only: bool = False) -> ClaimedWindow | None:
-    """Take the first window in the one order that is ready and due."""
-    first = select(_window.c.id).where(_window.c.state == WindowState.READY, _window.c.due_ms <= now_ms())
+def claim(engine: Engine, by: Member = ANYONE, *, express_only: bool = False) -> ClaimedWindow | None:
+    """Take the first window in the one order that is ready, due and of a queue of ``by``."""
+    ready = [_window.c.state == WindowState.READY, _window.c.due_ms <= now_ms()]
     if express_only:
-        first = first.where(_window.c.express)
-    first = first.order_by(_window.c.tag_ms, _window.c.id).limit(1).scalar_subquery()
-    taken = (
-        update(_window)
-        .where(_window.c.id == first, _window.c.state == WindowState.READY)
-        .values(state=WindowState.CLAIMED, claim=_window.c.claim + 1)
-        .returning(_window.c.id)
-    )
+        ready.append(_window.c.express)
     of_file = (_file.c.task_id, _file.c.owner, _file.c.engine, _file.c.engine_version)
     with writing(engine) as connection:
-        window_id = connection.execute(taken).scalar()
+        window_id = next(
+            (
+                found
+                for queue in _queues(connection, ready, by)
+                if (found := connection.execute(_taking([*ready, *queue], by)).scalar()) is not None
+            ),
+            None,
+        )
         if window_id is None:
             return None
         query = (
@@ -201,6 +217,39 @@ def claim(engine: Engine, *, express_only: bool = False) -> ClaimedWindow | None
         )
         row = connection.execute(query).mappings().one()
     return _claimed(row)
+
+
+def _queues(connection: Connection, ready: list[ColumnElement[bool]], by: Member) -> list[list[ColumnElement[bool]]]:
+    """What holds for each of the queues in which a window waits, the most urgent first.
+
+    Each is looked at by itself: with an index over queue and tag that costs the same however many windows wait in
+    queues of others.
+    """
+    if by.queues is None:
+        return [[]]
+    fronts = [
+        select(literal(queue).label("queue"), _window.c.tag_ms)
+        .where(*ready, _window.c.queue == queue)
+        .order_by(_window.c.tag_ms)
+        .limit(1)
+        .subquery()
+        for queue in ("", *by.queues)
+    ]
+    found = union_all(*(select(front) for front in fronts)).subquery()
+    rows = connection.execute(select(found.c.queue).order_by(found.c.tag_ms)).scalars()
+    return [[_window.c.queue == queue] for queue in rows]
+
+
+def _taking(conditions: list[ColumnElement[bool]], by: Member) -> ReturningUpdate[tuple[int]]:
+    """Take the first window that meets these and that nobody else is taking."""
+    first = select(_window.c.id).where(*conditions).order_by(_window.c.tag_ms, _window.c.id).limit(1)
+    free = first.with_for_update(skip_locked=True).scalar_subquery()
+    return (
+        update(_window)
+        .where(_window.c.id == free, _window.c.state == WindowState.READY)
+        .values(state=WindowState.CLAIMED, claim=_window.c.claim + 1, worker=by.id)
+        .returning(_window.c.id)
+    )
 
 
 def _claimed(row: RowMapping) -> ClaimedWindow:
@@ -229,6 +278,8 @@ def give_up(engine: Engine, window: ClaimedWindow, reason: str) -> Effect:
 
 def _close(engine: Engine, window: ClaimedWindow, values: Mapping[str, object]) -> Effect:
     with writing(engine) as connection:
+        # The file first: whoever cuts it anew holds its row while the windows become stale.
+        connection.execute(select(_file.c.id).where(_file.c.id == window.file_id).with_for_update())
         if not _set(connection, window, values):
             return Effect.NONE
         connection.execute(
@@ -264,12 +315,12 @@ def recut(engine: Engine, window: ClaimedWindow) -> bool:
         return connection.execute(cut.values(state=FileState.FETCHED)).rowcount == 1
 
 
-def recover(engine: Engine) -> int:
-    """Free the claims of a worker that is gone, counting the interruption; for the holder of the worker lock only."""
+def recover(engine: Engine, worker: str | None = None) -> int:
+    """Free the claims of that worker, or of all that are gone, as ``files.recover`` does."""
     with writing(engine) as connection:
         return connection.execute(
             update(_window)
-            .where(_window.c.state == WindowState.CLAIMED)
+            .where(_window.c.state == WindowState.CLAIMED, fleet.held(connection, _window, worker))
             .values(state=WindowState.READY, due_ms=0, interrupted=_window.c.interrupted + 1)
         ).rowcount
 

@@ -112,18 +112,25 @@ class Sources:
 
 @dataclass
 class Server:
-    """``dashscribe serve`` on one home, started and killed as often as a test likes."""
+    """``dashscribe serve`` on one home, started and killed as often as a test likes.
+
+    ``settings`` are further variables. Several of them on one database and store make a ``Site``; their stand-in
+    engines write one ``log``.
+    """
 
     home: Path
     engine: str = "standin"
     delay_ms: float = 0.0
     port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ("serve",)
+    shared: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
         """Where the stand-in engine says what it has recognized."""
-        return self.home / "heard.log"
+        return (self.shared or self.home) / "heard.log"
 
     def start(self) -> None:
         """Start the process; it need not be up yet."""
@@ -138,10 +145,11 @@ class Server:
             "DASHSCRIBE_DISK_RESERVE_BYTES": "0",
             "DASHSCRIBE_STANDIN_DELAY_MS": str(self.delay_ms),
             "DASHSCRIBE_STANDIN_LOG": str(self.log),
+            **self.settings,
         }
         with (self.home / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashscribe", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", "dashscribe", *self.command, "--port", str(self.port)],
                 stdout=log,
                 stderr=log,
                 env=environment,
@@ -247,7 +255,7 @@ class Server:
         """
         found: set[Heard] = set()
         ended: set[str] = set()
-        tasks = self.home / "store" / "tasks"
+        tasks = (self.shared or self.home) / "store" / "tasks"
         for path in [*tasks.glob("*/*/windows/*/*.json"), *tasks.glob("*/*/result-*.json")]:
             task_id, number, *rest = path.relative_to(tasks).parts
             url = urls[task_id, int(number)]
@@ -264,6 +272,39 @@ class Server:
             return []
         lines = self.log.read_text(encoding="ascii").splitlines()
         return [tuple(map(int, line.split())) for line in lines]  # type: ignore[misc]
+
+
+class Site:
+    """Servers without workers, and workers, on one PostgreSQL and one store."""
+
+    def __init__(self, folder: Path, database_url: str, *, servers: int, workers: int, **settings: str) -> None:
+        self.folder = folder
+        common = {"DASHSCRIBE_DATABASE_URL": database_url, "DASHSCRIBE_STORE_URL": f"file://{folder}/store"}
+        self._settings = common | {"DASHSCRIBE_LEASE_S": "3", **settings}
+        self.servers = [self._new(f"server-{n}", ("serve", "--no-worker")) for n in range(servers)]
+        self.workers = [self._new(f"worker-{n}", ("worker",)) for n in range(workers)]
+
+    def _new(self, name: str, command: tuple[str, ...]) -> Server:
+        return Server(self.folder / name, command=command, shared=self.folder, settings=dict(self._settings))
+
+    @property
+    def front(self) -> Server:
+        """The server that is asked."""
+        return self.servers[0]
+
+    @contextmanager
+    def open(self) -> Iterator[Site]:
+        """Start all of them, and stop those that still run at the end."""
+        for process in (*self.servers, *self.workers):
+            process.start()
+        try:
+            for process in (*self.servers, *self.workers):
+                process.wait_ready()
+            yield self
+        finally:
+            for process in (*self.servers, *self.workers):
+                if process.process and process.process.poll() is None:
+                    process.kill()
 
 
 def _children_of(pid: int) -> list[str]:

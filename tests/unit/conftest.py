@@ -1,12 +1,35 @@
-"""Servers on loopback that several of these tests talk to."""
+"""What several of these tests stand on: both databases, servers on loopback."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import durable
 import pytest
 from scripted_server import Script
 from weight_files import Mirror
+
+from postgres import Cluster
+
+#: Test files that say by themselves which database a test is about, or that are not about any.
+_CHOOSE_THEMSELVES = ("test_database", "test_itn")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whoever works with a whole home does so on both databases."""
+    if getattr(metafunc.module, "Home", None) is durable.Home and metafunc.module.__name__ not in _CHOOSE_THEMSELVES:
+        metafunc.fixturenames.insert(0, "backend")
+        metafunc.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The database of every home that the test makes."""
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", cluster.new_database())
+    yield request.param
+    durable.close_homes()
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from dashscribe.db import open_database
 from dashscribe.db.tables import FileState
 from dashscribe.fetch import Fetched
 from dashscribe.hosts.protocol import CutEnd, Position
-from dashscribe.queue import embedded
-from dashscribe.queue.embedded import Worker
+from dashscribe.queue import worker
+from dashscribe.queue.worker import Worker
 from dashscribe.steps import booking, open_worker, prepare, recognize
 from dashscribe.steps.bench import Bench, Fetch
 from dashscribe.store import Store
@@ -153,6 +153,17 @@ class FakeHosts:
         )
 
 
+_opened: list[Home] = []
+
+
+def close_homes() -> None:
+    """End what a test has left running: the next one has another database."""
+    while _opened:
+        home = _opened.pop()
+        home.worker.stop()
+        home.engine.dispose()
+
+
 class Home:
     """One installation in a folder, with a worker that a test may start."""
 
@@ -167,6 +178,7 @@ class Home:
         self.telemetry = Telemetry()
         self.origin = FakeOrigin(sources or {})
         self.worker = self.new_worker()
+        _opened.append(self)
 
     def new_worker(self) -> Worker:
         """A worker as after a restart."""
@@ -214,7 +226,8 @@ class Home:
 
 def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing wait for seconds that a test would only sit out."""
-    monkeypatch.setattr(embedded, "SWEEP_S", 0.05)
+    monkeypatch.setattr(worker, "SWEEP_S", 0.05)
+    monkeypatch.setattr(worker, "SHARED_SWEEP_S", 0.05)
     monkeypatch.setattr(booking, "RETRY_MS", 10)
     monkeypatch.setattr(booking, "TROUBLE_MS", 20)
     monkeypatch.setattr(prepare, "LOOK_S", 0.05)

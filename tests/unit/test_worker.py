@@ -15,8 +15,9 @@ from dashscribe import files, windows
 from dashscribe.db import reading, tables
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.errors import ConfigError
-from dashscribe.queue.embedded import GRACE_S, HomeLock
+from dashscribe.queue.lock import HomeLock
 from dashscribe.queue.slots import Bell, Turnstile
+from dashscribe.queue.worker import GRACE_S
 from dashscribe.tasks import Status
 
 A = "http://x/a"
@@ -41,7 +42,7 @@ def test_second_worker_of_a_home_is_refused_and_told_who_is_there(home: Home) ->
 def test_worker_in_another_process_is_refused(home: Home) -> None:
     home.worker.start()
     program = (
-        "import sys; from pathlib import Path; from dashscribe.queue.embedded import HomeLock\n"
+        "import sys; from pathlib import Path; from dashscribe.queue.lock import HomeLock\n"
         f"HomeLock(Path({str(home.settings.home)!r})).take()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -52,7 +53,7 @@ def test_worker_in_another_process_is_refused(home: Home) -> None:
 
 def test_lock_of_a_worker_that_was_killed_is_free(tmp_path: Path) -> None:
     program = (
-        "import os; from pathlib import Path; from dashscribe.queue.embedded import HomeLock\n"
+        "import os; from pathlib import Path; from dashscribe.queue.lock import HomeLock\n"
         f"HomeLock(Path({str(tmp_path)!r})).take(); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program], check=False)

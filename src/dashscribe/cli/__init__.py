@@ -23,6 +23,7 @@ COMMANDS = {
     "transcribe": "Transcribe files, folders, URLs or standard input.",
     "probe": "Say what files or URLs are and which models take them.",
     "serve": "Run the HTTP service.",
+    "worker": "Do the work of a database that many machines share.",
     "asr": "Transcribe one recording by a server, with the flags of the cloud's helper script.",
     "tasks": "Hand in, list, follow and cancel the tasks of a server.",
     "models": "List model names and what can recognize for them.",

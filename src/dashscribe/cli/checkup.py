@@ -25,13 +25,13 @@ from zoneinfo import ZoneInfo
 
 import httpx
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from dashscribe import conformance, weights
+from dashscribe import conformance, fleet, weights
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings, config_file
-from dashscribe.db import tables
+from dashscribe.db import clock_ms, connecting, now_ms, reading, revision_of, tables
 from dashscribe.errors import DashscribeError
 from dashscribe.hosts import Hosts
 from dashscribe.store import Store
@@ -46,6 +46,8 @@ SOUND_MS = 500
 LOOKED_THROUGH_BYTES = 100 * 1024**2
 #: Longest wait for an endpoint or for whatever listens on the port, in seconds.
 ASK_S = 5.0
+#: How far this machine's clock and the database's may be apart, in seconds.
+CLOCKS_APART_S = 5.0
 #: What the containers hold that the service takes (api-async section 1.3), by FFmpeg's names.
 CODECS = frozenset(
     {"aac", "alac", "amrnb", "amrwb", "flac", "mp2", "mp3", "opus", "pcm_alaw", "pcm_mulaw", "pcm_s16le", "speex"}
@@ -149,7 +151,7 @@ def _database(patient: Patient) -> Iterator[Finding]:
     url = patient.settings.resolved_database_url
     path = _sqlite_file(url)
     if path is None:
-        yield Finding("database", "warn", "only SQLite databases are looked into", "`GET /readyz` asks any other one")
+        yield from _shared_database(patient.settings)
         return
     if not path.exists():
         yield Finding("database", "ok", f"{path} does not exist yet, the first `dashscribe serve` makes it")
@@ -169,14 +171,47 @@ def _database(patient: Patient) -> Iterator[Finding]:
         yield Finding("database", "fail", f"{path} is damaged: {found}", restore)
     elif not revision:
         yield Finding("database", "fail", f"{path} is no database of dashscribe", "set DASHSCRIBE_DATABASE_URL")
-    elif revision > tables.REVISION:
-        remedy = "update dashscribe, or use another database"
-        yield Finding("database", "fail", f"schema {revision} is newer than {tables.REVISION}, known here", remedy)
-    elif revision < tables.REVISION:
-        remedy = "the next `dashscribe serve` migrates it; make a copy before"
-        yield Finding("database", "warn", f"schema {revision} is older than {tables.REVISION}", remedy)
     else:
-        yield Finding("database", "ok", f"{path}, schema {revision}")
+        yield _schema(str(path), revision)
+
+
+def _schema(where: str, revision: str) -> Finding:
+    """What to think of the schema of a database."""
+    if revision > tables.REVISION:
+        remedy = "it works, as schemas only grow; update dashscribe here, too"
+        return Finding("database", "warn", f"{where}: schema {revision} is newer than {tables.REVISION}", remedy)
+    if revision < tables.REVISION:
+        remedy = "the next `dashscribe serve` migrates it; make a copy before"
+        return Finding("database", "warn", f"{where}: schema {revision} is older than {tables.REVISION}", remedy)
+    return Finding("database", "ok", f"{where}, schema {revision}")
+
+
+def _shared_database(settings: Settings) -> Iterator[Finding]:
+    """PostgreSQL: whether it answers, its schema, how far its clock and ours are apart, who works on it."""
+    where = make_url(settings.resolved_database_url)
+    shown = where.render_as_string(hide_password=True)
+    try:
+        engine = connecting.connect(where, settings.database_connections)
+        with reading(engine) as connection:
+            revision = revision_of(connection)
+            apart_s = abs(now_ms() - clock_ms(connection)) / 1000
+    except (SQLAlchemyError, DashscribeError) as error:
+        reason = getattr(error, "orig", None) or error
+        remedy = "is the server up, do host, port, user and password hold, does the database exist?"
+        yield Finding("database", "fail", f"{shown}: {reason}", remedy)
+        return
+    if not revision:
+        yield Finding("database", "ok", f"{shown} is empty, the first `dashscribe serve` makes the tables")
+    else:
+        yield _schema(shown, revision)
+        found = fleet.workers(engine)
+        alive = sum(worker.is_alive for worker in found)
+        remedy = "" if alive else "start `dashscribe worker` somewhere: until then tasks wait"
+        yield Finding("workers", "ok" if alive else "warn", f"{alive} at work, {len(found)} seen of late", remedy)
+    if apart_s > CLOCKS_APART_S:
+        remedy = "set both clocks by NTP: until then nothing expires here, and retries come late or early"
+        yield Finding("clock", "warn", f"this machine's and the database's are {apart_s:.0f} s apart", remedy)
+    engine.dispose()
 
 
 def _sqlite_file(url: str) -> Path | None:

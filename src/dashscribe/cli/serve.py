@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
     from dashscribe.config import Settings
-    from dashscribe.keys import Keys
+    from dashscribe.wire.parts import Parts
 
 logger = logging.getLogger(__name__)
 
@@ -55,58 +55,20 @@ def serve(
 
     settings = load(workers=workers, engine=engine)
     logs.set_up(settings.log_format)
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         _run(settings, listener, with_worker=worker)
 
 
 def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
     """Compose the parts, serve until a signal, take them apart again in reverse order."""
-    from dashscribe.db import open_database, secret
-    from dashscribe.enrich.censor import check_list
-    from dashscribe.fetch.address import Guard
-    from dashscribe.hosts import Hosts
-    from dashscribe.hotwords import HotwordBook
-    from dashscribe.keys import Keys
-    from dashscribe.readiness import Readiness
-    from dashscribe.steps import open_worker
-    from dashscribe.store import Store
-    from dashscribe.tasks import TaskBook
-    from dashscribe.telemetry import Telemetry
-    from dashscribe.uploads import UploadBook
+    from dashscribe.cli.compose import compose
     from dashscribe.wire.app import create_app
-    from dashscribe.wire.limits import RateLimits
-    from dashscribe.wire.parts import Parts
 
-    Guard(settings.fetch_allow)  # an unusable setting is to be told now, not with the first task
-    check_list(settings.sensitive_words)
     summary = "\n".join(_engine_lines(settings))
-    database = open_database(settings.resolved_database_url)
-    store, keys = Store(settings.resolved_store_url), Keys(database, settings)
-    uploads = UploadBook(database, store, settings)
     with ExitStack() as stack:
-        telemetry = Telemetry()
-        hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1, observer=telemetry))
-        slots = open_worker(database, store, hosts, settings, telemetry=telemetry) if with_worker else None
-        if slots:
-            slots.start()
-            stack.callback(slots.stop)
-        parts = Parts(
-            settings=settings,
-            database=database,
-            tasks=TaskBook(database),
-            keys=keys,
-            store=store,
-            uploads=uploads,
-            hotwords=HotwordBook(database),
-            hosts=hosts,
-            limits=RateLimits(settings),
-            secret=secret(database, "result-urls"),
-            wake=slots.wake if slots else lambda: None,  # a worker elsewhere finds new tasks by itself
-            ready=Readiness(database, store, hosts, settings),
-            telemetry=telemetry,
-        )
-        server = _server(create_app(parts))
-        typer.echo(_greeting(settings, keys, listener, summary, with_worker=with_worker))
+        parts, _ = compose(settings, stack, with_worker=with_worker)
+        server = http_server(create_app(parts))
+        typer.echo(_greeting(parts, listener, summary, with_worker=with_worker))
         # Nothing of what was imported is garbage, and to look through it stops every thread for some 60 ms.
         gc.collect()
         gc.freeze()
@@ -114,7 +76,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
         logger.info("stopping; unfinished tasks go on with the next start")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; raises ConfigError saying what is wrong with the address."""
     from dashscribe.errors import ConfigError
 
@@ -135,7 +97,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _server(app: FastAPI) -> Server:
+def http_server(app: FastAPI) -> Server:
     """The HTTP server, stopped by the first SIGTERM or SIGINT; the second one ends the process on the spot."""
     import uvicorn
 
@@ -201,16 +163,17 @@ def _several(names: list[str], shown: int = 2) -> str:
     return ", ".join(names[:shown]) + more
 
 
-def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_lines: str, *, with_worker: bool) -> str:
+def _greeting(parts: Parts, listener: socket.socket, engine_lines: str, *, with_worker: bool) -> str:
     """What stands in the terminal after the start; the first key is made, and shown, here."""
     from importlib.metadata import version
 
     from dashscribe.engines.sherpa import provider_problem
 
+    settings = parts.settings
     address, port = listener.getsockname()[:2]
     everywhere = address in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
     name = "127.0.0.1" if everywhere else f"[{address}]" if ":" in address else address
-    secret = keys.ensure_first()
+    secret = parts.keys.ensure_first()
     if secret:
         key = f"{secret}  (shown this once; `dashscribe keys create` makes others)"
     elif settings.api_key:
@@ -218,7 +181,10 @@ def _greeting(settings: Settings, keys: Keys, listener: socket.socket, engine_li
     else:
         key = "the one shown at the first start; `dashscribe keys create` makes others"
     problem = provider_problem(settings.provider)
-    work = "done by another server of this home"
+    if parts.offers:
+        work = f"done by `dashscribe worker`, wherever it uses this database; {parts.offers.seen()}"
+    else:
+        work = "done by another server of this home"
     if with_worker:
         work = f"{settings.workers} recognitions at once on {settings.provider}" + (f"; {problem}" if problem else "")
     reach = ", at every address of this machine" if everywhere else ""

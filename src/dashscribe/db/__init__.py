@@ -1,65 +1,62 @@
 """Opens the database at the newest schema and hands out transactions; the one place with SQL for one product only.
 
-A commit is on disk when it returns. Writers begin as writers (BEGIN IMMEDIATE), so none fails half-way for a lock, and
-queue up inside the process, because SQLite's own waiting polls with growing sleeps.
+SQLite for one machine: a commit is on disk when it returns, writers begin as writers (BEGIN IMMEDIATE), so none fails
+half-way for a lock, and queue up inside the process, because SQLite's own waiting polls with growing sleeps. PostgreSQL
+for many: writers run side by side under READ COMMITTED and lock what they decide on, in one order: files, windows,
+tasks, owners, usage.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets as random
-import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, select, text
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy import Connection, Engine, Table, func, insert, inspect, make_url, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
-from dashscribe.db import tables
+from dashscribe.db import connecting, tables
 from dashscribe.errors import ConfigError
 
-#: How long a writer waits for one in another process, in milliseconds.
-BUSY_MS = 15_000
-
-#: Held by the one writer of this process; all but urgent ones come to it one at a time.
+#: What PostgreSQL's advisory locks of this program begin with, so that they never meet another program's.
+_LOCKS = "dashscribe"
+#: Held by the one writer of this process on SQLite; all but urgent ones come to it one at a time.
 _writer, _queue = threading.Lock(), threading.Lock()
 
 
-def open_database(url: str) -> Engine:
-    """Connect and bring the schema to this version; raises ConfigError for a database that cannot be used."""
-    where = make_url(url)
-    if where.get_backend_name() != "sqlite" or where.database in (None, "", ":memory:"):
-        raise ConfigError(f"database_url={url!r}: give sqlite:///PATH with the path of a file")
+def open_database(url: str, connections: int = 20) -> Engine:
+    """Connect and bring the schema to this version; raises ConfigError for a database that cannot be used.
+
+    ``connections`` bounds how many this process opens to PostgreSQL.
+    """
     try:
-        Path(str(where.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(where.set(drivername="sqlite+pysqlite"), pool_size=16, max_overflow=-1)
-        event.listen(engine, "connect", _tune)
-        event.listen(engine, "begin", _begin)
-        _migrate(engine, url)
+        where = make_url(url.replace("postgres://", "postgresql://", 1))
+    except ArgumentError as error:
+        raise ConfigError(f"database_url: {connecting.FORMS}") from error
+    shown = where.render_as_string(hide_password=True)
+    try:
+        engine = connecting.connect(where, connections)
+        _migrate(engine, shown)
     except (OSError, DatabaseError) as error:
         reason = error.orig if isinstance(error, DatabaseError) else error
-        raise ConfigError(f"database_url={url!r} cannot be opened: {reason}") from error
+        raise ConfigError(f"database_url={shown!r} cannot be opened: {reason}") from error
     return engine
 
 
-def _tune(connection: sqlite3.Connection, record: object) -> None:
-    """Set up a new SQLite connection."""
-    del record
-    connection.isolation_level = None  # the driver must not begin transactions by itself; _begin does
-    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+def is_shared(engine: Engine) -> bool:
+    """Whether workers of other machines may use this database, too."""
+    return engine.dialect.name == "postgresql"
 
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
-    """A transaction that sees one state of the database and waits for nobody."""
+    """A transaction that waits for nobody; on SQLite it sees one state of the database, elsewhere each query does."""
     with engine.connect() as connection:
         yield connection
 
@@ -68,33 +65,74 @@ def reading(engine: Engine) -> Generator[Connection]:
 def writing(engine: Engine, *, urgent: bool = False) -> Generator[Connection]:
     """A transaction that may write; on disk when the block has ended, undone when it raises. Does not nest.
 
-    ``urgent`` for one that a caller waits for: of all others at most one goes before it.
+    ``urgent`` for one that a caller waits for: of all others on SQLite at most one goes before it.
     """
-    with nullcontext() if urgent else _queue, _writer, engine.execution_options(writes=True).begin() as connection:
+    with _turn(engine, urgent), engine.execution_options(writes=True).begin() as connection:
         yield connection
 
 
-def _migrate(engine: Engine, url: str) -> None:
-    with reading(engine) as connection:
-        stored = _revision(connection)
-    if stored == tables.REVISION:
+@contextmanager
+def _turn(engine: Engine, urgent: bool) -> Generator[None]:
+    if is_shared(engine):
+        yield
         return
-    if stored > tables.REVISION:
-        raise ConfigError(
-            f"database_url={url!r} was written by a newer version (schema {stored}, this version knows "
-            f"{tables.REVISION}): update dashscribe, or use another database"
-        )
+    waiting: AbstractContextManager[Any] = nullcontext() if urgent else _queue
+    with waiting, _writer:
+        yield
+
+
+def serialize(connection: Connection, *names: str) -> None:
+    """Until the transaction ends, nobody else gets past this with these names; on SQLite writers are alone anyway."""
+    if is_shared(connection.engine):
+        connection.execute(select(func.pg_advisory_xact_lock(_lock_number(*names))))
+
+
+@contextmanager
+def elected(engine: Engine, role: str) -> Generator[bool]:
+    """Whether this is the only process that is inside with that role; given up with the connection at the latest."""
+    if not is_shared(engine):
+        yield True
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        number = _lock_number("role", role)
+        granted = bool(connection.execute(select(func.pg_try_advisory_lock(number))).scalar())
+        try:
+            yield granted
+        finally:
+            if granted:
+                connection.execute(select(func.pg_advisory_unlock(number)))
+
+
+def _lock_number(*names: str) -> int:
+    digest = hashlib.blake2b("\0".join((_LOCKS, *names)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that can be told what to do where the row is there already."""
+    return (postgresql if is_shared(connection.engine) else sqlite).insert(table)
+
+
+def _migrate(engine: Engine, shown: str) -> None:
+    with reading(engine) as connection:
+        stored = revision_of(connection)
+    # A newer schema will do: migrations only add, so that servers can be replaced one after the other.
+    if stored >= tables.REVISION:
+        return
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", "dashscribe.db:migrations")
     with writing(engine) as connection:
+        serialize(connection, "migration")
+        if revision_of(connection) >= tables.REVISION:
+            return  # somebody else was faster
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _revision(connection: Connection) -> str:
+def revision_of(connection: Connection) -> str:
     """The migration that the database is at; empty for a new one."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
@@ -112,6 +150,13 @@ def secret(engine: Engine, name: str) -> str:
         connection.execute(insert(tables.secrets).values(name=name, value=random.token_urlsafe(32)))
     with reading(engine) as connection:
         return connection.execute(query).scalar_one()
+
+
+def clock_ms(connection: Connection) -> int:
+    """The clock that all machines share in epoch milliseconds: the database's own, where there is one."""
+    if not is_shared(connection.engine):
+        return now_ms()
+    return int(connection.execute(select(func.extract("epoch", func.clock_timestamp()) * 1000)).scalar_one())
 
 
 def now_ms() -> int:

@@ -290,6 +290,7 @@ workers = Table(
     Column("slots", Integer, nullable=False),
     Column("engines", Text, nullable=False),  # JSON array of engines.EngineInfo
     Column("queues", Text, nullable=False),  # JSON array of what ``queue`` of its rows may be
+    Column("lease_ms", BigInteger, nullable=False),  # after which silence its rows are free for others
     Column("started_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger, nullable=False),  # by the database's clock
 )

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from dashscribe import files, windows
 from dashscribe.config import Settings
+from dashscribe.fleet import Offers
 from dashscribe.store import Store
 
 logger = logging.getLogger(__name__)
@@ -23,10 +24,14 @@ REMIND_S = 60.0
 
 
 class Pressure:
-    """What waits, and what the disk still takes, measured anew with every question."""
+    """What waits, and what the disk still takes, measured anew with every question.
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
+    What many workers recognize may wait many times over: ``offers`` knows how many they are.
+    """
+
+    def __init__(self, engine: Engine, store: Store, settings: Settings, offers: Offers | None = None) -> None:
         self._engine = engine
+        self._offers = offers
         self._store = store
         self._limit_ms = settings.waiting_audio_s * 1000
         self._reserve_bytes = settings.disk_reserve_bytes
@@ -34,11 +39,14 @@ class Pressure:
 
     def fetch_brim(self) -> int | None:
         """The tag from which on no more files should be fetched for now; None when any may be."""
-        return files.brim(self._engine, FETCHED_AHEAD)
+        return files.brim(self._engine, FETCHED_AHEAD * self._workers())
 
     def cut_brim(self) -> int | None:
         """The tag from which on no more sound should be cut for now; None when any may be."""
-        return windows.brim(self._engine, self._limit_ms)
+        return windows.brim(self._engine, self._limit_ms * self._workers())
+
+    def _workers(self) -> int:
+        return self._offers.alive() if self._offers else 1
 
     def is_disk_low(self, needed_bytes: int = 0) -> bool:
         """Whether the store has less than its reserve left once it has taken so many more bytes."""

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.fetch import fetch
-from dashscribe.queue.embedded import Steps, Worker
 from dashscribe.queue.slots import Stage
+from dashscribe.queue.worker import Steps, Worker
 from dashscribe.steps import booking, expire, finish, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
 from dashscribe.steps.measuring import measured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,8 +14,8 @@ from dashscribe.catalog import Model, find_model
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.fetch import Fetched, OnBytes
-from dashscribe.queue.embedded import Worker
 from dashscribe.queue.slots import PutBack
+from dashscribe.queue.worker import Worker
 from dashscribe.store import Store
 from dashscribe.telemetry import Telemetry
 from dashscribe.types import Options
@@ -24,7 +24,20 @@ from dashscribe.uploads import UploadBook
 if TYPE_CHECKING:
     from dashscribe.hosts import Hosts
 
-ChooseEngine = Callable[[Model, Sequence[str], Settings, Container[str]], EngineInfo]
+
+class ChooseEngine(Protocol):
+    """As ``dashscribe.choice.choose_engine``."""
+
+    def __call__(
+        self,
+        model: Model,
+        languages: Sequence[str],
+        settings: Settings,
+        without: Container[str] = (),
+        among: Collection[EngineInfo] | None = None,
+    ) -> EngineInfo:
+        """Raises ModelNotFoundError."""
+        ...
 
 
 class Fetch(Protocol):
@@ -56,8 +69,18 @@ class Bench:
         down = self.hosts.down() | ({engine: why_down} if why_down else {})
         if engine not in down:
             return False
-        model = find_model(options.model)
-        return self.choose_engine(model, options.languages, self.settings, down).name not in down
+        return self.choose(find_model(options.model), options.languages, down).name not in down
+
+    def choose(self, model: Model, languages: Sequence[str], down: Container[str]) -> EngineInfo:
+        """The best engine that this worker has, or, where work is shared, that any of the workers has."""
+        offers = self.worker.offers
+        among = list(offers.engines().values()) if offers else None
+        return self.choose_engine(model, languages, self.settings, down, among)
+
+    def queue_of(self, info: EngineInfo) -> str:
+        """Which workers can go on with a file that is for this engine; empty for any."""
+        worker = self.worker
+        return worker.offers.queue_of(info, worker.member.queues or ()) if worker.offers else ""
 
     def pause(self, seconds: float = 0.0) -> None:
         """Wait, or only look up; raises PutBack when the worker is about to stop."""

@@ -1,7 +1,8 @@
 """Removes what is past its time: tasks with all their blobs, sources and transcripts, uploads, used Idempotency-Keys.
 
 Rows go first, by compare-and-set, then blobs, then the last trace of the row, so that a crash in between is made up for
-by the next round. A round is skipped when the clocks disagree: a clock that jumps must not delete anything.
+by the next round. A round is skipped when the clocks disagree: a clock that jumps must not delete anything. Of many
+workers one goes round at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from dashscribe import files
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import clock_ms, elected, now_ms, reading, tables, writing
 from dashscribe.errors.sources import TaskTimeoutError
 from dashscribe.steps.bench import Bench
 from dashscribe.steps.heard import Keys
@@ -54,7 +55,14 @@ class Rounds:
         if abs(jump_s) > SLACK_S:
             logger.warning("the clock jumped by %.0f s: nothing expires in this round", jump_s)
             return
-        expire(self._bench, round(now[0] * 1000))
+        with reading(self._bench.engine) as connection:
+            apart_s = (now_ms() - clock_ms(connection)) / 1000
+        if abs(apart_s) > SLACK_S:
+            logger.warning("this clock and the database's are %.0f s apart: nothing is removed by this worker", apart_s)
+            return
+        with elected(self._bench.engine, "expire") as is_mine:
+            if is_mine:
+                expire(self._bench, round(now[0] * 1000))
 
 
 def expire(bench: Bench, now: int) -> None:

@@ -42,7 +42,7 @@ def fetch(bench: Bench, file: ClaimedFile) -> None:
     _check_copy(bench, file)
     with bench.store.path(file.source_key) as path, bench.looks:
         media = bench.hosts.probe(path, file.url)
-    if files.fetched(bench.engine, file, media, info.name, info.version, notes):
+    if files.fetched(bench.engine, file, media, info.name, info.version, notes, queue=bench.queue_of(info)):
         bench.worker.ring(Stage.CUT)
 
 
@@ -117,9 +117,10 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
             f"The stored copy of the source is missing or damaged ({file.source_key}): submit again."
         )
     info, notes = _engine(bench, file)
-    if (info.name, info.version) != (file.engine, file.engine_version):
-        files.pin_engine(bench.engine, file, info.name, info.version, notes)
-        file = replace(file, engine=info.name, engine_version=info.version, notes=notes)
+    queue = bench.queue_of(info)
+    if (info.name, info.version, queue) != (file.engine, file.engine_version, file.queue):
+        files.pin_engine(bench.engine, file, info.name, info.version, notes, queue=queue)
+        file = replace(file, engine=info.name, engine_version=info.version, notes=notes, queue=queue)
     cutting = _Cutting(bench, file)
     with (
         bench.store.path(file.source_key) as path,
@@ -148,7 +149,7 @@ def _engine(bench: Bench, file: ClaimedFile) -> tuple[EngineInfo, tuple[str, ...
 def _choose(bench: Bench, file: ClaimedFile) -> tuple[EngineInfo, tuple[str, ...]]:
     """The best engine for the file that is not down, and what the result will say of better ones that are."""
     down, model, languages = bench.hosts.down(), find_model(file.model), file.options.languages
-    info = bench.choose_engine(model, languages, bench.settings, down)
+    info = bench.choose(model, languages, down)
     notes = (*file.notes, *passed_over(model, languages, bench.settings, info, down))
     return info, tuple(dict.fromkeys(notes))
 

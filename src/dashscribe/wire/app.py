@@ -52,6 +52,22 @@ async def readyz(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -
     return envelope.answer(request, {"status": "ready", "models": told})
 
 
+def create_probe_app(parts: Parts) -> FastAPI:
+    """What a worker answers by itself: whether it lives, whether its work would succeed, what it counts."""
+    app = FastAPI(title="dashscribe worker", version=version("dashscribe"), openapi_url=None)
+    _install(app, parts)
+    app.include_router(health)
+    app.include_router(metrics.router)
+    return app
+
+
+def _install(app: FastAPI, parts: Parts) -> None:
+    app.state.parts = parts
+    app.state.turns = Turns(parts.settings)
+    envelope.install(app)
+    metrics.install(app, parts)
+
+
 def create_app(parts: Parts) -> FastAPI:
     """The application, ready for an ASGI server. Raises ConfigError for a time zone that does not exist."""
     try:
@@ -68,10 +84,7 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = parts
-    app.state.turns = Turns(parts.settings)
-    envelope.install(app)
-    metrics.install(app, parts)
+    _install(app, parts)
     docs_page.install(app)
     for router in (
         async_tasks.router,

@@ -93,7 +93,9 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
     parts.limits.call(caller.owner, order.model)
     parts.keys.check_quota(caller)
     asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
-    engine = choose_engine(order.model, asked.options.languages, parts.settings, parts.hosts.down())
+    engine = choose_engine(
+        order.model, asked.options.languages, parts.settings, parts.hosts.down(), parts.workers_engines()
+    )
     kept = _keep(parts, caller, order) if order.data_uri else None
     task = parts.tasks.submit(
         Submission(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashscribe.catalog import MODELS, Model, find_model
-from dashscribe.choice import standing
+from dashscribe.choice import Standing, standing
 from dashscribe.wire import envelope
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
@@ -95,7 +95,7 @@ def _about(model: Model, parts: Parts) -> dict[str, Any]:
     about: dict[str, Any] = {"call": model.interface}
     if model.alias_of:
         about["alias_of"] = model.alias_of
-    stand = standing(model, (), parts.settings, parts.hosts.down())
+    stand = _standing(parts, model)
     if stand.engine is None:
         return about | {"runs": False, "reason": stand.why}
     return about | {"runs": True, "engine": stand.engine.name, "why": stand.why}
@@ -103,9 +103,14 @@ def _about(model: Model, parts: Parts) -> dict[str, Any]:
 
 def standings(parts: Parts) -> dict[str, dict[str, str]]:
     """The engine that would run for each model without language hints, empty where none would, and why."""
-    down = parts.hosts.down()
-    stands = {name: standing(model, (), parts.settings, down) for name, model in MODELS.items()}
+    stands = {name: _standing(parts, model) for name, model in MODELS.items()}
     return {name: {"engine": s.engine.name if s.engine else "", "why": s.why} for name, s in stands.items()}
+
+
+def _standing(parts: Parts, model: Model) -> Standing:
+    """What a call of the model would meet: tasks go to workers, other calls to what is installed here."""
+    among = parts.workers_engines() if model.interface == "async" else None
+    return standing(model, (), parts.settings, parts.hosts.down(), among)
 
 
 def _created(model: Model) -> int:

@@ -17,6 +17,8 @@ from fastapi import Request
 from sqlalchemy import Engine
 
 from dashscribe.config import Settings
+from dashscribe.engines import EngineInfo
+from dashscribe.fleet import Offers
 from dashscribe.hosts import Hosts
 from dashscribe.hotwords import HotwordBook
 from dashscribe.keys import Keys
@@ -34,9 +36,10 @@ T = TypeVar("T")
 class Parts:
     """The rooms below one application.
 
-    ``secret`` signs result URLs and comes from the database, so that URLs outlive the process. ``wake`` tells a worker
-    in this process that there is work. ``hosts`` recognize for synchronous calls. ``ready`` does a real check of this
-    server and gives the reasons why it cannot work, by name; an empty mapping means ready.
+    ``secret`` signs result URLs and comes from the database, so that URLs outlive the process. ``wake`` tells workers
+    that there is work, ``offers`` knows what those of a shared database can run. ``hosts`` recognize for synchronous
+    calls. ``ready`` does a real check of this server and gives the reasons why it cannot work, by name; an empty
+    mapping means ready.
     """
 
     settings: Settings
@@ -51,6 +54,7 @@ class Parts:
     secret: str
     wake: Callable[[], None]
     ready: Callable[[], Mapping[str, str]]
+    offers: Offers | None = None
     telemetry: Telemetry = field(default_factory=Telemetry)
     # Sizes: a query takes a millisecond, a blob is read at the pace of the disk, readiness may decode a sound.
     queries: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
@@ -59,6 +63,10 @@ class Parts:
     scrapes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     # Parsing a body that carries a recording takes some 40 MB for a moment.
     bodies: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
+
+    def workers_engines(self) -> list[EngineInfo] | None:
+        """The engines that tasks are given to; None for those that are installed here, as while no worker was seen."""
+        return list(self.offers.engines().values()) or None if self.offers else None
 
 
 async def parts_of(request: Request) -> Parts:

@@ -138,12 +138,13 @@ def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_
         raise NotRetriedError("None of its files failed; with all, every file is done again.")
     parts.keys.check_quota(caller)
     model, options = find_model(task.model), task.options
-    engine = choose_engine(model, options.languages, parts.settings, parts.hosts.down())
+    among = parts.workers_engines()
+    engine = choose_engine(model, options.languages, parts.settings, parts.hosts.down(), among)
 
     def unheeded(info: EngineInfo) -> tuple[str, ...]:
         return tuple(lacks(info, options, asked_itn=not model.itn))
 
-    earlier = {note for info in engines(parts.settings).values() for note in unheeded(info)}
+    earlier = {note for info in among or engines(parts.settings).values() for note in unheeded(info)}
     new = parts.tasks.submit(
         Submission(
             owner=caller.owner,

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("slots", sa.Integer(), nullable=False),
         sa.Column("engines", sa.Text(), nullable=False),
         sa.Column("queues", sa.Text(), nullable=False),
+        sa.Column("lease_ms", sa.BigInteger(), nullable=False),
         sa.Column("started_ms", sa.BigInteger(), nullable=False),
         sa.Column("seen_ms", sa.BigInteger(), nullable=False),
     )

@@ -1,33 +1,36 @@
-"""The worker inside one process: the lock of the home, the slots, and a sweep that forgets nothing.
+"""The worker of one process: the lock of the home, the slots, and a sweep that forgets nothing.
 
 The tables are the only job list. A ring is a mere wake-up: what it misses (another process's submission, a row whose
-time has come) the sweep finds within a second. One worker per home; other processes open the database as they like.
+time has come) the sweep finds within a second, or within five where many sweep. With SQLite there is one worker per
+home, and what an earlier one had claimed is free when the next one begins. With PostgreSQL there are any number: each
+says every few seconds that it lives, and frees what those held that have not said so for long.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
+import random
 import shutil
 import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from dashscribe import files, redos, windows
+from dashscribe import files, fleet, redos, windows
 from dashscribe.config import Settings
+from dashscribe.db import is_shared
 from dashscribe.db.tables import FileState
-from dashscribe.engines import engines
-from dashscribe.errors import ConfigError
 from dashscribe.files import ClaimedFile
+from dashscribe.fleet import ANYONE, Member, Offers
 from dashscribe.hosts.gather import MOST_WINDOWS
+from dashscribe.queue.lock import HomeLock
 from dashscribe.queue.pressure import Pressure
 from dashscribe.queue.slots import Crew, Job, Stage, Turnstile
+from dashscribe.queue.wakeups import Wakeups
 from dashscribe.redos import ClaimedRedo
 from dashscribe.store import Store
 from dashscribe.windows import ClaimedWindow
@@ -38,7 +41,9 @@ logger = logging.getLogger(__name__)
 FETCH_SLOTS, CUT_SLOTS = 8, 3
 #: Stages done again at once: listening to a long recording is no reason for another owner's short one to wait.
 REDO_SLOTS = 2
-SWEEP_S = 1.0
+SWEEP_S, SHARED_SWEEP_S = 1.0, 5.0
+#: How many of a shared database's workers look in one sweep for what others left behind, on average.
+LOOKERS = 4
 #: How long a stop waits for work to end before it is handed back, in seconds.
 GRACE_S = 3.0
 
@@ -64,15 +69,22 @@ class Worker:
     """Does the work of one home, from ``start`` to ``stop``."""
 
     def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
-        self.pressure = Pressure(engine, store, settings)
+        self.is_shared = is_shared(engine)
+        self.offers = Offers(engine) if self.is_shared else None
+        self.pressure = Pressure(engine, store, settings, self.offers)
         self.stopping = threading.Event()
         self.scratch = settings.home / "scratch"
+        self.member = ANYONE
         self._engine = engine
         self._store = store
+        self._settings = settings
         # Windows that wait for a slot of an engine that decodes many pieces at once go along with the one that gets it.
-        batches = any(info.batch > 1 for info in engines(settings).values())
+        batches = any(info.batch > 1 for info in fleet.offered(settings).values())
         self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
-        self._lock = HomeLock(settings.home)
+        self._lock = HomeLock(settings.home, several=self.is_shared)
+        self._wakeups: Wakeups | None = None
+        self._beating = threading.Thread(target=self._beat, name="dashscribe-beat", daemon=True)
+        self._is_over = threading.Event()
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo]] = []
         self._tidy: Callable[[], None] = lambda: None
         self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
@@ -95,7 +107,7 @@ class Worker:
         def window_crew(size: int, *, express_only: bool) -> Crew[ClaimedWindow]:
             job = Job(
                 stage=Stage.RECOGNIZE,
-                claim=lambda busy_owners: windows.claim(engine, express_only=express_only),
+                claim=lambda busy_owners: windows.claim(engine, self.member, express_only=express_only),
                 work=steps.recognize,
                 book=steps.book_window,
                 release=partial(windows.release, engine),
@@ -116,7 +128,7 @@ class Worker:
     def _redo_crew(self, steps: Steps) -> Crew[ClaimedRedo]:
         job = Job(
             stage=Stage.REDO,
-            claim=partial(redos.claim, self._engine),
+            claim=lambda busy_owners: redos.claim(self._engine, busy_owners, self.member),
             work=steps.redo,
             book=steps.book_redo,
             release=partial(redos.release, self._engine),
@@ -126,15 +138,39 @@ class Worker:
     def start(self) -> None:
         """Take the lock, free what a worker that is gone had claimed, and begin; ConfigError if another one works."""
         self._lock.take()
+        if self.is_shared:
+            self.scratch /= str(self._lock.number)
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True)
         self._store.clean()
-        freed = files.recover(self._engine) + windows.recover(self._engine) + redos.recover(self._engine)
-        if freed:
-            logger.info("going on with %d pieces of work that a worker left", freed)
+        self._recover(self._lock.name if self.is_shared else None)
+        if self.is_shared:
+            self._show()
+            self._wakeups = Wakeups(self._engine, self.member.id, lambda word: self._ring(Stage(word)))
+            self._wakeups.start()
+            self._beating.start()
         for crew in self._crews:
             crew.start()
         self._sweeper.start()
+
+    def _recover(self, worker: str | None) -> None:
+        """Free what a worker held that is gone; None for whichever."""
+        freed = sum(room.recover(self._engine, worker) for room in (files, windows, redos))
+        if freed:
+            logger.info("going on with %d pieces of work that a worker left", freed)
+
+    def _show(self) -> None:
+        """Say that this worker lives and what it can run, which changes as models come and go."""
+        offered = fleet.offered(self._settings)
+        self.member = Member(self._lock.name, tuple(sorted(offered)))
+        fleet.beat(self._engine, self.member, offered, self._settings)
+
+    def _beat(self) -> None:
+        while not self._is_over.wait(self._settings.lease_s / fleet.BEATS):
+            try:
+                self._show()
+            except Exception as error:  # nothing may end the beat; what is missed for long is free for others
+                logger.warning("the database was not told that this worker lives: %s", error)
 
     def stop(self) -> None:
         """End within a few seconds: what does not end by itself is handed back, uncounted, for the next start."""
@@ -149,7 +185,22 @@ class Worker:
         for crew in self._crews:
             crew.hand_back()
         self._sweeper.join(GRACE_S)
+        if self.is_shared:
+            self._depart()
         self._lock.release()
+
+    def _depart(self) -> None:
+        """Tell the others that this worker has ended, and that there is work of its to take."""
+        self._is_over.set()
+        self._beating.join(GRACE_S)
+        try:
+            fleet.leave(self._engine, self.member)
+        except SQLAlchemyError as error:
+            logger.warning("the database was not told that this worker has ended: %s", error)
+        if self._wakeups:
+            for stage in Stage:
+                self._wakeups.ring(stage)
+            self._wakeups.stop()
 
     def wake(self) -> None:
         """There is a new task, or a stage of an old one is to be done again."""
@@ -158,6 +209,11 @@ class Worker:
 
     def ring(self, stage: Stage) -> None:
         """There is work of this kind."""
+        self._ring(stage)
+        if self._wakeups:
+            self._wakeups.ring(stage)
+
+    def _ring(self, stage: Stage) -> None:
         for crew in self._crews:
             if crew.job.stage is stage:
                 crew.bell.ring()
@@ -166,65 +222,40 @@ class Worker:
         if self.pressure.is_disk_low():
             return None
         brim = self.pressure.fetch_brim()
-        return files.claim(self._engine, FileState.WAITING, busy_owners=busy_owners, before_tag_ms=brim)
+        return files.claim(self._engine, FileState.WAITING, self.member, busy_owners=busy_owners, before_tag_ms=brim)
 
     def _claim_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         if self.pressure.is_disk_low():
             return None
         brim = self.pressure.cut_brim()
-        return files.claim(self._engine, FileState.FETCHED, busy_owners=busy_owners, before_tag_ms=brim)
+        return files.claim(self._engine, FileState.FETCHED, self.member, busy_owners=busy_owners, before_tag_ms=brim)
 
     def _claim_express_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         if self.pressure.is_disk_low():
             return None
-        return files.claim(self._engine, FileState.FETCHED, busy_owners=busy_owners, express_only=True)
+        return files.claim(self._engine, FileState.FETCHED, self.member, busy_owners=busy_owners, express_only=True)
 
     def _claim_finish(self, busy_owners: Collection[str]) -> ClaimedFile | None:
-        return files.claim(self._engine, FileState.JOINING, busy_owners=busy_owners)
+        return files.claim(self._engine, FileState.JOINING, self.member, busy_owners=busy_owners)
 
     def _sweep(self) -> None:
-        while not self.stopping.wait(SWEEP_S):
+        while not self.stopping.wait(SHARED_SWEEP_S if self.is_shared else SWEEP_S):
             try:
+                if self.offers and random.random() * self.offers.alive() < LOOKERS:  # noqa: S311 (spreads the load)
+                    self._look_after_others()
                 for state in files.due(self._engine):
-                    self.ring(_STAGE[state])
+                    self._ring(_STAGE[state])
                 if windows.due(self._engine):
-                    self.ring(Stage.RECOGNIZE)
+                    self._ring(Stage.RECOGNIZE)
                 if redos.is_due(self._engine):
-                    self.ring(Stage.REDO)
+                    self._ring(Stage.REDO)
                 self._tidy()
             except Exception:  # nothing may end the sweep
-                logger.warning("trouble with the database, sweeping again in a second", exc_info=True)
+                logger.warning("trouble with the database, sweeping again soon", exc_info=True)
 
-
-class HomeLock:
-    """The worker role of one home, held by one process at a time and given up with its end, however it ends."""
-
-    def __init__(self, home: Path) -> None:
-        self._path = home / "worker.lock"
-        self._descriptor: int | None = None
-
-    def take(self) -> None:
-        """Take the role. Raises ConfigError naming the process that has it."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise ConfigError(f"home={str(self._path.parent)!r} cannot be written: {error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise ConfigError(
-                f"home={str(self._path.parent)!r} has a worker already, process {holder or 'unknown'}: stop it, start "
-                "this server with --no-worker, or give it another home"
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        """Give the role up."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+    def _look_after_others(self) -> None:
+        self._recover(None)
+        orphans = fleet.release_unserved(self._engine)
+        if orphans:
+            logger.warning("%d files go to other workers: nobody runs the engine any more that they were for", orphans)
+        fleet.forget(self._engine)

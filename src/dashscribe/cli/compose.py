@@ -1,0 +1,82 @@
+"""Puts the rooms together into one process, which answers HTTP, does the work, or both."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from dashscribe.db import is_shared, open_database, secret
+from dashscribe.enrich.censor import check_list
+from dashscribe.fetch.address import Guard
+from dashscribe.fleet import Offers
+from dashscribe.hosts import Hosts
+from dashscribe.hotwords import HotwordBook
+from dashscribe.keys import Keys
+from dashscribe.queue.slots import Stage
+from dashscribe.queue.wakeups import Wakeups
+from dashscribe.readiness import Readiness
+from dashscribe.steps import open_worker
+from dashscribe.store import Store
+from dashscribe.tasks import TaskBook
+from dashscribe.telemetry import Telemetry
+from dashscribe.uploads import UploadBook
+from dashscribe.wire.limits import RateLimits
+from dashscribe.wire.parts import Parts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from dashscribe.config import Settings
+    from dashscribe.queue.worker import Worker
+
+
+def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple[Parts, Worker | None]:
+    """The parts of a process and its worker, which is at work when this returns; ``stack`` takes them apart again.
+
+    Raises ConfigError for a setting that cannot be used: it is to be told now, not with the first task.
+    """
+    Guard(settings.fetch_allow)
+    check_list(settings.sensitive_words)
+    database = open_database(settings.resolved_database_url, settings.database_connections)
+    stack.callback(database.dispose)
+    store = Store(settings.resolved_store_url)
+    telemetry = Telemetry()
+    hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1, observer=telemetry))
+    worker = open_worker(database, store, hosts, settings, telemetry=telemetry) if with_worker else None
+    if worker:
+        worker.start()
+        stack.callback(worker.stop)
+    parts = Parts(
+        settings=settings,
+        database=database,
+        tasks=TaskBook(database),
+        keys=Keys(database, settings),
+        store=store,
+        uploads=UploadBook(database, store, settings),
+        hotwords=HotwordBook(database),
+        hosts=hosts,
+        limits=RateLimits(settings),
+        secret=secret(database, "result-urls"),
+        wake=worker.wake if worker else _waking(database, stack),
+        ready=Readiness(database, store, hosts, settings),
+        offers=Offers(database) if is_shared(database) else None,
+        telemetry=telemetry,
+    )
+    return parts, worker
+
+
+def _waking(database: Engine, stack: ExitStack) -> Callable[[], None]:
+    """What tells workers elsewhere that there is work; with SQLite their sweep finds it within a second."""
+    if not is_shared(database):
+        return lambda: None
+    wakeups = Wakeups(database, f"server-{uuid.uuid4()}")
+    wakeups.start()
+    stack.callback(wakeups.stop)
+
+    def wake() -> None:
+        wakeups.ring(Stage.FETCH)
+        wakeups.ring(Stage.REDO)
+
+    return wake

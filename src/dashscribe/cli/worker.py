@@ -1,0 +1,79 @@
+"""``dashscribe worker``: does the work of a database that many machines share, and answers no clients."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from dashscribe.config import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def worker(
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Parallel recognitions; default: DASHSCRIBE_WORKERS, the cores.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Force one engine for every model; DASHSCRIBE_ENGINE.")] = None,
+    host: Annotated[str, typer.Option(help="Address of the page of health; 0.0.0.0 for all of this machine.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port for /healthz, /readyz and /metrics; none if left out.")
+    ] = None,
+) -> None:
+    """Work on the tasks of a shared database, beside any number of others. SIGTERM hands back what does not end soon.
+
+    All that use one database need the same DASHSCRIBE_DATABASE_URL, DASHSCRIBE_STORE_URL and settings; models may
+    differ: a file goes to workers that have what it was begun with. With SQLite `dashscribe serve` does the work.
+
+    Example: DASHSCRIBE_DATABASE_URL=postgresql://… dashscribe worker --port 9100
+    """
+    from dashscribe.cli import logs
+    from dashscribe.config import load
+
+    settings = load(workers=workers, engine=engine)
+    logs.set_up(settings.log_format)
+    _run(settings, host, port)
+
+
+def _run(settings: Settings, host: str, port: int | None) -> None:
+    from dashscribe.cli.compose import compose
+    from dashscribe.cli.serve import http_server, listen
+    from dashscribe.wire.app import create_probe_app
+
+    with ExitStack() as stack:
+        listener = None if port is None else stack.enter_context(listen(host, port))
+        parts, worker = compose(settings, stack, with_worker=True)
+        assert worker is not None
+        where = f"; health on http://{host}:{listener.getsockname()[1]}" if listener else ""
+        name = f" {worker.member.id}" if worker.member.id else ""
+        typer.echo(f"worker{name}: {settings.workers} recognitions at once on {settings.provider}{where}")
+        if listener:
+            http_server(create_probe_app(parts)).run(sockets=[listener])
+        else:
+            _wait()
+        logger.info("stopping; what is not done goes on elsewhere, or with the next start")
+
+
+def _wait() -> None:
+    """Until the first signal; the second one ends the program on the spot."""
+    ended = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        signal.signal(number, signal.SIG_DFL)
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not ended.wait(3600.0):
+        pass

@@ -1,0 +1,69 @@
+"""How connections to each kind of database are made and set up."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from dashscribe.errors import ConfigError
+
+FORMS = "give sqlite:///PATH with the path of a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+#: How long a SQLite writer waits for one in another process, in milliseconds.
+BUSY_MS = 15_000
+#: PostgreSQL: how long to wait for a connection, for a lock, for a peer that does not answer, in milliseconds. What is
+#: beyond them is an error, after which a step is tried again and a client is told to come back.
+CONNECT_MS, LOCK_MS, SILENT_MS = 10_000, 15_000, 20_000
+
+
+def connect(where: URL, connections: int) -> Engine:
+    """An engine for this database; raises ConfigError for one of another kind or without its driver."""
+    match where.get_backend_name():
+        case "sqlite" if where.database not in (None, "", ":memory:"):
+            return _sqlite(where)
+        case "postgresql":
+            return _postgresql(where, connections)
+        case _:
+            raise ConfigError(f"database_url={where.render_as_string()!r}: {FORMS}")
+
+
+def _sqlite(where: URL) -> Engine:
+    Path(str(where.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(where.set(drivername="sqlite+pysqlite"), pool_size=16, max_overflow=-1)
+    event.listen(engine, "connect", _tune)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _tune(connection: sqlite3.Connection, record: object) -> None:
+    """Set up a new SQLite connection."""
+    del record
+    connection.isolation_level = None  # the driver must not begin transactions by itself; _begin does
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _postgresql(where: URL, connections: int) -> Engine:
+    if find_spec("psycopg") is None:
+        raise ConfigError("database_url: PostgreSQL needs a driver: pip install 'dashscribe[postgres]'")
+    session = f"-c lock_timeout={LOCK_MS} -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+    return create_engine(
+        where.set(drivername="postgresql+psycopg"),
+        pool_size=min(5, connections),
+        max_overflow=connections - min(5, connections),
+        pool_timeout=30,
+        pool_pre_ping=True,  # a server that was restarted costs nobody an error
+        connect_args={
+            "connect_timeout": CONNECT_MS // 1000,
+            "tcp_user_timeout": SILENT_MS,
+            "keepalives_idle": SILENT_MS // 1000,
+            "options": session,
+            "application_name": "dashscribe",
+        },
+    )
