@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     RowMapping,
+    case,
     delete,
     func,
     insert,
@@ -36,6 +37,9 @@ from dashscribe.fleet import ANYONE, Member
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json
 from dashscribe.types import Options, Span, Window
+
+#: How many waiting windows are counted at most before others have to wait: several for each of thousands of slots.
+COUNTED = 12_000
 
 _window, _file, _task = tables.windows, tables.files, tables.tasks
 
@@ -179,14 +183,19 @@ def _count_in(connection: Connection, file: ClaimedFile, speech_ms: int, *, clos
 def brim(engine: Engine, limit_ms: int) -> int | None:
     """The tag from which on new windows have to wait, because this much speech is waiting before them; None for none.
 
-    Counted along the one order, so that one owner's long file never holds up what is due before it.
+    Counted along the one order, so that one owner's long file never holds up what is due before it; of so many windows
+    at most, so that the question costs the same however many there are.
     """
-    ahead_ms = func.sum(_window.c.speech_ms).over(order_by=(_window.c.tag_ms, _window.c.id))
-    waiting = (
-        select(_window.c.tag_ms, ahead_ms.label("ahead_ms")).where(_window.c.state == WindowState.READY).subquery()
-    )
+    place = (_window.c.tag_ms, _window.c.id)
+    ready = select(*place, _window.c.speech_ms).where(_window.c.state == WindowState.READY).order_by(*place)
+    front = ready.limit(COUNTED).subquery()
+    ahead_ms = func.sum(front.c.speech_ms).over(order_by=(front.c.tag_ms, front.c.id))
+    waiting = select(front.c.tag_ms, ahead_ms.label("ahead_ms")).subquery()
+    over = case((waiting.c.ahead_ms > limit_ms, waiting.c.tag_ms))
+    query = select(func.min(over), func.count(), func.max(waiting.c.tag_ms))
     with reading(engine) as connection:
-        return connection.execute(select(func.min(waiting.c.tag_ms)).where(waiting.c.ahead_ms > limit_ms)).scalar()
+        first_over, count, last = connection.execute(query.select_from(waiting)).one()
+    return last if first_over is None and count == COUNTED else first_over
 
 
 # --- recognizing ----------------------------------------------------------------------------------------------------

@@ -277,6 +277,7 @@ windows = Table(
     UniqueConstraint("file_id", "channel", "number"),
     Index("ix_windows_queue", "state", "tag_ms"),
     Index("ix_windows_claim", "state", "queue", "tag_ms"),
+    Index("ix_windows_express", "state", "express", "queue", "tag_ms"),
     sqlite_autoincrement=True,
 )
 

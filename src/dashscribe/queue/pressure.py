@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 FETCHED_AHEAD = 200
 #: How often the log repeats that the disk is full, in seconds.
 REMIND_S = 60.0
+#: How long a count of what waits is believed where many workers count, in seconds; longer the more of them there are.
+COUNT_S = 0.5
 
 
 class Pressure:
@@ -35,7 +37,8 @@ class Pressure:
         self._store = store
         self._limit_ms = settings.waiting_audio_s * 1000
         self._reserve_bytes = settings.disk_reserve_bytes
-        self._reminded_s = float("-inf")
+        self._reminded_s = self._counted_s = float("-inf")
+        self._brim: int | None = None
 
     def fetch_brim(self) -> int | None:
         """The tag from which on no more files should be fetched for now; None when any may be."""
@@ -43,7 +46,12 @@ class Pressure:
 
     def cut_brim(self) -> int | None:
         """The tag from which on no more sound should be cut for now; None when any may be."""
-        return windows.brim(self._engine, self._limit_ms * self._workers())
+        if self._offers is None:
+            return windows.brim(self._engine, self._limit_ms)
+        if time.monotonic() - self._counted_s > COUNT_S * max(1.0, self._workers() / 50):
+            self._counted_s = time.monotonic()
+            self._brim = windows.brim(self._engine, self._limit_ms * self._workers())
+        return self._brim
 
     def _workers(self) -> int:
         return self._offers.alive() if self._offers else 1

@@ -29,3 +29,4 @@ def upgrade() -> None:
     for table in ("files", "windows"):
         op.add_column(table, sa.Column("queue", sa.Text(), nullable=False, server_default=""))
     op.create_index("ix_windows_claim", "windows", ["state", "queue", "tag_ms"])
+    op.create_index("ix_windows_express", "windows", ["state", "express", "queue", "tag_ms"])
