@@ -32,7 +32,7 @@ def programs() -> Path | None:
 class Cluster:
     """One PostgreSQL server on a socket and a port of the loopback, in a folder that goes with it."""
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, networks: tuple[str, ...] = ()) -> None:
         bin_folder = programs()
         if bin_folder is None:
             pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
@@ -44,11 +44,14 @@ class Cluster:
             os.chown(self.folder, self._user, -1)
         self.port = _free_port()
         self._run("initdb", "-D", self.folder / "data", "-U", "test", "--auth=trust", "--no-sync", "-E", "UTF8")
-        settings = f"port={self.port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{self.folder}'\n"
+        settings = f"port={self.port}\nunix_socket_directories='{self.folder}'\n"
+        settings += f"listen_addresses='{'*' if networks else '127.0.0.1'}'\n"
         settings += "max_connections=400\nshared_buffers=32MB\nlog_min_messages=fatal\nlog_lock_waits=on\n"
         settings += "" if durable else "fsync=off\nsynchronous_commit=off\nfull_page_writes=off\n"
         with (self.folder / "data" / "postgresql.conf").open("a") as file:
             file.write(settings)
+        with (self.folder / "data" / "pg_hba.conf").open("a") as file:
+            file.writelines(f"host all all {network} trust\n" for network in networks)
         self.start()
 
     def _run(self, program: str, *arguments: object) -> None:

@@ -19,7 +19,7 @@ from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.fleet import ANYONE, Member
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.store import Stored
-from dashscribe.tasks import as_json
+from dashscribe.tasks import as_json, end_of_task
 from dashscribe.types import Media, Options, Shape
 
 #: What a slot may claim, and what the file is while the slot works on it.
@@ -361,7 +361,9 @@ def _end_task(connection: Connection, task_id: str) -> None:
         ).one()
         values = {"status": Status.FAILED, "code": first.code, "message": first.message}
     connection.execute(
-        update(_task).where(_task.c.id == task_id, _task.c.status == Status.RUNNING).values(**values, ended_ms=now_ms())
+        update(_task)
+        .where(_task.c.id == task_id, _task.c.status == Status.RUNNING)
+        .values(**values, ended_ms=end_of_task())
     )
 
 
@@ -384,7 +386,7 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
         files = connection.execute(ended).scalars().all()
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
         late_still = (_task.c.id.in_(ids), _task.c.status.in_((Status.PENDING, Status.RUNNING)))
-        values = {"status": Status.FAILED, "ended_ms": now_ms(), "open_files": 0, **failure}
+        values = {"status": Status.FAILED, "ended_ms": end_of_task(), "open_files": 0, **failure}
         return connection.execute(update(_task).where(*late_still).values(**values)).rowcount
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, case, delete, func, insert, select, update
 
 from dashscribe import order, uploads
 from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, tables, writing
@@ -230,7 +230,7 @@ class TaskBook:
             canceled = connection.execute(
                 update(task)
                 .where(task.c.id == task_id, task.c.owner == owner, task.c.status == Status.PENDING)
-                .values(status=Status.CANCELED, ended_ms=now_ms(), open_files=0)
+                .values(status=Status.CANCELED, ended_ms=end_of_task(), open_files=0)
             )
             if canceled.rowcount:
                 connection.execute(update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED))
@@ -249,6 +249,12 @@ def _files_of(task_id: str) -> Select[Any]:
     again += (redo.c.done_ms.label("redo_done_ms"), redo.c.message.label("redo_message"))
     joined = file.outerjoin(redo, redo.c.file_id == file.c.id)
     return select(file, *again).select_from(joined).where(file.c.task_id == task_id).order_by(file.c.number)
+
+
+def end_of_task() -> ColumnElement[int]:
+    """Now, as the end of a task; a clock that was set back for a while must not let it be forgotten at once."""
+    submitted_ms, now = tables.tasks.c.submitted_ms, now_ms()
+    return case((submitted_ms > now, submitted_ms), else_=now)
 
 
 def answering() -> tuple[ColumnElement[bool], ...]:

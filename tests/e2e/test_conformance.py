@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 from faulty_proxy import Answer, Fault, faulty
-from kill_harness import KEY, Server, free_port
 from typer.testing import CliRunner
 
 from dashscribe.cli import app
+from kill_harness import KEY, Server, free_port
 
 pytest.importorskip("dashscope")
 

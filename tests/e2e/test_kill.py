@@ -11,9 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from kill_harness import Heard, Plan, Server, Sources
 
-KILLS = int(os.environ.get("KILLS", "32"))
+KILLS = int(os.environ.get("KILLS", "10"))
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 
 

@@ -25,7 +25,6 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from kill_harness import free_port
 
 from dashscribe import config, pipeline
 from dashscribe.decode import Decoder, encode_flac
@@ -34,6 +33,7 @@ from dashscribe.errors import EngineDownError
 from dashscribe.hosts import Hosts
 from dashscribe.testing import VOCABULARY
 from dashscribe.types import Options, Outcome, Span, Transcript, Window
+from kill_harness import free_port
 
 KEY = "sk-of-the-near-server"
 FAR_KEY = "sk-of-the-far-server"

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from kill_harness import KEY, Server, Sources
 
 SEED = random.SystemRandom().randrange(1, 10**9)

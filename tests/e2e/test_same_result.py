@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from kill_harness import Server
 
 import dashscribe
 from dashscribe import config
+from kill_harness import Server
 
 
 class QuietFiles(SimpleHTTPRequestHandler):

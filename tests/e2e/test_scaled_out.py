@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from kill_harness import KEY, Server, Site, Sources
 
+from kill_harness import KEY, Server, Site, Sources
 from postgres import Cluster
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 import wave
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,30 +45,50 @@ def free_port() -> int:
 
 
 class Sources:
-    """Sound files on a web server of their own; no two share a stretch of sound."""
+    """Sound files on a web server of their own; no two share a stretch of sound.
 
-    def __init__(self, speech: Path) -> None:
+    A file may have a trick: ``hang`` stops half-way and says no more, ``short`` ends half-way the first time, ``lie``
+    promises more than comes, always, and ``swap`` ends half-way through another file the first time.
+    """
+
+    def __init__(self, speech: Path, address: str = "127.0.0.1") -> None:
         decoder = decode.Decoder(speech, url="speech", channels=[0], stretch=None)
         self._speech = np.concatenate([block[0] for block in decoder])
         self._samples: dict[str, np.ndarray] = {}
         self._origins: dict[Heard, str] = {}
         files: dict[str, bytes] = {}
+        tricks: dict[str, str] = {}
+        asked: Counter[str] = Counter()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 data = files.get(self.path)
+                asked[self.path] += 1
+                trick = tricks.get(self.path, "")
+                if trick in ("short", "swap") and asked[self.path] > 1:
+                    trick = ""
+                promised = len(data or b"") + (1000 if trick == "lie" else 0)
+                if data and trick == "swap":
+                    data = data[:44] + data[:43:-1]
                 self.send_response(200 if data is not None else 404)
-                self.send_header("Content-Length", str(len(data or b"")))
+                self.send_header("Content-Length", str(promised))
+                self.send_header("ETag", f'"{zlib.crc32(data or b"")}"')
                 self.end_headers()
+                sent = (data or b"")[: promised // 2 if trick in ("hang", "short", "swap") else None]
                 with suppress(OSError):  # the server that asked may be dead
-                    self.wfile.write(data or b"")
+                    self.wfile.write(sent)
+                    if trick == "hang":
+                        self.connection.settimeout(30.0)
+                        self.connection.recv(1)
+                self.close_connection = True
 
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._files = files
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self._server.server_port}"
+        self._files, self._tricks = files, tricks
+        self._server = ThreadingHTTPServer((address, 0), Handler)
+        self._server.daemon_threads = True
+        self.base = f"http://{address}:{self._server.server_port}"
 
     @contextmanager
     def open(self) -> Iterator[Sources]:
@@ -77,8 +98,9 @@ class Sources:
         self._server.shutdown()
         self._server.server_close()
 
-    def add(self, name: str, seconds: float) -> str:
+    def add(self, name: str, seconds: float, trick: str = "") -> str:
         """A new file of so many seconds: speech, with a noise below hearing that makes it unlike all others."""
+        self._tricks[f"/{name}"] = trick
         count = round(seconds * RATE_HZ)
         noise = np.random.default_rng(zlib.crc32(name.encode())).integers(-2, 3, count)
         samples = (np.resize(self._speech, count) + noise).clip(-32768, 32767).astype(np.int16)
@@ -110,7 +132,7 @@ class Sources:
 # --- the server -------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class Server:
     """``dashscribe serve`` on one home, started and killed as often as a test likes.
 
@@ -125,6 +147,8 @@ class Server:
     settings: dict[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ("serve",)
     shared: Path | None = None
+    program: tuple[str, ...] = ("-m", "dashscribe")
+    prefix: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -149,7 +173,7 @@ class Server:
         }
         with (self.home / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashscribe", *self.command, "--port", str(self.port)],
+                [*self.prefix, sys.executable, *self.program, *self.command, "--port", str(self.port)],
                 stdout=log,
                 stderr=log,
                 env=environment,
@@ -161,11 +185,18 @@ class Server:
         while time.monotonic() < until:
             assert self.process is not None
             assert self.process.poll() is None, self.last_words()
+            if self.prefix:
+                return  # it lives in another network
             with suppress(httpx.TransportError):
                 if self._http("GET", "/healthz").status_code == 200:
                     return
             time.sleep(0.03)
         raise AssertionError(f"the server does not answer after {seconds} s: {self.last_words()}")
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
         """kill -9, and make sure that nothing of it lives on."""
@@ -174,6 +205,17 @@ class Server:
         self.process.kill()
         self.process.wait(10)
         self._assert_no_children(pid)
+
+    def children(self) -> list[psutil.Process]:
+        """Its child processes that hold native code."""
+        assert self.process is not None
+        found: list[psutil.Process] = []
+        with suppress(psutil.Error):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    if "dashscribe.hosts.child" in child.cmdline():
+                        found.append(child)
+        return found
 
     def stop(self) -> None:
         """SIGTERM, and make sure that it ends well within seconds."""
@@ -258,13 +300,25 @@ class Server:
         tasks = (self.shared or self.home) / "store" / "tasks"
         for path in [*tasks.glob("*/*/windows/*/*.json"), *tasks.glob("*/*/result-*.json")]:
             task_id, number, *rest = path.relative_to(tasks).parts
-            url = urls[task_id, int(number)]
+            url = urls.get((task_id, int(number)))
+            if url is None:
+                continue  # whoever submitted it was not told so yet
             if rest[0] == "windows":
-                outcomes = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+                try:
+                    outcomes = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+                except FileNotFoundError:
+                    continue  # its file has ended meanwhile
                 found |= {sources.heard(url, outcome.span.begin_ms, outcome.span.end_ms) for outcome in outcomes}
             else:
                 ended.add(url)
         return found | {heard for heard in self.heard() if sources.url_of(heard) in ended}
+
+    def outcomes(self, answer: dict[str, Any]) -> list[bytes | tuple[str, str]]:
+        """As ``results``, for a task that may have failed as a whole."""
+        if answer["output"]["task_status"] == "SUCCEEDED":
+            return self.results(answer)
+        output = answer["output"]
+        return [(output.get("code", ""), output.get("message", ""))] * output.get("task_metrics", {}).get("TOTAL", 1)
 
     def heard(self) -> list[Heard]:
         """All that the stand-in engine has recognized so far, repetitions included."""
@@ -277,15 +331,25 @@ class Server:
 class Site:
     """Servers without workers, and workers, on one PostgreSQL and one store."""
 
-    def __init__(self, folder: Path, database_url: str, *, servers: int, workers: int, **settings: str) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str,
+        *,
+        servers: int,
+        workers: int,
+        program: tuple[str, ...] = ("-m", "dashscribe"),
+        **settings: str,
+    ) -> None:
+        self.folder, self.program = folder, program
         common = {"DASHSCRIBE_DATABASE_URL": database_url, "DASHSCRIBE_STORE_URL": f"file://{folder}/store"}
         self._settings = common | {"DASHSCRIBE_LEASE_S": "3", **settings}
         self.servers = [self._new(f"server-{n}", ("serve", "--no-worker")) for n in range(servers)]
         self.workers = [self._new(f"worker-{n}", ("worker",)) for n in range(workers)]
 
     def _new(self, name: str, command: tuple[str, ...]) -> Server:
-        return Server(self.folder / name, command=command, shared=self.folder, settings=dict(self._settings))
+        settings = dict(self._settings)
+        return Server(self.folder / name, command=command, shared=self.folder, settings=settings, program=self.program)
 
     @property
     def front(self) -> Server:
@@ -327,10 +391,11 @@ class Plan:
     random: random.Random
     tasks: dict[str, list[str]] = field(default_factory=dict)
 
-    def draw(self, count: int, seconds: tuple[float, float], *, gone: bool = False) -> str:
+    def draw(self, count: int, seconds: tuple[float, float], *, gone: bool = False, tricks: Sequence[str] = ()) -> str:
         """A new task of so many files, each of a length from this range; ``gone`` adds one that does not exist."""
         key = f"task-{len(self.tasks)}"
         urls = [self.sources.add(f"{key}-{n}.wav", self.random.uniform(*seconds)) for n in range(count)]
+        urls += [self.sources.add(f"{key}-{t}.wav", self.random.uniform(*seconds), trick=t) for t in tricks]
         if gone:
             urls.append(f"{self.sources.base}/{key}-gone.wav")
         self.tasks[key] = urls

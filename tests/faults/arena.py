@@ -1,0 +1,186 @@
+"""Where faults happen: one server, or several processes on one PostgreSQL; work for them, and the verdict."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kill_harness import FINAL, Heard, Plan, Server, Site, Sources
+
+PROGRAM = (str(Path(__file__).with_name("faulty_process.py")),)
+EMBEDDED, SHARED = "SQLite, one process", "PostgreSQL, servers and workers"
+
+
+@dataclass
+class Verdict:
+    """What came of one kind of fault on one back end; the last four must be 0."""
+
+    case: str
+    backend: str
+    faults: int = 0
+    tasks: int = 0
+    files: int = 0
+    pieces: int = 0
+    lost: int = 0
+    different: int = 0
+    repeated: int = 0
+    unexplained: int = 0
+    seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was lost, different, recognized again although complete, or failed without a reason."""
+        return not (self.lost or self.different or self.repeated or self.unexplained)
+
+
+class Arena:
+    """One back end with its processes, and the tasks that were given to it."""
+
+    def __init__(
+        self, folder: Path, backend: str, sources: Sources, seed: int, database_url: str = "", **settings: str
+    ) -> None:
+        self.folder, self.backend, self.sources = folder, backend, sources
+        self.random = random.Random(seed)
+        self.plan = Plan(sources, self.random)
+        self.ids: dict[str, str] = {}
+        self.verdict = Verdict("", backend)
+        self._complete: set[Heard] = set()
+        self._repeated: set[Heard] = set()
+        settings = {"DASHSCRIBE_STANDIN_DELAY_MS": "20", "DASHSCRIBE_FETCH_TIMEOUT_S": "8", **settings}
+        if backend == EMBEDDED:
+            server = Server(folder / "home", program=PROGRAM, settings=settings)
+            self.fronts = self.hands = [server]
+        else:
+            site = Site(folder, database_url, servers=2, workers=2, program=PROGRAM, **settings)
+            self.fronts, self.hands = site.servers, site.workers
+
+    @property
+    def processes(self) -> list[Server]:
+        """All of them."""
+        return list(dict.fromkeys((*self.fronts, *self.hands)))
+
+    @contextmanager
+    def open(self) -> Iterator[Arena]:
+        """All processes up; whatever runs at the end is killed."""
+        began = time.monotonic()
+        try:
+            for process in self.processes:
+                process.start()
+            for process in self.processes:
+                process.wait_ready()
+            yield self
+        finally:
+            for process in self.processes:
+                if process.is_up:
+                    process.kill()
+            self.verdict.seconds = time.monotonic() - began
+
+    def revive(self, **faults: str) -> None:
+        """Start what is down; ``faults`` are variables that the started ones get."""
+        for process in self.processes:
+            if not process.is_up:
+                restart(process, **faults)
+
+    # --- work ---
+
+    def submit(self, count: int, seconds: tuple[float, float], **what: Any) -> str:
+        """Draw a task and submit it, to whichever server answers, until it is accepted."""
+        key = self.plan.draw(count, seconds, **what)
+        self.insist(key)
+        return key
+
+    def insist(self, key: str, seconds: float = 60.0) -> None:
+        """Submit a task under its key until a server has accepted it."""
+        until = time.monotonic() + seconds
+        while key not in self.ids:
+            for front in self.fronts:
+                with suppress(httpx.TransportError, AssertionError):
+                    self.ids[key] = front.submit(self.plan.tasks[key], key)
+                    return
+            self.revive()
+            assert time.monotonic() < until, f"no server takes a task: {self.fronts[0].last_words()}"
+            time.sleep(0.05)
+
+    def note(self) -> None:
+        """Look what is complete; whatever of it is recognized from now on counts as repeated."""
+        heard = self.fronts[0].heard()
+        self._repeated |= self._complete & set(heard[self.verdict.pieces :])
+        self._complete |= self.fronts[0].complete(self.sources, self._urls())
+        self.verdict.pieces = len(self.fronts[0].heard())
+
+    def _urls(self) -> dict[tuple[str, int], str]:
+        return {
+            (task_id, number): url
+            for key, task_id in self.ids.items()
+            for number, url in enumerate(self.plan.tasks[key])
+        }
+
+    # --- the verdict ---
+
+    def judge(self, wanted: dict[str, list[Any]] | None = None, seconds: float = 240.0) -> Verdict:
+        """Let everything end and compare it with what an undisturbed server makes of the same files."""
+        self.revive()
+        verdict = self.verdict
+        results = self._results(seconds)
+        self.note()
+        for process in self.processes:
+            process.kill()
+        expected = undisturbed(self.folder / "undisturbed", self.plan) if wanted is None else wanted
+        verdict.tasks, verdict.files = len(self.plan.tasks), sum(map(len, self.plan.tasks.values()))
+        verdict.repeated = len(self._repeated)
+        for key, urls in self.plan.tasks.items():
+            if key not in results:
+                verdict.lost += 1
+                continue
+            for url, got, want in zip(urls, results[key], expected[key], strict=True):
+                if isinstance(got, tuple) and not all(got):
+                    verdict.unexplained += 1
+                if got != want and not (isinstance(got, tuple) and isinstance(want, tuple) and got[0] == want[0]):
+                    verdict.different += 1
+                    verdict.remarks.append(f"{url}: {str(got)[:200]} instead of {str(want)[:200]}")
+        return verdict
+
+    def _results(self, seconds: float) -> dict[str, list[Any]]:
+        until = time.monotonic() + seconds
+        results: dict[str, list[Any]] = {}
+        while len(results) < len(self.ids) and time.monotonic() < until:
+            for key, task_id in self.ids.items():
+                if key in results:
+                    continue
+                with suppress(httpx.HTTPError):
+                    answer = self.fronts[0].query(task_id)
+                    if answer["output"]["task_status"] == "UNKNOWN":
+                        self.verdict.remarks.append(f"forgotten: {key}")
+                    elif answer["output"]["task_status"] in FINAL:
+                        results[key] = self.fronts[0].outcomes(answer)
+            if len(self.verdict.remarks) > 20:
+                break
+            time.sleep(0.2)
+        return results
+
+
+def restart(process: Server, **faults: str) -> None:
+    """Start a process; it has these faults and no others."""
+    plain = {name: value for name, value in process.settings.items() if name != "FAULT_KILL"}
+    process.settings = {**plain, **faults}
+    process.start()
+
+
+def undisturbed(folder: Path, plan: Plan) -> dict[str, list[Any]]:
+    """What one server makes of every task when nothing happens."""
+    server = Server(folder, settings={"DASHSCRIBE_FETCH_TIMEOUT_S": "8"})
+    server.start()
+    server.wait_ready()
+    ids = {key: server.submit(urls, key) for key, urls in plan.tasks.items()}
+    answers = server.wait(list(ids.values()), 300)
+    results = {key: server.outcomes(answers[task_id]) for key, task_id in ids.items()}
+    server.stop()
+    return results
