@@ -15,6 +15,8 @@ import httpx
 from kill_harness import FINAL, Heard, Plan, Server, Site, Sources
 
 PROGRAM = (str(Path(__file__).with_name("faulty_process.py")),)
+#: How everybody deals with the server of the sources.
+ORIGIN = {"DASHSCRIBE_FETCH_TIMEOUT_S": "8", "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1,10.231.0.0/16"}
 EMBEDDED, SHARED = "SQLite, one process", "PostgreSQL, servers and workers"
 
 
@@ -54,7 +56,7 @@ class Arena:
         self.verdict = Verdict("", backend)
         self._complete: set[Heard] = set()
         self._repeated: set[Heard] = set()
-        settings = {"DASHSCRIBE_STANDIN_DELAY_MS": "20", "DASHSCRIBE_FETCH_TIMEOUT_S": "8", **settings}
+        settings = {"DASHSCRIBE_STANDIN_DELAY_MS": "20", **ORIGIN, **settings}
         if backend == EMBEDDED:
             server = Server(folder / "home", program=PROGRAM, settings=settings)
             self.fronts = self.hands = [server]
@@ -176,7 +178,7 @@ def restart(process: Server, **faults: str) -> None:
 
 def undisturbed(folder: Path, plan: Plan) -> dict[str, list[Any]]:
     """What one server makes of every task when nothing happens."""
-    server = Server(folder, settings={"DASHSCRIBE_FETCH_TIMEOUT_S": "8"})
+    server = Server(folder, settings=dict(ORIGIN))
     server.start()
     server.wait_ready()
     ids = {key: server.submit(urls, key) for key, urls in plan.tasks.items()}

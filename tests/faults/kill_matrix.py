@@ -299,7 +299,7 @@ def network_cut(run: Run, backend: str) -> Verdict:
         ip("netns", "exec", name, "ip", "link", "set", "lo", "up")
         with Sources(SAMPLE, f"{net}.1").open() as sources:
             url = cluster.new_database().replace("127.0.0.1", f"{net}.1")
-            arena = Arena(run.folder / "network", backend, sources, run.seed, url, DASHSCRIBE_FETCH_ALLOW=f"{net}.1")
+            arena = Arena(run.folder / "network", backend, sources, run.seed, url)
             arena.verdict.case = case
             arena.hands[0].prefix = ("ip", "netns", "exec", name)
             with arena.open():

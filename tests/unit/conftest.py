@@ -12,7 +12,7 @@ from weight_files import Mirror
 from postgres import Cluster
 
 #: Test files that say by themselves which database a test is about, or that are not about any.
-_CHOOSE_THEMSELVES = ("test_database", "test_itn")
+_CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

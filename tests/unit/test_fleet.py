@@ -1,0 +1,229 @@
+"""Workers of one PostgreSQL as rows: who may take what, who has gone, and what becomes of files that nobody serves."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from durable import Home, close_homes, speech, take
+from sqlalchemy import select, update
+
+from dashscribe import files, fleet, windows
+from dashscribe.catalog import find_model
+from dashscribe.choice import choose_engine
+from dashscribe.config import Settings
+from dashscribe.db import clock_ms, reading, tables, writing
+from dashscribe.db.tables import FileState, WindowState
+from dashscribe.engines import ENGINES
+from dashscribe.errors import ModelNotFoundError
+from dashscribe.fleet import Member, Offers
+from dashscribe.steps import prepare
+from dashscribe.types import Media
+from postgres import Cluster
+
+STANDIN, SPHINX = ENGINES["standin"], ENGINES["pocketsphinx"]
+MEDIA = Media(url="http://x/a", container="wav", codec="pcm", rate_hz=16_000, channel_count=1, duration_ms=90_000)
+
+
+@pytest.fixture
+def home(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", cluster.new_database())
+    yield Home(tmp_path, {"http://x/a": speech(3), "http://x/b": speech(3)}, lease_s=30)
+    close_homes()
+
+
+def member(home: Home, name: str, *infos: fleet.EngineInfo, lease_s: float = 30) -> Member:
+    """A worker that has just said that it runs these."""
+    engines = {f"{info.name}@{info.version}+bare": info for info in infos}
+    who = Member(name, tuple(engines))
+    fleet.beat(home.engine, who, engines, home.settings.model_copy(update={"lease_s": lease_s}))
+    return who
+
+
+def fetched(home: Home, queue: str, url: str = "http://x/a") -> None:
+    """A file that waits to be cut in a queue."""
+    home.submit(url)
+    prepare.fetch(home.bench, take(home, FileState.WAITING))
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.files).where(tables.files.c.state == FileState.FETCHED).values(queue=queue))
+
+
+def grow_old(home: Home, name: str, by_ms: int) -> None:
+    with writing(home.engine) as connection:
+        row = update(tables.workers).where(tables.workers.c.id == name)
+        connection.execute(row.values(seen_ms=clock_ms(connection) - by_ms))
+
+
+def file_states(home: Home) -> list[tuple[str, str]]:
+    with reading(home.engine) as connection:
+        return [tuple(row) for row in connection.execute(select(tables.files.c.state, tables.files.c.queue))]
+
+
+def test_a_file_goes_only_to_those_who_can_go_on_with_it(home: Home) -> None:
+    gpu, cpu = member(home, "gpu", STANDIN), member(home, "cpu", SPHINX)
+    fetched(home, gpu.queues[0])
+    assert files.claim(home.engine, FileState.FETCHED, cpu) is None
+    taken = files.claim(home.engine, FileState.FETCHED, gpu)
+    assert taken is not None
+    assert taken.queue == gpu.queues[0]
+
+
+def test_windows_of_a_file_go_where_the_file_may_go(home: Home) -> None:
+    gpu, cpu = member(home, "gpu", STANDIN), member(home, "cpu", SPHINX)
+    fetched(home, gpu.queues[0])
+    bench = home.bench
+    bench.worker.member = gpu
+    file = files.claim(home.engine, FileState.FETCHED, gpu)
+    assert file is not None
+    prepare.cut(bench, file)
+    assert windows.claim(home.engine, cpu) is None
+    claimed = [windows.claim(home.engine, gpu) for _ in range(3)]
+    assert [window.number for window in claimed if window] == [0, 1, 2]
+    with reading(home.engine) as connection:
+        assert set(connection.execute(select(tables.windows.c.worker)).scalars()) == {"gpu"}
+
+
+def test_the_most_urgent_of_several_queues_comes_first(home: Home) -> None:
+    both = member(home, "both", STANDIN, SPHINX)
+    fetched(home, both.queues[0])
+    file = files.claim(home.engine, FileState.FETCHED, both)
+    assert file is not None
+    bench = home.bench
+    bench.worker.member = both
+    prepare.cut(bench, file)
+    with writing(home.engine) as connection:
+        last = update(tables.windows).where(tables.windows.c.number == 2)
+        connection.execute(last.values(queue=both.queues[1], tag_ms=1))
+    first = windows.claim(home.engine, both)
+    assert first is not None
+    assert first.number == 2
+
+
+def test_what_nobody_waits_for_is_for_everybody(home: Home) -> None:
+    cpu = member(home, "cpu", SPHINX)
+    fetched(home, "")
+    assert files.claim(home.engine, FileState.FETCHED, cpu) is not None
+
+
+@pytest.mark.parametrize("recover", [files.recover, windows.recover])
+def test_only_rows_of_those_who_are_gone_are_freed(home: Home, recover: Callable[..., int]) -> None:
+    gone, here = member(home, "gone", STANDIN), member(home, "here", STANDIN)
+    for who in (gone, here):
+        if recover is files.recover:
+            home.submit("http://x/a")
+            assert files.claim(home.engine, FileState.WAITING, who) is not None
+        else:
+            fetched(home, who.queues[0])
+            cut = files.claim(home.engine, FileState.FETCHED, who)
+            assert cut is not None
+            bench = home.bench
+            bench.worker.member = who
+            prepare.cut(bench, cut)
+            assert windows.claim(home.engine, who) is not None
+    assert recover(home.engine) == 0
+    grow_old(home, "gone", 31_000)
+    assert recover(home.engine) == 1
+    assert recover(home.engine) == 0
+    table = tables.files if recover is files.recover else tables.windows
+    with reading(home.engine) as connection:
+        freed = connection.execute(select(table.c.worker).where(table.c.interrupted == 1)).scalars().all()
+    assert freed == ["gone"]
+
+
+def test_worker_that_left_holds_nothing_any_more(home: Home) -> None:
+    who = member(home, "w", STANDIN)
+    home.submit("http://x/a")
+    assert files.claim(home.engine, FileState.WAITING, who) is not None
+    fleet.leave(home.engine, who)
+    assert files.recover(home.engine) == 1
+    assert not fleet.workers(home.engine)[0].is_alive
+
+
+def test_late_writer_whose_claim_was_freed_changes_nothing(home: Home) -> None:
+    slow = member(home, "slow", STANDIN)
+    home.submit("http://x/a")
+    file = files.claim(home.engine, FileState.WAITING, slow)
+    assert file is not None
+    grow_old(home, "slow", 60_000)
+    assert files.recover(home.engine) == 1
+    assert not files.fetched(home.engine, file, MEDIA, "standin", "1")
+    member(home, "slow", STANDIN)  # it woke up and says that it lives
+    again = files.claim(home.engine, FileState.WAITING, slow)
+    assert again is not None
+    assert not files.fetched(home.engine, file, MEDIA, "standin", "1")
+    assert files.fetched(home.engine, again, MEDIA, "standin", "1")
+
+
+def test_files_of_a_queue_that_nobody_serves_are_cut_anew_by_whoever_is_there(home: Home) -> None:
+    gpu, cpu = member(home, "gpu", STANDIN), member(home, "cpu", SPHINX)
+    fetched(home, gpu.queues[0])
+    grow_old(home, "gpu", 60_000)
+    assert fleet.release_unserved(home.engine) == 0  # it may only be restarting
+    grow_old(home, "gpu", fleet.ABSENT_MS + 1000)
+    assert fleet.release_unserved(home.engine) == 1
+    assert file_states(home) == [("fetched", "")]
+    assert files.claim(home.engine, FileState.FETCHED, cpu) is not None
+
+
+def test_worker_that_comes_back_with_another_engine_leaves_its_files_to_others_at_once(home: Home) -> None:
+    fetched(home, member(home, "w", STANDIN).queues[0])
+    member(home, "w", replace(STANDIN, version="2"))
+    assert fleet.release_unserved(home.engine) == 1
+
+
+def test_offers_are_those_of_all_and_choose_among_them(home: Home) -> None:
+    offers = Offers(home.engine)
+    assert offers.engines() == {}
+    gpu = member(home, "gpu", replace(SPHINX, name="paraformer-zh", family="paraformer", languages=("zh",)))
+    member(home, "cpu", SPHINX)
+    offers = Offers(home.engine)
+    found = list(offers.engines().values())
+    assert {info.name for info in found} == {"paraformer-zh", "pocketsphinx"}
+    assert offers.alive() == 2
+    settings = Settings()
+    model = find_model("paraformer-v2")
+    assert choose_engine(model, ("zh",), settings, (), found).name == "paraformer-zh"
+    with pytest.raises(ModelNotFoundError):
+        choose_engine(model, ("zh",), settings)  # nothing here can
+    assert offers.queue_of(next(info for info in found if info.name == "paraformer-zh"), ()) == gpu.queues[0]
+
+
+def test_two_workers_of_one_home_have_roles_of_their_own(home: Home, tmp_path: Path) -> None:
+    second = home.new_worker()
+    home.worker.start()
+    second.start()
+    try:
+        assert home.worker.member.id != second.member.id
+        assert home.worker.scratch != second.scratch
+        task = home.submit("http://x/a", "http://x/b")
+        home.worker.wake()
+        assert home.wait(task).status == "SUCCEEDED"
+    finally:
+        second.stop()
+    first_id = home.worker.member.id
+    home.worker.stop()
+    third = home.new_worker()
+    third.start()
+    try:
+        assert third.member.id == first_id  # so that what it held before is its own again at once
+    finally:
+        third.stop()
+
+
+def test_wake_up_reaches_another_process_within_moments(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashscribe.queue import worker as room
+    from dashscribe.queue.slots import Stage
+    from dashscribe.queue.wakeups import Wakeups
+
+    monkeypatch.setattr(room, "SHARED_SWEEP_S", 60.0)
+    home.worker.start()
+    sender = Wakeups(home.engine, "server")
+    sender.start()
+    task = home.submit("http://x/a")
+    sender.ring(Stage.FETCH)
+    assert home.wait(task, seconds=10).status == "SUCCEEDED"
+    sender.stop()
+
+
+def test_state_words_fit_the_columns() -> None:
+    assert max(len(state) for state in (*FileState, *WindowState)) <= 16
