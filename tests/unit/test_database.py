@@ -246,6 +246,22 @@ def test_connections_that_were_cut_cost_nobody_an_error(cluster: Cluster, shared
     assert secret(shared, "a") == "b"
 
 
+def test_restart_of_the_server_is_waited_for() -> None:
+    cluster = Cluster()
+    try:
+        engine = open_database(cluster.new_database())
+        cluster.stop()
+        restart = threading.Timer(1.0, cluster.start)
+        restart.start()
+        with writing(engine) as connection:
+            connection.execute(insert(tables.secrets).values(name="a", value="b"))
+        assert secret(engine, "a") == "b"
+        restart.join()
+        engine.dispose()
+    finally:
+        cluster.remove()
+
+
 def test_clock_is_the_database_own(shared: Engine) -> None:
     with reading(shared) as connection:
         assert abs(clock_ms(connection) - now_ms()) < 5000

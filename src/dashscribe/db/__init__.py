@@ -57,7 +57,7 @@ def is_shared(engine: Engine) -> bool:
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
     """A transaction that waits for nobody; on SQLite it sees one state of the database, elsewhere each query does."""
-    with engine.connect() as connection:
+    with connecting.patiently(engine) as connection:
         yield connection
 
 
@@ -67,7 +67,8 @@ def writing(engine: Engine, *, urgent: bool = False) -> Generator[Connection]:
 
     ``urgent`` for one that a caller waits for: of all others on SQLite at most one goes before it.
     """
-    with _turn(engine, urgent), engine.execution_options(writes=True).begin() as connection:
+    writer = engine.execution_options(writes=True)
+    with _turn(engine, urgent), connecting.patiently(writer) as connection, connection.begin():
         yield connection
 
 

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from dashscribe.errors import ConfigError
 
@@ -16,6 +18,26 @@ BUSY_MS = 15_000
 #: PostgreSQL: how long to wait for a connection, for a lock, for a peer that does not answer, in milliseconds. What is
 #: beyond them is an error, after which a step is tried again and a client is told to come back.
 CONNECT_MS, LOCK_MS, SILENT_MS = 10_000, 15_000, 20_000
+#: For how long a PostgreSQL that does not take connections is asked again, in seconds: a restart takes a few.
+AWAY_S = 15.0
+
+
+def patiently(engine: Engine) -> Connection:
+    """A connection, for which a PostgreSQL that is restarting is waited for; raises OperationalError after that.
+
+    Nothing has been said to the database before, so that waiting does nothing twice.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine.connect()
+    return retrying(engine.connect)
+
+
+retrying = Retrying(
+    retry=retry_if_exception_type(OperationalError),
+    stop=stop_after_delay(AWAY_S),
+    wait=wait_exponential(multiplier=0.1, max=1.0),
+    reraise=True,
+)
 
 
 def connect(where: URL, connections: int) -> Engine:

@@ -18,6 +18,7 @@ from uuid import uuid4
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -171,6 +172,13 @@ async def _refuse_arguments(request: Request, error: Exception) -> Response:
     return await refuse(request, InvalidParameterError(str(first["msg"]), str(first["loc"][-1])))
 
 
+async def _no_database(request: Request, error: Exception) -> Response:
+    """The database is away, or too busy: a line in the log for each request, as a traceback would tell no more."""
+    reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    log.error("%s %s: the database does not answer: %s", request.method, request.url.path, reason)
+    return _refusal(request, DashscribeError("The database does not answer just now."))
+
+
 async def _hung_up(request: Request, error: Exception) -> Response:
     """Nobody is there to read this; it keeps a client's departure out of the log of our faults."""
     del error
@@ -218,3 +226,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_arguments)
     app.add_exception_handler(ClientDisconnect, _hung_up)
+    app.add_exception_handler(OperationalError, _no_database)
