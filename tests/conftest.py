@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from object_store import bucket, object_store
 from small_models import dialogues, speak, spoken
 
-__all__ = ["dialogues", "speak", "spoken"]  # fixtures for every folder
+__all__ = ["bucket", "dialogues", "object_store", "speak", "spoken"]  # fixtures for every folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -25,7 +26,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests leaks in; every test has a home folder of its own."""
     for name in list(os.environ):
-        if name.startswith(("DASHSCRIBE_", "DASHSCOPE_")):
+        if name.startswith(("DASHSCRIBE_", "DASHSCOPE_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DASHSCRIBE_HOME", str(tmp_path / "home"))
 

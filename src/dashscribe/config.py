@@ -46,7 +46,14 @@ class Settings(BaseSettings):
         None, description="A key accepted besides those in the database; owner 'default'."
     )
     database_url: str = Field("", description="sqlite:///PATH; default: dashscribe.db in the home folder.")
-    store_url: str = Field("", description="file:///PATH for audio and results; default: store/ in the home folder.")
+    store_url: str = Field(
+        "",
+        description="Where audio and results lie: file:///PATH, or s3://BUCKET/PREFIX with credentials, region and "
+        "endpoint in AWS_* variables; default: store/ in the home folder.",
+    )
+    store_cache_bytes: int = Field(
+        4 * 1024**3, ge=0, description="Copies of what lies in s3://… that are kept in the home folder, in bytes."
+    )
     public_url: str = Field("", description="Base of the URLs that the server mints; default: the request's Host.")
     fetch_allow: str = Field(
         "", description="Comma list of host names and CIDRs exempt from the guard against private addresses."

@@ -69,7 +69,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.keys import Keys
     from dashscribe.readiness import Readiness
     from dashscribe.steps import open_worker
-    from dashscribe.store import Store
+    from dashscribe.store import open_store
     from dashscribe.tasks import TaskBook
     from dashscribe.telemetry import Telemetry
     from dashscribe.uploads import UploadBook
@@ -81,7 +81,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     check_list(settings.sensitive_words)
     summary = "\n".join(_engine_lines(settings))
     database = open_database(settings.resolved_database_url)
-    store, keys = Store(settings.resolved_store_url), Keys(database, settings)
+    store, keys = open_store(settings), Keys(database, settings)
     uploads = UploadBook(database, store, settings)
     with ExitStack() as stack:
         telemetry = Telemetry()

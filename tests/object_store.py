@@ -1,0 +1,176 @@
+"""A real object store for tests: OpenStack Swift with its S3 interface, from Debian, over the network of this machine.
+
+``bucket`` gives a test an empty bucket of its own and the environment to reach it. One server serves all tests that run
+at once: whoever needs it first starts it, and it ends with the last process that used it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+SERVER = Path(__file__).with_name("swift_server.py")
+PACKAGES = "swift-proxy swift-account swift-container swift-object python3-swift"
+ACCESS_KEY, SECRET_KEY, REGION = "test:tester", "testing", "us-east-1"
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Where it is, and what to sign with."""
+
+    endpoint: str
+
+    def environment(self, endpoint: str = "") -> dict[str, str]:
+        """The variables of a process that uses it, perhaps through a proxy."""
+        return {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": endpoint or self.endpoint,
+        }
+
+    def make_bucket(self) -> str:
+        """An empty bucket that nobody else has; its name."""
+        import obstore
+        from obstore.store import S3Store
+
+        name = f"tests-{uuid.uuid4().hex}"
+        store = S3Store(
+            name, region=REGION, endpoint=self.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY,
+            client_options={"allow_http": True},
+        )  # fmt: skip
+        url = obstore.sign(store, "PUT", "", timedelta(seconds=60))
+        httpx.put(url, trust_env=False, timeout=30).raise_for_status()
+        return name
+
+
+def missing() -> str:
+    """Why there is no server, empty if there is one."""
+    if not Path(SYSTEM_PYTHON).exists():
+        return f"no {SYSTEM_PYTHON}"
+    look = "import importlib.util as u, sys; sys.exit(not (u.find_spec('swift') and u.find_spec('eventlet')))"
+    if subprocess.run([SYSTEM_PYTHON, "-c", look], check=False).returncode:
+        return f"Swift is not installed (Debian: apt-get install {PACKAGES})"
+    return ""
+
+
+@contextmanager
+def running(folder: Path | None = None, port: int = 0) -> Iterator[ObjectStore]:
+    """A server of one's own, to be killed and restarted on the same folder and port if a test wants that."""
+    with tempfile.TemporaryDirectory(prefix="swift-") as made:
+        port = port or free_port()
+        process = start(folder or Path(made), port)
+        try:
+            yield ObjectStore(f"http://127.0.0.1:{port}")
+        finally:
+            stop(process)
+
+
+def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start the server and wait until it answers. It ends when its standard input is closed, or is killed."""
+    with (folder / "log").open("ab") as log:
+        command = [SYSTEM_PYTHON, str(SERVER), str(folder), str(port)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={"PATH": os.defpath})
+    until = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=10)
+            return process
+        time.sleep(0.05)
+    stop(process)
+    raise AssertionError(f"the object store did not start:\n{(folder / 'log').read_text()[-2000:]}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server at once: nothing of it is needed any more."""
+    process.kill()
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[ObjectStore]:
+    """The one server of all processes that name the same folder.
+
+    Each of them holds a lock on ``users``; the server is the child of a process that waits for nobody to hold it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "users").open("a") as users, (folder / "starting").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_SH)
+        address = folder / "address"
+        if not address.exists():
+            address.write_text(_start_keeper(folder))
+        fcntl.flock(starting, fcntl.LOCK_UN)
+        yield ObjectStore(address.read_text())
+
+
+def _start_keeper(folder: Path) -> str:
+    """Start a process that keeps the server for as long as anybody uses it; where the server is."""
+    keeper = subprocess.Popen(
+        [sys.executable, __file__, str(folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert keeper.stdout
+    with keeper.stdout:
+        address = keeper.stdout.readline().strip()
+    assert address, "the object store did not start"
+    return address
+
+
+def _keep(folder: Path) -> None:
+    data = Path(tempfile.mkdtemp(prefix="swift-"))
+    process = start(data, port := free_port())
+    os.write(1, f"http://127.0.0.1:{port}\n".encode())
+    os.close(1)
+    with (folder / "users").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_EX)  # once nobody holds it
+        stop(process)
+        shutil.rmtree(data, ignore_errors=True)
+        (folder / "address").unlink(missing_ok=True)
+
+
+# --- fixtures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A running object store, shared with the other processes of this run; skipped where Swift is not installed."""
+    if reason := missing():
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    with shared((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "object-store") as found:
+        yield found
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``s3://`` and a bucket of the test's own; the environment leads there."""
+    for name, value in object_store.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{object_store.make_bucket()}"
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]))
