@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from object_store import bucket, object_store
+from object_store import bucket, bucket_name, object_store
 from small_models import dialogues, speak, spoken
 
-__all__ = ["bucket", "dialogues", "object_store", "speak", "spoken"]  # fixtures for every folder
+__all__ = ["bucket", "bucket_name", "dialogues", "object_store", "speak", "spoken"]  # fixtures for every folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

@@ -1,7 +1,7 @@
 """A real object store for tests: OpenStack Swift with its S3 interface, from Debian, over the network of this machine.
 
-``bucket`` gives a test an empty bucket of its own and the environment to reach it. One server serves all tests that run
-at once: whoever needs it first starts it, and it ends with the last process that used it.
+``bucket`` gives a test an ``s3://`` URL of its own and the environment to reach it. One server serves all tests that
+run at once: whoever needs it first starts it, and it ends with the last process that used it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -45,19 +46,30 @@ class ObjectStore:
             "AWS_ENDPOINT_URL": endpoint or self.endpoint,
         }
 
+    def keys(self, url: str) -> list[str]:
+        """What lies under an ``s3://`` URL."""
+        import obstore
+
+        name, _, prefix = url.removeprefix("s3://").partition("/")
+        pages = obstore.list(self._open(name, prefix))
+        return sorted(meta["path"].removeprefix(f"{prefix}/") for page in pages for meta in page)
+
     def make_bucket(self) -> str:
         """An empty bucket that nobody else has; its name."""
         import obstore
-        from obstore.store import S3Store
 
         name = f"tests-{uuid.uuid4().hex}"
-        store = S3Store(
-            name, region=REGION, endpoint=self.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY,
-            client_options={"allow_http": True},
-        )  # fmt: skip
-        url = obstore.sign(store, "PUT", "", timedelta(seconds=60))
-        httpx.put(url, trust_env=False, timeout=30).raise_for_status()
+        url = obstore.sign(self._open(name), "PUT", "", timedelta(seconds=60))
+        httpx.put(url, trust_env=False, timeout=60).raise_for_status()
         return name
+
+    def _open(self, name: str, prefix: str | None = None) -> Any:
+        from obstore.store import S3Store
+
+        return S3Store(
+            name, prefix=prefix, region=REGION, endpoint=self.endpoint, access_key_id=ACCESS_KEY,
+            secret_access_key=SECRET_KEY, client_options={"allow_http": True},
+        )  # fmt: skip
 
 
 def missing() -> str:
@@ -164,12 +176,18 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
         yield found
 
 
+@pytest.fixture(scope="session")
+def bucket_name(object_store: ObjectStore) -> str:
+    """A bucket that the tests of one process share."""
+    return object_store.make_bucket()
+
+
 @pytest.fixture
-def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
-    """``s3://`` and a bucket of the test's own; the environment leads there."""
+def bucket(object_store: ObjectStore, bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An ``s3://`` URL under which there is nothing yet; the environment leads there."""
     for name, value in object_store.environment().items():
         monkeypatch.setenv(name, value)
-    return f"s3://{object_store.make_bucket()}"
+    return f"s3://{bucket_name}/{uuid.uuid4().hex}"
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Inbox(Protocol):
         ...
 
     def content(self) -> Path | Iterable[bytes]:
-        """All that was saved."""
+        """All that was saved. Raises UploadGoneError, perhaps only at the end, if that is not there."""
         ...
 
 
@@ -163,6 +163,10 @@ class Pieces:
 
     def remove(self, key: str) -> None:
         """Delete the pieces, also those that never counted."""
+        with reading(self._engine) as connection:
+            claim = connection.execute(select(_upload.c.claim).where(_upload.c.key == key)).scalar()
+        if claim == 0:
+            return  # nobody ever added to it
         self._store.delete_prefix(_pieces_of(key))
         with writing(self._engine) as connection:
             connection.execute(delete(_piece).where(_piece.c.upload == key))
@@ -206,11 +210,18 @@ class _PieceInbox:
         query = select(_piece.c.begin, _piece.c.claim).where(_piece.c.upload == self._key).order_by(_piece.c.begin)
         with reading(self._engine) as connection:
             pieces = connection.execute(query).all()
+        at = 0
         for begin, claim in pieces:
+            if begin != at:
+                break
             try:
-                yield from self._store.chunks(_piece_key(self._key, begin, claim))
-            except FileNotFoundError as error:
-                raise UploadGoneError("What was received of this upload is lost: upload it again.") from error
+                for chunk in self._store.chunks(_piece_key(self._key, begin, claim)):
+                    at += len(chunk)
+                    yield chunk
+            except FileNotFoundError:
+                break
+        if at != self._received:  # lost, or removed by somebody who was faster to join them
+            raise UploadGoneError("What was received of this upload is lost: upload it again.")
 
 
 def _pieces_of(key: str) -> str:

@@ -279,7 +279,13 @@ class UploadBook:
 
     def _settle(self, key: str, content: Path | Iterable[bytes]) -> Upload:
         """Put the whole file into the store and say so."""
-        stored = self._store.put(_blob_key(key), content)
+        try:
+            stored = self._store.put(_blob_key(key), content)
+        except UploadGoneError:
+            row = self._row(_upload.c.key == key, _upload.c.complete)
+            if row is None:
+                raise
+            return _whole(row)  # somebody else was faster
         values = {"length": stored.size_bytes, "received": stored.size_bytes, "sha256": stored.sha256}
         waiting = (_upload.c.key == key, _upload.c.complete.is_(False), _upload.c.removed.is_(False))
         with writing(self._engine, urgent=True) as connection:
