@@ -54,6 +54,14 @@ class ObjectStore:
         pages = obstore.list(self._open(name, prefix))
         return sorted(meta["path"].removeprefix(f"{prefix}/") for page in pages for meta in page)
 
+    def read(self, url: str) -> bytes:
+        """The one blob under an ``s3://`` URL."""
+        import obstore
+
+        (key,) = self.keys(url)
+        name, _, prefix = url.removeprefix("s3://").partition("/")
+        return bytes(obstore.get(self._open(name, prefix), key).bytes())
+
     def make_bucket(self) -> str:
         """An empty bucket that nobody else has; its name."""
         import obstore
