@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 MIB = 1024**2
 #: A process may need this much more than when it is idle, whatever the size of the blob.
@@ -38,9 +40,11 @@ def main() -> None:
             raise SystemExit(f"more than {LIMIT_MIB} MiB")
 
 
-def measure(size_bytes: int, s3: str = "") -> list[dict[str, float | str]]:
+def measure(
+    size_bytes: int, s3: str = "", *, stores: Sequence[str] = ("folder", "s3"), steps: Sequence[str] = STEPS
+) -> list[dict[str, Any]]:
     """Every step with every store: what each took."""
-    results: list[dict[str, float | str]] = []
+    results: list[dict[str, Any]] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blobs-")))
         environment = dict(os.environ)
@@ -55,9 +59,10 @@ def measure(size_bytes: int, s3: str = "") -> list[dict[str, float | str]]:
             s3 = f"s3://{server.make_bucket()}/blobs"
         blob = folder / "blob"
         _make(blob, size_bytes)
-        for name, url in (("folder", (folder / "store").as_uri()), ("s3", s3)):
-            for step in STEPS:
-                arguments = [step, url, str(folder / f"home-{step}"), str(blob), name]
+        urls = {"folder": (folder / "store").as_uri(), "s3": s3}
+        for name in stores:
+            for step in steps:
+                arguments = [step, urls[name], str(folder / f"home-{step}"), str(blob), name]
                 command = [sys.executable, __file__, "--step", *arguments]
                 done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
                 results.append(json.loads(done.stdout))

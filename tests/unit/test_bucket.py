@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import pickle
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from durable import Home, only, run, shorten_waits, speech
 
+from dashscribe.cli import checkup
 from dashscribe.config import Settings
 from dashscribe.errors import ConfigError
 from dashscribe.store import Store, StoreError, open_store, s3
 from dashscribe.store.blobs import CHUNK_BYTES
 from dashscribe.store.cache import Cache
 from dashscribe.tasks import Status
-from object_store import SECRET_KEY
+from object_store import SECRET_KEY, ObjectStore, missing
 from store_proxy import Fault, faulty_store
 
 LARGE = os.urandom(1024**2) * 20  # three parts
@@ -199,6 +202,29 @@ def test_place_is_told_without_secrets(settings: Settings, monkeypatch: pytest.M
     assert SECRET_KEY not in where
 
 
+def doctor(settings: Settings) -> checkup.Finding:
+    patient = checkup.Patient(settings=settings, hosts=cast("Any", None), host="127.0.0.1", port=0)
+    (finding,) = checkup.CHECKS["store"](patient)
+    return finding
+
+
+def test_doctor_looks_into_the_bucket(
+    settings: Settings, object_store: ObjectStore, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = doctor(settings)
+    where = f"{settings.store_url} at {os.environ['AWS_ENDPOINT_URL']}, region us-east-1"
+    assert (found.status, found.detail) == ("ok", where)
+    assert object_store.keys(settings.store_url) == []
+    fault.status, fault.code, fault.concerns = lambda number: 403, "RequestTimeTooSkewed", lambda line: True
+    found = doctor(settings)
+    assert (found.status, "NTP" in found.remedy) == ("fail", True)
+    assert "RequestTimeTooSkewed" in found.detail
+    assert where in found.detail
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    fault.concerns = lambda line: False
+    assert "AWS_SECRET_ACCESS_KEY" in doctor(settings).remedy
+
+
 def test_missing_package_is_named() -> None:
     program = (
         "import sys; sys.modules['obstore'] = None\n"
@@ -266,6 +292,21 @@ def test_file_that_was_put_needs_no_fetching(settings: Settings, fault: Fault, t
     fault.concerns = lambda line: line.startswith("GET")
     assert fetched(store, "k") == b"sound"
     assert fault.seen == []
+
+
+def test_copy_that_is_put_is_copied_by_the_bucket(settings: Settings, fault: Fault) -> None:
+    store = open_store(settings)
+    store.put("large", iter([LARGE]))
+    with store.path("large") as path:
+        fault.concerns = lambda line: line.startswith(("PUT", "POST"))
+        stored = store.put("copy", path)
+        assert len(fault.seen) == 1
+        assert (stored.size_bytes, stored.sha256) == (len(LARGE), hashlib.sha256(LARGE).hexdigest())
+        store.put("large", b"another one")
+        store.put("true", path)
+        store.delete("large")
+        store.put("late", path)
+    assert store.read("copy") == store.read("true") == store.read("late") == LARGE
 
 
 def test_blob_that_was_replaced_is_fetched_anew(settings: Settings) -> None:
@@ -355,3 +396,16 @@ def test_unusable_url_is_a_config_error(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ENDPOINT_URL", "not a url")
     with pytest.raises((ConfigError, StoreError)):
         open_store(Settings(home=tmp_path, store_url="s3://bucket/x")).read("k")
+
+
+def test_large_blob_is_never_in_memory() -> None:
+    """A fast part of ``benchmarks/blobs.py``, which takes 2 GB; so does this with BLOB_MIB=2048."""
+    sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    import blobs
+
+    if reason := missing():
+        pytest.skip(reason)
+    size_mib = int(os.environ.get("BLOB_MIB", "200"))
+    measured = blobs.measure(size_mib * blobs.MIB, stores=("s3",), steps=("put", "get"))
+    assert [found["step"] for found in measured] == ["put", "get"]
+    assert max(found["more_mib"] for found in measured) < min(blobs.LIMIT_MIB, size_mib * 0.6), measured

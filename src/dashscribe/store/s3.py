@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 PARTS_AT_ONCE = 4
 #: S3's bound.
 MOST_PARTS = 10_000
+#: The largest blob that a slow bucket, too, copies within one request; S3 itself takes 5 GiB.
+MOST_COPIED_BYTES = 1024**3
 #: Longest request, its answer included, and longest attempt to connect.
 REQUEST_S, CONNECT_S = 60, 5
 #: A request is sent again after connection errors, time-outs, 429 and 5xx: so often, for so long, with such pauses.
@@ -99,6 +101,8 @@ class Bucket:
         self._bucket, self._prefix = _parse(url)
         self._cache = cache
         self._seen_s = float("-inf")
+        #: What each local copy that somebody reads now is a copy of.
+        self._lent: dict[Path, tuple[str, ObjectMeta]] = {}
         pause = {"init_backoff": _seconds(FIRST_PAUSE_S), "max_backoff": _seconds(LONGEST_PAUSE_S), "base": 2}
         retry: RetryConfig = {"max_retries": RETRIES, "retry_timeout": _seconds(RETRY_S), "backoff": pause}  # type: ignore[typeddict-item]
         # Whether it is http or https is what the endpoint says, whoever gives one.
@@ -115,8 +119,10 @@ class Bucket:
     def put(self, key: str, data: bytes | Path | Iterable[bytes]) -> Stored:
         """Write a blob, replacing one of the same key in one step."""
         source = _Source(data)
+        origin = self._origin(data) if isinstance(data, Path) else None
+        send = self._send if origin is None else partial(self._copy, origin)
         try:
-            self._ask("put", key, lambda: self._send(check_key(key), source))
+            self._ask("put", key, lambda: send(check_key(key), source))
         except FileNotFoundError as error:
             raise source.error or self._explained("put", key, error) from None
         meta = self._head(key)
@@ -148,7 +154,11 @@ class Bucket:
                 file.write(chunk)
 
         with self._cache.file(self._name(key, meta), meta["size"], fill) as path:
-            yield path
+            self._lent[path] = key, meta
+            try:
+                yield path
+            finally:
+                self._lent.pop(path, None)  # others may read it as well: all that they lose is the short way
 
     def size(self, key: str) -> int | None:
         """A blob's size in bytes, None when there is none."""
@@ -215,6 +225,23 @@ class Bucket:
         part_bytes = max(CHUNK_BYTES, -(-source.expected_bytes // MOST_PARTS))
         parts = chain((first, second), chunks)
         obstore.put(self._s3, key, parts, use_multipart=True, chunk_size=part_bytes, max_concurrency=PARTS_AT_ONCE)
+
+    def _origin(self, file: Path) -> str | None:
+        """The blob that a file is a copy of, if it still is and the bucket can copy it."""
+        key, then = self._lent.get(file, ("", None))
+        if then is None or then["size"] > MOST_COPIED_BYTES:
+            return None
+        with suppress(FileNotFoundError):
+            now = self._head(key)
+            if now["e_tag"] and (now["e_tag"], now["size"]) == (then["e_tag"], then["size"]):
+                return key
+        return None
+
+    def _copy(self, origin: str, key: str, source: _Source) -> None:
+        """Put what is a copy of another blob: the bucket does that by itself."""
+        for _ in source:
+            pass  # only digested
+        obstore.copy(self._s3, origin, key)
 
     def _small(self, key: str) -> tuple[bytes | None, ObjectMeta]:
         """All of a blob that is no larger than a chunk; of others only what there is to know."""
