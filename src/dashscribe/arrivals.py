@@ -275,7 +275,7 @@ class Leases:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._held: dict[str, int] = {}
+        self._held: set[tuple[str, int]] = set()  # keys and claims
         self._guard = threading.Lock()
         self._renewer: threading.Thread | None = None
 
@@ -284,7 +284,7 @@ class Leases:
         """Have an upload to oneself: the claim under which to write. Raises UploadBusyError."""
         claim = self._take(key)
         with self._guard:
-            self._held[key] = claim
+            self._held.add((key, claim))
             if self._renewer is None:
                 self._renewer = threading.Thread(target=self._renew, name="dashscribe-leases", daemon=True)
                 self._renewer.start()
@@ -292,7 +292,7 @@ class Leases:
             yield claim
         finally:
             with self._guard:
-                del self._held[key]
+                self._held.discard((key, claim))
             with suppress(SQLAlchemyError), writing(self._engine, urgent=True) as connection:  # it ends by itself, too
                 mine = (_upload.c.key == key, _upload.c.claim == claim)
                 connection.execute(update(_upload).where(*mine).values(locked_until_ms=0))
@@ -309,11 +309,12 @@ class Leases:
         while True:
             time.sleep(RENEW_MS / 1000)
             with self._guard:
-                held = dict(self._held)
+                held = sorted(self._held)
                 if not held:
                     self._renewer = None
                     return
-            with suppress(SQLAlchemyError), writing(self._engine, urgent=True) as connection:
-                for key, claim in held.items():
-                    mine = and_(_upload.c.key == key, _upload.c.claim == claim)
-                    connection.execute(update(_upload).where(mine).values(locked_until_ms=DatabaseClock() + LEASE_MS))
+            for key, claim in held:  # one by one, so as to wait for nobody with another row in hand
+                mine = and_(_upload.c.key == key, _upload.c.claim == claim)
+                longer = update(_upload).where(mine).values(locked_until_ms=DatabaseClock() + LEASE_MS)
+                with suppress(SQLAlchemyError), writing(self._engine, urgent=True) as connection:
+                    connection.execute(longer)

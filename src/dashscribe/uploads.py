@@ -246,7 +246,7 @@ class UploadBook:
         """Remove what is past its time at this instant, in epoch milliseconds; ``pause`` is called now and then."""
         self._drafts.clean()
         unused_ms = case((_upload.c.complete, PIN_MS), else_=PATIENCE_MS)
-        past = (_upload.c.used_ms <= now - unused_ms) & not_(_is_good(now))
+        past = (_upload.c.used_ms + unused_ms <= now) & not_(_is_good(now))
         while keys := self._mark_removed(past):
             self._delete(keys)
             pause()

@@ -147,6 +147,18 @@ def test_cut_that_lasts_is_an_os_error(settings: Settings, fault: Fault) -> None
     assert not [path for path in (settings.home / "cache").iterdir() if path.is_file()]
 
 
+def test_store_that_does_not_answer_is_given_up(
+    settings: Settings, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "REQUEST_S", 1)
+    monkeypatch.setattr(s3, "RETRIES", 1)
+    store = open_store(settings)
+    fault.delay_s, fault.concerns = lambda number: 3, lambda line: True
+    with pytest.raises(StoreError, match="no answer in time") as caught:
+        store.read("k")
+    assert caught.value.errno == errno.ETIMEDOUT
+
+
 def test_put_that_fails_leaves_the_old_blob(settings: Settings, fault: Fault) -> None:
     store = open_store(settings)
     store.put("k", b"old")

@@ -34,7 +34,7 @@ from dashscribe.store.cache import Cache
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import BackoffConfig, ClientConfig, RetryConfig
 
 #: Parts of one blob on their way at once: what a put holds in memory is so many chunks and one or two more.
 PARTS_AT_ONCE = 4
@@ -103,8 +103,12 @@ class Bucket:
         self._seen_s = float("-inf")
         #: What each local copy that somebody reads now is a copy of.
         self._lent: dict[Path, tuple[str, ObjectMeta]] = {}
-        pause = {"init_backoff": _seconds(FIRST_PAUSE_S), "max_backoff": _seconds(LONGEST_PAUSE_S), "base": 2}
-        retry: RetryConfig = {"max_retries": RETRIES, "retry_timeout": _seconds(RETRY_S), "backoff": pause}  # type: ignore[typeddict-item]
+        pause: BackoffConfig = {
+            "init_backoff": _seconds(FIRST_PAUSE_S),
+            "max_backoff": _seconds(LONGEST_PAUSE_S),
+            "base": 2,
+        }
+        retry: RetryConfig = {"max_retries": RETRIES, "retry_timeout": _seconds(RETRY_S), "backoff": pause}
         # Whether it is http or https is what the endpoint says, whoever gives one.
         client: ClientConfig = {
             "timeout": _seconds(REQUEST_S),
@@ -125,7 +129,10 @@ class Bucket:
             self._ask("put", key, lambda: send(check_key(key), source))
         except FileNotFoundError as error:
             raise source.error or self._explained("put", key, error) from None
-        meta = self._head(key)
+        try:
+            meta = self._head(key)
+        except FileNotFoundError:
+            raise self._trouble("put", key, "it is not there afterwards", errno.EIO, _LATER) from None
         if meta["size"] != source.size_bytes:
             raise self._trouble("put", key, f"it holds {meta['size']} of {source.size_bytes} bytes", errno.EIO, _LATER)
         if isinstance(data, Path):
@@ -397,15 +404,15 @@ def _status(error: Exception) -> str:
 
 
 def _unanswered(text: str) -> tuple[str, int, str]:
-    """What a failure without an answer means: the reason, its kind, the remedy."""
+    """What a failure without an answer means: the reason, its kind, the remedy. The words are those of obstore."""
     if "169.254." in text:
         return "there are no credentials", errno.EACCES, _KEYS
-    if "error decoding" in text or "body error" in text:
-        return "the connection broke off", errno.EIO, _LATER
-    if "timed out" in text or "timeout" in text.lower().split("retry_timeout")[0]:
-        return "no answer in time", errno.ETIMEDOUT, _LATER
-    if "error sending request" in text or "connect" in text:
+    if "kind: Connect" in text:
         return "it cannot be reached", errno.EHOSTUNREACH, "check AWS_ENDPOINT_URL and the network"
+    if "kind: Timeout" in text or "TimedOut" in text:
+        return "no answer in time", errno.ETIMEDOUT, _LATER
+    if "HTTP error" in text:
+        return "the connection broke off", errno.EIO, _LATER
     return "it failed", errno.EIO, _LATER
 
 
