@@ -87,6 +87,11 @@ def missing() -> str:
     look = "import importlib.util as u, sys; sys.exit(not (u.find_spec('swift') and u.find_spec('eventlet')))"
     if subprocess.run([SYSTEM_PYTHON, "-c", look], check=False).returncode:
         return f"Swift is not installed (Debian: apt-get install {PACKAGES})"
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.setxattr(file.name, "user.swift", b"x")  # where Swift keeps what it knows of an object
+        except OSError:
+            return f"the file system of {tempfile.gettempdir()} keeps no extended attributes"
     return ""
 
 

@@ -232,7 +232,8 @@ class UploadBook:
             finally:
                 row = self._row(*mine)
                 if row is None or row["complete"]:
-                    self._arrivals.remove(key)
+                    with suppress(OSError):  # what stays goes with the upload
+                        self._arrivals.remove(key)
 
     def _unfinished(self, *mine: ColumnElement[bool]) -> Receipt:
         row = self._row(*mine, _is_there(now_ms()))
