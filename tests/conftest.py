@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from object_store import bucket, bucket_name, object_store
 from postgres import cluster
 from small_models import dialogues, speak, spoken
 
-__all__ = ["cluster", "dialogues", "speak", "spoken"]  # fixtures for every folder
+__all__ = ["bucket", "bucket_name", "cluster", "dialogues", "object_store", "speak", "spoken"]  # for every folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests leaks in; every test has a home folder of its own."""
     for name in list(os.environ):
-        if name.startswith(("DASHSCRIBE_", "DASHSCOPE_")):
+        if name.startswith(("DASHSCRIBE_", "DASHSCOPE_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DASHSCRIBE_HOME", str(tmp_path / "home"))
 

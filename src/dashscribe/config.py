@@ -54,7 +54,14 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         30.0, ge=3, description="PostgreSQL: after this silence of a worker, in seconds, others take over its work."
     )
-    store_url: str = Field("", description="file:///PATH for audio and results; default: store/ in the home folder.")
+    store_url: str = Field(
+        "",
+        description="Where audio and results lie: file:///PATH, or s3://BUCKET/PREFIX with credentials, region and "
+        "endpoint in AWS_* variables; default: store/ in the home folder.",
+    )
+    store_cache_bytes: int = Field(
+        4 * 1024**3, ge=0, description="Copies of what lies in s3://… that are kept in the home folder, in bytes."
+    )
     public_url: str = Field("", description="Base of the URLs that the server mints; default: the request's Host.")
     fetch_allow: str = Field(
         "", description="Comma list of host names and CIDRs exempt from the guard against private addresses."

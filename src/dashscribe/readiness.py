@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 import wave
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from dashscribe.types import RATE_HZ, Limits, Options
 
 #: How long an answer is kept, in seconds.
 FRESH_S = 5.0
+#: What no other process writes, on no machine that shares the store.
+_ME = uuid.uuid4().hex
 #: Length of the silence that is decoded, in milliseconds.
 SOUND_MS = 200
 
@@ -64,13 +67,14 @@ class Readiness:
             connection.execute(select(tables.tasks.c.id).limit(1)).all()
 
     def _write(self) -> None:
-        key = f"ready/{os.getpid()}"
+        key = f"ready/{_ME}"
         self._store.put(key, b"ready")
         if self._store.read(key) != b"ready":
             raise InvariantError("a blob that was just written reads differently")
         self._store.delete(key)
 
     def _decode(self) -> None:
+        self._sound.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # with nothing else in it, nobody made it
         _write_silence(self._sound)
         try:
             options, limits = Options(channels=(0,)), Limits()

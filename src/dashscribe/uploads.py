@@ -6,16 +6,13 @@ lie under keys of our own making. What a task names is pinned when it is submitt
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from sqlalchemy import (
     ColumnElement,
@@ -33,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from dashscribe.arrivals import Inbox, is_held, open_arrivals
 from dashscribe.config import Settings
 from dashscribe.db import as_datetime, now_ms, reading, secret, tables, writing
 from dashscribe.db.tables import FileState
@@ -48,8 +46,6 @@ LIFETIME_MS = 48 * 3600 * 1000
 PATIENCE_MS = 24 * 3600 * 1000
 #: How long expiry keeps away from what a submit has named, in milliseconds; what waiting files name stays anyway.
 PIN_MS = 3600 * 1000
-#: Received bytes are made durable after so many of them or so many seconds: what a power cut may cost.
-SAVE_BYTES, SAVE_S = 16 * 1024**2, 1.0
 #: Uploads per transaction of an expiry.
 BATCH = 100
 
@@ -99,7 +95,7 @@ class UploadBook:
 
     def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
         self._engine, self._store, self._settings = engine, store, settings
-        self._partial = settings.home / "uploads"
+        self._arrivals = open_arrivals(engine, store, settings.home)
         self._drafts = Drafts(settings.home / "receiving")
 
     def new_folder(self, owner: str) -> str:
@@ -212,7 +208,7 @@ class UploadBook:
 
     def begin(self, owner: str, name: str, length: int, *, model: str = "") -> Receipt:
         """Expect an upload of so many bytes: it can be resumed from now on, whatever happens to the server."""
-        self.check_room(length)
+        self.check_room(self._arrivals.needs_bytes(length))
         key = f"{self.new_folder(owner)}/{safe_name(name)}"
         now = now_ms()
         row = {"key": key, "owner": owner, "model": model, "name": key.rpartition("/")[2], "length": length}
@@ -227,17 +223,17 @@ class UploadBook:
         """The upload, to be added to by nobody else meanwhile. Raises UploadGoneError, UploadBusyError."""
         mine = (_upload.c.owner == owner, _upload.c.key == key)
         self._unfinished(*mine)
-        path = self._partial / digest(key)
-        with _locked(path) as file:
+        with self._arrivals.open(key) as inbox:
             try:
                 receipt = self._unfinished(*mine)  # as the one who had the lock before left it
-                if not receipt.complete and file.seek(0, os.SEEK_END) < receipt.received:
-                    raise UploadGoneError("What was received of this upload is lost: upload it again.")
-                yield Arrival(receipt, file, self._note, lambda: self._settle(key, path))
+                if not receipt.complete:
+                    inbox.go_on(receipt.received)
+                yield Arrival(receipt, inbox, self.check_room, lambda: self._settle(key, inbox.content()))
             finally:
                 row = self._row(*mine)
                 if row is None or row["complete"]:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # what stays goes with the upload
+                        self._arrivals.remove(key)
 
     def _unfinished(self, *mine: ColumnElement[bool]) -> Receipt:
         row = self._row(*mine, _is_there(now_ms()))
@@ -245,60 +241,60 @@ class UploadBook:
             raise UploadGoneError("The owner of this API key has no such upload, or none any more.")
         return _receipt(row)
 
-    def _note(self, key: str, received: int) -> None:
-        """So many bytes are durable."""
-        self.check_room()
-        unfinished = (_upload.c.key == key, _upload.c.complete.is_(False), _upload.c.removed.is_(False))
-        values = {"received": received, "used_ms": now_ms()}
-        with writing(self._engine, urgent=True) as connection:
-            if not connection.execute(update(_upload).where(*unfinished).values(**values)).rowcount:
-                raise UploadGoneError("The upload was removed meanwhile.")
-
     # --- the end ---
 
     def expire(self, now: int, pause: Callable[[], None]) -> None:
         """Remove what is past its time at this instant, in epoch milliseconds; ``pause`` is called now and then."""
         self._drafts.clean()
         unused_ms = case((_upload.c.complete, PIN_MS), else_=PATIENCE_MS)
-        past = (_upload.c.used_ms <= now - unused_ms) & not_(_is_good(now))
+        past = (_upload.c.used_ms + unused_ms <= now) & not_(_is_good(now))
         while keys := self._mark_removed(past):
             self._delete(keys)
             pause()
 
     def _mark_removed(self, past: ColumnElement[bool]) -> Sequence[str]:
         """Hide some uploads that are past their time and that no waiting file names, and find those left hidden."""
+        over_or_hidden = or_(past, _upload.c.removed & ~is_held())
         with reading(self._engine) as connection:
-            if connection.execute(select(_upload.c.key).where(or_(past, _upload.c.removed)).limit(1)).first() is None:
+            if connection.execute(select(_upload.c.key).where(over_or_hidden).limit(1)).first() is None:
                 return []
         with writing(self._engine) as connection:
             named = _named(connection)
             over = connection.execute(select(_upload.c.key).where(past)).scalars()
             keys = [key for key in over if key not in named][:BATCH]
             connection.execute(update(_upload).where(_upload.c.key.in_(keys)).values(removed=True))
-            return connection.execute(select(_upload.c.key).where(_upload.c.removed).limit(BATCH)).scalars().all()
+            removed = select(_upload.c.key).where(_upload.c.removed, ~is_held())
+            return connection.execute(removed.limit(BATCH)).scalars().all()
 
     def _delete(self, keys: Sequence[str]) -> None:
         """Delete what was marked: blobs first, so that a crash in between is made up for by the next round."""
         for key in keys:
             self._store.delete(_blob_key(key))
-            (self._partial / digest(key)).unlink(missing_ok=True)
-        self._forget(_upload.c.key.in_(keys), _upload.c.removed)
+            self._arrivals.remove(key)
+        # Somebody who still adds to one may put one more piece, before he notices: that one's row stays for a round.
+        self._forget(_upload.c.key.in_(keys), _upload.c.removed, ~is_held())
 
     def _forget(self, *conditions: ColumnElement[bool]) -> None:
         with writing(self._engine) as connection:
             connection.execute(delete(_upload).where(*conditions))
 
-    def _settle(self, key: str, file: Path) -> Upload:
+    def _settle(self, key: str, content: Path | Iterable[bytes]) -> Upload:
         """Put the whole file into the store and say so."""
-        stored = self._store.put(_blob_key(key), file)
+        try:
+            stored = self._store.put(_blob_key(key), content)
+        except UploadGoneError:
+            row = self._row(_upload.c.key == key, _upload.c.complete)
+            if row is None:
+                raise
+            return _whole(row)  # somebody else was faster
         values = {"length": stored.size_bytes, "received": stored.size_bytes, "sha256": stored.sha256}
         waiting = (_upload.c.key == key, _upload.c.complete.is_(False), _upload.c.removed.is_(False))
         with writing(self._engine, urgent=True) as connection:
-            changed = connection.execute(
+            connection.execute(
                 update(_upload).where(*waiting).values(**values, complete=True, created_ms=now_ms(), used_ms=now_ms())
             )
             row = connection.execute(select(_upload).where(_upload.c.key == key)).mappings().one_or_none()
-        if not changed.rowcount or row is None:
+        if row is None or row["removed"]:
             self._store.delete(_blob_key(key))
             raise UploadGoneError("The upload was removed while it was received.")
         return _whole(row)
@@ -313,30 +309,27 @@ class Arrival:
     """An upload that is being added to, at ``offset``; what was not saved counts as never received."""
 
     def __init__(
-        self, receipt: Receipt, file: BinaryIO, note: Callable[[str, int], None], settle: Callable[[], object]
+        self, receipt: Receipt, inbox: Inbox, check_room: Callable[[], None], settle: Callable[[], object]
     ) -> None:
         self.receipt = receipt
         self.offset = receipt.received
-        self._file, self._note, self._settle = file, note, settle
+        self._inbox, self._check_room, self._settle = inbox, check_room, settle
         self._saved, self._saved_s = receipt.received, time.monotonic()
-        if not receipt.complete:
-            file.truncate(receipt.received)
 
     def write(self, data: bytes, *, may_save: bool) -> None:
         """Add bytes, which must fit into the length, and save now and then, if that may be done before the end."""
-        self._file.write(data)
+        self._inbox.write(data)
         self.offset += len(data)
-        much = self.offset - self._saved >= SAVE_BYTES or time.monotonic() - self._saved_s >= SAVE_S
-        if may_save and much:
+        much = self.offset - self._saved >= self._inbox.save_bytes
+        if may_save and (much or time.monotonic() - self._saved_s >= self._inbox.save_s):
             self.save()
 
     def save(self) -> None:
-        """Make durable what came. Raises NoRoomError, UploadGoneError."""
+        """Make durable what came. Raises NoRoomError, UploadGoneError, UploadBusyError."""
         if self.offset == self._saved:
             return
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._note(self.receipt.key, self.offset)
+        self._check_room()
+        self._inbox.save(self.offset)
         self._saved, self._saved_s = self.offset, time.monotonic()
 
     def settle(self) -> None:
@@ -351,23 +344,6 @@ def pin(connection: Connection, owner: str, urls: Sequence[str], now: int) -> No
     if keys:
         mine = (_upload.c.owner == owner, _upload.c.key.in_(keys), _upload.c.removed.is_(False))
         connection.execute(update(_upload).where(*mine).values(used_ms=now))
-
-
-@contextmanager
-def _locked(path: Path) -> Generator[BinaryIO]:
-    """A file to append to, made if need be; raises UploadBusyError while somebody else has it, in any process."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    is_new = not path.exists()
-    with path.open("ab") as file:
-        if is_new:
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)  # the name, too, has to outlive a power cut
-            os.close(folder)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UploadBusyError("Another request adds to this upload.") from error
-        yield file
 
 
 def _blob_key(key: str) -> str:

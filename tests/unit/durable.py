@@ -27,7 +27,7 @@ from dashscribe.queue import worker
 from dashscribe.queue.worker import Worker
 from dashscribe.steps import booking, open_worker, prepare, recognize
 from dashscribe.steps.bench import Bench, Fetch
-from dashscribe.store import Store
+from dashscribe.store import open_store
 from dashscribe.tasks import Status, Submission, Subtask, Task, TaskBook
 from dashscribe.telemetry import Telemetry
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Utterance, Voices, Window, Word
@@ -171,7 +171,7 @@ class Home:
         usual = {"engine": "standin", "workers": 2, "disk_reserve_bytes": 0}
         self.settings = Settings(home=folder, **{**usual, **settings})
         self.engine = open_database(self.settings.resolved_database_url)
-        self.store = Store(self.settings.resolved_store_url)
+        self.store = open_store(self.settings)
         self.book = TaskBook(self.engine)
         self.uploads = UploadBook(self.engine, self.store, self.settings)
         self.hosts = FakeHosts()

@@ -23,7 +23,7 @@ import yaml
 
 from dashscribe import cli
 from dashscribe.config import Settings, load
-from dashscribe.store import Store
+from dashscribe.store.folder import Folder
 from dashscribe.wire.app import health
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -246,7 +246,7 @@ class Home:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir()
-        self.store = Store(f"file://{path / 'store'}")
+        self.store = Folder(f"file://{path / 'store'}")
         self.database = sqlite3.connect(path / "dashscribe.db", isolation_level=None, check_same_thread=False)
         for statement in ("PRAGMA journal_mode=WAL", "CREATE TABLE blobs (key TEXT PRIMARY KEY, text TEXT)"):
             self.database.execute(statement)

@@ -14,7 +14,7 @@ from dashscribe.db import open_database
 from dashscribe.errors import HostDiedError
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.readiness import Readiness
-from dashscribe.store import Store
+from dashscribe.store import open_store
 from dashscribe.types import Media
 
 
@@ -50,7 +50,7 @@ def hosts() -> FakeHosts:
 def ready(settings: Settings, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     monkeypatch.setattr(readiness, "FRESH_S", -1.0)
     engine = open_database(settings.resolved_database_url)
-    return Readiness(engine, Store(settings.resolved_store_url), hosts, settings)  # type: ignore[arg-type]
+    return Readiness(engine, open_store(settings), hosts, settings)  # type: ignore[arg-type]
 
 
 def test_server_that_can_work_gives_no_reason_and_leaves_nothing_behind(

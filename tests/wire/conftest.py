@@ -24,6 +24,14 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield opened
 
 
+@pytest.fixture(params=["folder", "s3"])
+def each_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    """A desk with each kind of store."""
+    url = request.getfixturevalue("bucket") if request.param == "s3" else ""
+    with open_desk(tmp_path, store_url=url) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
     with Origin(tmp_path_factory.mktemp("origin")) as server:

@@ -55,8 +55,8 @@ def assert_xml(response: httpx.Response, status: int, code: str) -> None:
     assert error.findtext("RequestId") == response.headers["x-request-id"]
 
 
-def test_result_is_sent_as_stored_to_whoever_holds_the_url(desk: Desk):
-    response = fetch(desk, finish(desk))
+def test_result_is_sent_as_stored_to_whoever_holds_the_url(each_desk: Desk):
+    response = fetch(each_desk, finish(each_desk))
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert response.content == RESULT

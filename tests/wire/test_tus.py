@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import random
 import socket
 import threading
@@ -22,6 +23,7 @@ from wire_servers import ASYNC, KEY, SUBMIT, Desk, Server, assert_refused, check
 
 from dashscribe.client import Client
 from dashscribe.wire import body as bodies
+from object_store import ObjectStore
 
 UPLOADS = "/dashscribe/v1/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -50,6 +52,12 @@ def offset(desk: Desk, address: str) -> int:
     response = desk.http.head(address, headers=TUS)
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
     return int(response.headers["upload-offset"])
+
+
+def keys_of(desk: Desk) -> list[str]:
+    """What lies in the desk's bucket, if it has one."""
+    url = desk.parts.settings.store_url
+    return ObjectStore(os.environ["AWS_ENDPOINT_URL"]).keys(url) if url else []
 
 
 # --- the protocol -----------------------------------------------------------------------------------------------------
@@ -84,32 +92,32 @@ def test_upload_in_pieces_becomes_an_upload(desk: Desk, name: str):
     assert list((desk.parts.settings.home / "uploads").iterdir()) == []
 
 
-def test_first_piece_may_come_with_the_announcement(desk: Desk):
+def test_first_piece_may_come_with_the_announcement(each_desk: Desk):
     headers = PIECE | {"Upload-Length": str(len(CONTENT)), "Upload-Metadata": named("a.wav")}
-    response = desk.http.post(UPLOADS, headers=headers, content=CONTENT[:1000])
+    response = each_desk.http.post(UPLOADS, headers=headers, content=CONTENT[:1000])
     assert (response.status_code, response.headers["upload-offset"]) == (201, "1000")
-    whole = desk.http.post(UPLOADS, headers=headers, content=CONTENT)
+    whole = each_desk.http.post(UPLOADS, headers=headers, content=CONTENT)
     assert whole.headers["dashscribe-upload-url"].startswith("oss://dashscope-instant/")
 
 
-def test_empty_file_is_complete_at_once(desk: Desk):
-    response = desk.http.post(UPLOADS, headers=TUS | {"Upload-Length": "0"})
+def test_empty_file_is_complete_at_once(each_desk: Desk):
+    response = each_desk.http.post(UPLOADS, headers=TUS | {"Upload-Length": "0"})
     assert "dashscribe-upload-url" in response.headers
 
 
-def test_state_is_told_as_json(desk: Desk):
-    address = begun(desk, name="会议.wav")
-    patch(desk, address, 0, CONTENT[:5])
-    told = checked(desk.http.get(address))
+def test_state_is_told_as_json(each_desk: Desk):
+    address = begun(each_desk, name="会议.wav")
+    patch(each_desk, address, 0, CONTENT[:5])
+    told = checked(each_desk.http.get(address))
     assert set(told) == {"request_id", "address", "name", "size", "offset", "complete", "expires_at"}
     assert (told["name"], told["size"], told["offset"], told["complete"]) == ("会议.wav", len(CONTENT), 5, False)
-    patch(desk, address, 5, CONTENT[5:])
-    told = checked(desk.http.get(address))
+    patch(each_desk, address, 5, CONTENT[5:])
+    told = checked(each_desk.http.get(address))
     assert told["complete"]
     assert told["url"] == "oss://" + unquote(address).removeprefix(UPLOADS + "/")
-    (listed,) = checked(desk.http.get(UPLOADS))["uploads"]
+    (listed,) = checked(each_desk.http.get(UPLOADS))["uploads"]
     assert {**listed, "request_id": told["request_id"]} == told
-    assert desk.http.head(address, headers=TUS).headers["upload-metadata"] == named("会议.wav")
+    assert each_desk.http.head(address, headers=TUS).headers["upload-metadata"] == named("会议.wav")
 
 
 def test_list_has_pages_newest_first(desk: Desk):
@@ -121,26 +129,26 @@ def test_list_has_pages_newest_first(desk: Desk):
     assert_refused(desk.http.get(UPLOADS, params={"page_size": "x"}), 400, "InvalidParameter", "")
 
 
-def test_removed_upload_is_gone(desk: Desk):
+def test_removed_upload_is_gone(each_desk: Desk):
     for content in (CONTENT, CONTENT[:10]):
-        address = begun(desk)
-        patch(desk, address, 0, content)
-        assert desk.http.delete(address, headers=TUS).status_code == 204
-        for response in (desk.http.head(address, headers=TUS), patch(desk, address, 0, b"x")):
+        address = begun(each_desk)
+        patch(each_desk, address, 0, content)
+        assert each_desk.http.delete(address, headers=TUS).status_code == 204
+        for response in (each_desk.http.head(address, headers=TUS), patch(each_desk, address, 0, b"x")):
             assert response.status_code == 404
             assert "upload-offset" not in response.headers
-        assert desk.http.delete(address, headers=TUS).status_code == 404
-    home = desk.parts.settings.home
-    assert [path for folder in ("uploads", "store/uploads") for path in (home / folder).iterdir()] == []
+        assert each_desk.http.delete(address, headers=TUS).status_code == 404
+    left = [path for path in each_desk.parts.settings.home.rglob("*uploads*/*") if path.is_file()]
+    assert left + keys_of(each_desk) == []
 
 
-def test_upload_that_a_task_needs_is_not_removed(desk: Desk):
-    address = begun(desk)
-    url = unquote(patch(desk, address, 0, CONTENT).headers["dashscribe-upload-url"])
-    task_id = desk.task(input={"file_urls": [quote(url, safe=":/")]})
-    assert desk.http.delete(address, headers=TUS).status_code == 409
-    desk.http.post(f"/api/v1/tasks/{task_id}/cancel")
-    assert desk.http.delete(address, headers=TUS).status_code == 204
+def test_upload_that_a_task_needs_is_not_removed(each_desk: Desk):
+    address = begun(each_desk)
+    url = unquote(patch(each_desk, address, 0, CONTENT).headers["dashscribe-upload-url"])
+    task_id = each_desk.task(input={"file_urls": [quote(url, safe=":/")]})
+    assert each_desk.http.delete(address, headers=TUS).status_code == 409
+    each_desk.http.post(f"/api/v1/tasks/{task_id}/cancel")
+    assert each_desk.http.delete(address, headers=TUS).status_code == 204
 
 
 def test_method_may_stand_in_a_header(desk: Desk):
@@ -152,14 +160,14 @@ def test_method_may_stand_in_a_header(desk: Desk):
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
-def test_checksum_that_does_not_match_takes_the_piece_back(desk: Desk, algorithm: str):
-    address = begun(desk)
+def test_checksum_that_does_not_match_takes_the_piece_back(each_desk: Desk, algorithm: str):
+    address = begun(each_desk)
     digest = base64.b64encode(hashlib.new(algorithm, CONTENT).digest()).decode()
-    damaged = patch(desk, address, 0, b"x" + CONTENT[1:], **{"Upload-Checksum": f"{algorithm} {digest}"})
+    damaged = patch(each_desk, address, 0, b"x" + CONTENT[1:], **{"Upload-Checksum": f"{algorithm} {digest}"})
     assert damaged.status_code == 460
-    assert offset(desk, address) == 0
-    good = patch(desk, address, 0, CONTENT, **{"Upload-Checksum": f"{algorithm} {digest}"})
-    upload = desk.parts.uploads.find("default", unquote(good.headers["dashscribe-upload-url"]))
+    assert offset(each_desk, address) == 0
+    good = patch(each_desk, address, 0, CONTENT, **{"Upload-Checksum": f"{algorithm} {digest}"})
+    upload = each_desk.parts.uploads.find("default", unquote(good.headers["dashscribe-upload-url"]))
     assert upload.sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -209,11 +217,11 @@ def test_bad_piece_changes_nothing(desk: Desk, headers: dict[str, str], content:
     assert offset(desk, address) == 0
 
 
-def test_piece_that_does_not_say_how_long_it_is_is_stopped_at_the_end_of_the_upload(desk: Desk):
-    address = begun(desk, length=10)
+def test_piece_that_does_not_say_how_long_it_is_is_stopped_at_the_end_of_the_upload(each_desk: Desk):
+    address = begun(each_desk, length=10)
     headers = PIECE | {"Upload-Offset": "0"}
-    assert desk.http.patch(address, headers=headers, content=iter([b"x" * 8] * 100)).status_code == 413
-    assert offset(desk, address) == 0
+    assert each_desk.http.patch(address, headers=headers, content=iter([b"x" * 8] * 100)).status_code == 413
+    assert offset(each_desk, address) == 0
 
 
 def test_upload_of_another_owner_can_neither_be_seen_nor_changed(desk: Desk):
@@ -326,9 +334,9 @@ def _until_free(http: httpx.Client, address: str, at: int, content: bytes) -> ht
     return response
 
 
-def test_silent_connection_does_not_keep_the_upload_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+def test_silent_connection_does_not_keep_the_upload_for_ever(each_desk: Desk, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bodies, "IDLE_S", 0.1)
-    address = begun(desk)
+    address = begun(each_desk)
 
     # The test client would read the whole body before it calls, so that this one calls by itself.
     sent = threading.Event()
@@ -340,9 +348,9 @@ def test_silent_connection_does_not_keep_the_upload_for_ever(desk: Desk, monkeyp
         await anyio.sleep(60)
         raise AssertionError("the server waits for ever")
 
-    status = _call(desk, address, receive)
+    status = _call(each_desk, address, receive)
     assert status == 400
-    assert offset(desk, address) == 1000
+    assert offset(each_desk, address) == 1000
 
 
 def _call(desk: Desk, address: str, receive: Any) -> int:

@@ -146,20 +146,24 @@ def test_status_of_success_is_what_the_form_asks_for(desk: Desk, asked: str | No
         assert response.content == b""
 
 
-def test_one_credential_serves_several_files(desk: Desk):
-    data = credential(desk.http)
+def test_one_credential_serves_several_files(each_desk: Desk):
+    data = credential(each_desk.http)
     for name in ("a.wav", "b.wav"):
-        assert send(desk.http, data, fields(data, name), name.encode()).status_code == 200
+        assert send(each_desk.http, data, fields(data, name), name.encode()).status_code == 200
     for name in ("a.wav", "b.wav"):
-        with desk.parts.uploads.path(desk.parts.uploads.find("default", f"oss://{data['upload_dir']}/{name}")) as path:
+        with each_desk.parts.uploads.path(
+            each_desk.parts.uploads.find("default", f"oss://{data['upload_dir']}/{name}")
+        ) as path:
             assert path.read_bytes() == name.encode()
 
 
-def test_file_that_exists_is_not_overwritten(desk: Desk):
-    data = credential(desk.http)
-    assert send(desk.http, data, fields(data)).status_code == 200
-    refused(send(desk.http, data, fields(data), b"other"), 409, "FileAlreadyExists")
-    with desk.parts.uploads.path(desk.parts.uploads.find("default", f"oss://{data['upload_dir']}/a.wav")) as path:
+def test_file_that_exists_is_not_overwritten(each_desk: Desk):
+    data = credential(each_desk.http)
+    assert send(each_desk.http, data, fields(data)).status_code == 200
+    refused(send(each_desk.http, data, fields(data), b"other"), 409, "FileAlreadyExists")
+    with each_desk.parts.uploads.path(
+        each_desk.parts.uploads.find("default", f"oss://{data['upload_dir']}/a.wav")
+    ) as path:
         assert path.read_bytes() == SOUND
 
 

@@ -24,7 +24,7 @@ from dashscribe.db import open_database
 from dashscribe.hosts import Hosts
 from dashscribe.hotwords import HotwordBook
 from dashscribe.keys import Keys
-from dashscribe.store import Store
+from dashscribe.store import open_store
 from dashscribe.tasks import TaskBook
 from dashscribe.uploads import UploadBook
 from dashscribe.wire.app import Parts, create_app
@@ -96,7 +96,7 @@ def open_desk(home: Path, **changes: Any) -> Iterator[Desk]:
     """The application in this process; ``changes`` are settings."""
     settings = Settings(home=home, api_key=KEY, engine="standin", **changes)
     engine = open_database(settings.resolved_database_url)
-    store = Store(settings.resolved_store_url)
+    store = open_store(settings)
     hosts = Hosts(settings, slots=1, express_slots=1)
     ready: dict[str, str] = {}
     woken: list[None] = []

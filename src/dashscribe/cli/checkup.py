@@ -34,7 +34,7 @@ from dashscribe.config import Settings, config_file
 from dashscribe.db import clock_ms, connecting, now_ms, reading, revision_of, tables
 from dashscribe.errors import DashscribeError
 from dashscribe.hosts import Hosts
-from dashscribe.store import Store
+from dashscribe.store import StoreError, open_store
 from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Span, Window
 from dashscribe.weights.shelf import Shelf
 
@@ -244,16 +244,21 @@ def _rows(patient: Patient, query: str) -> int | None:
 
 
 def _store(patient: Patient) -> Iterator[Finding]:
-    url = patient.settings.resolved_store_url
     try:
-        Store(url).check_writable()
-    except OSError as error:
-        remedy = "make it writable for this user, or set DASHSCRIBE_STORE_URL"
-        yield Finding("store", "fail", f"{url} cannot be written: {error.strerror or error}", remedy)
+        store = open_store(patient.settings)
     except DashscribeError as error:
         yield Finding("store", "fail", str(error), "correct DASHSCRIBE_STORE_URL")
+        return
+    try:
+        store.check_writable()
+    except StoreError as error:
+        reason, _, remedy = str(error.strerror).rpartition(": ")
+        yield Finding("store", "fail", f"{store.where()}: {reason}", remedy)
+    except OSError as error:
+        remedy = "make it writable for this user, or set DASHSCRIBE_STORE_URL"
+        yield Finding("store", "fail", f"{store.where()} cannot be written: {error.strerror or error}", remedy)
     else:
-        yield Finding("store", "ok", url)
+        yield Finding("store", "ok", store.where())
 
 
 def _keys(patient: Patient) -> Iterator[Finding]:

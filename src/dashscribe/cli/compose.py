@@ -18,7 +18,7 @@ from dashscribe.queue.slots import Stage
 from dashscribe.queue.wakeups import Wakeups
 from dashscribe.readiness import Readiness
 from dashscribe.steps import open_worker
-from dashscribe.store import Store
+from dashscribe.store import open_store
 from dashscribe.tasks import TaskBook
 from dashscribe.telemetry import Telemetry
 from dashscribe.uploads import UploadBook
@@ -41,7 +41,7 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     check_list(settings.sensitive_words)
     database = open_database(settings.resolved_database_url, settings.database_connections)
     stack.callback(database.dispose)
-    store = Store(settings.resolved_store_url)
+    store = open_store(settings)
     telemetry = Telemetry()
     hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1, observer=telemetry))
     worker = open_worker(database, store, hosts, settings, telemetry=telemetry) if with_worker else None

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0004"
+REVISION = "0006"
 
 
 class Status(StrEnum):
@@ -89,6 +89,11 @@ def _text(name: str) -> Column[str]:
 def _added(name: str) -> Column[str]:
     """A text that came with a later migration: older programs write rows without it."""
     return Column(name, Text, nullable=False, default="", server_default="")
+
+
+def _added_number(name: str) -> Column[int]:
+    """A number that came with a later migration."""
+    return Column(name, BigInteger, nullable=False, default=0, server_default="0")
 
 
 def _state(name: str, states: type[StrEnum]) -> Column[Any]:
@@ -321,8 +326,18 @@ uploads = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger, nullable=False),  # when a submit last named it: expiry keeps away for a while
     _flag("removed"),  # past its time: nobody sees it any more, its blob is being deleted
+    _added_number("claim"),  # raised by everybody who begins to add to it: a writer of an earlier one changes nothing
+    _added_number("locked_until_ms"),  # by the database's clock; 0 for nobody
     Index("ix_uploads_owner", "owner", "created_ms"),
     Index("ix_uploads_created", "created_ms"),
+)
+
+upload_pieces = Table(
+    "upload_pieces",
+    metadata,
+    Column("upload", Text, ForeignKey("uploads.key", ondelete="CASCADE"), primary_key=True),
+    Column("begin", BigInteger, primary_key=True),  # which of the upload's bytes is the piece's first
+    Column("claim", BigInteger, nullable=False),  # of the writer who put it, in its blob's key
 )
 
 hotword_lists = Table(

@@ -156,7 +156,7 @@ ENGINE_DOWN = _gauge(
 )
 CALLS_NOW = _gauge("calls_in_progress", "Synchronous calls, at work or waiting for a turn.", "state")
 CALLS_LIMIT = _gauge("calls_limit", "Most synchronous calls at work at once.")
-DISK_FREE = _gauge("disk_free_bytes", "What the store can still take.")
+DISK_FREE = _gauge("disk_free_bytes", "Free on the disk of the store, with s3:// of the home.")
 DISK_RESERVE = _gauge("disk_reserve_bytes", "Below this much free disk, preparing pauses and uploads are refused.")
 BUILD_INFO = _gauge("build_info", "1, with what is running.", "version", "python", "schema")
 
