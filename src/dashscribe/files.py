@@ -17,6 +17,7 @@ from dashscribe import order, usage
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.hosts.protocol import CutEnd
+from dashscribe.notify import events
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json
 from dashscribe.types import Media, Options, Shape
@@ -334,9 +335,11 @@ def _end_task(connection: Connection, task_id: str) -> None:
             .limit(1)
         ).one()
         values = {"status": Status.FAILED, "code": first.code, "message": first.message}
-    connection.execute(
+    ended = connection.execute(
         update(_task).where(_task.c.id == task_id, _task.c.status == Status.RUNNING).values(**values, ended_ms=now_ms())
     )
+    if ended.rowcount:
+        events.store(connection, [task_id])
 
 
 def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:
@@ -362,6 +365,7 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
             .where(_task.c.id.in_(ids))
             .values(status=Status.FAILED, ended_ms=now_ms(), open_files=0, **failure)
         )
+        events.store(connection, ids)
     return len(ids)
 
 

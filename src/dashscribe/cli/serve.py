@@ -68,6 +68,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.hotwords import HotwordBook
     from dashscribe.keys import Keys
     from dashscribe.readiness import Readiness
+    from dashscribe.signed_urls import SECRET
     from dashscribe.steps import open_worker
     from dashscribe.store import Store
     from dashscribe.tasks import TaskBook
@@ -100,7 +101,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
             hotwords=HotwordBook(database),
             hosts=hosts,
             limits=RateLimits(settings),
-            secret=secret(database, "result-urls"),
+            secret=secret(database, SECRET),
             wake=slots.wake if slots else lambda: None,  # a worker elsewhere finds new tasks by itself
             ready=Readiness(database, store, hosts, settings),
             telemetry=telemetry,

@@ -26,6 +26,8 @@ from dashscribe.engines import engines
 from dashscribe.errors import ConfigError
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.gather import MOST_WINDOWS
+from dashscribe.notify import deliveries
+from dashscribe.notify.deliveries import ClaimedDelivery
 from dashscribe.queue.pressure import Pressure
 from dashscribe.queue.slots import Crew, Job, Stage, Turnstile
 from dashscribe.redos import ClaimedRedo
@@ -54,9 +56,11 @@ class Steps:
     recognize: Callable[[ClaimedWindow], None]
     finish: Callable[[ClaimedFile], None]
     redo: Callable[[ClaimedRedo], None]
+    deliver: Callable[[ClaimedDelivery], None]
     book_file: Callable[[ClaimedFile, Exception], object]
     book_window: Callable[[ClaimedWindow, Exception], object]
     book_redo: Callable[[ClaimedRedo, Exception], object]
+    book_delivery: Callable[[ClaimedDelivery, Exception], object]
     tidy: Callable[[], None]
 
 
@@ -73,7 +77,7 @@ class Worker:
         batches = any(info.batch > 1 for info in engines(settings).values())
         self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
         self._lock = HomeLock(settings.home)
-        self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo]] = []
+        self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
         self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
 
@@ -111,6 +115,7 @@ class Worker:
             window_crew(1, express_only=True),
             file_crew(Stage.FINISH, 1, steps.finish, self._claim_finish),
             self._redo_crew(steps),
+            self._deliver_crew(steps),
         ]
 
     def _redo_crew(self, steps: Steps) -> Crew[ClaimedRedo]:
@@ -123,6 +128,16 @@ class Worker:
         )
         return Crew(job, REDO_SLOTS, self.stopping)
 
+    def _deliver_crew(self, steps: Steps) -> Crew[ClaimedDelivery]:
+        job = Job(
+            stage=Stage.DELIVER,
+            claim=partial(deliveries.claim, self._engine),
+            work=steps.deliver,
+            book=steps.book_delivery,
+            release=partial(deliveries.release, self._engine),
+        )
+        return Crew(job, deliveries.SLOTS, self.stopping)
+
     def start(self) -> None:
         """Take the lock, free what a worker that is gone had claimed, and begin; ConfigError if another one works."""
         self._lock.take()
@@ -130,6 +145,7 @@ class Worker:
         self.scratch.mkdir(parents=True)
         self._store.clean()
         freed = files.recover(self._engine) + windows.recover(self._engine) + redos.recover(self._engine)
+        freed += deliveries.recover(self._engine)
         if freed:
             logger.info("going on with %d pieces of work that a worker left", freed)
         for crew in self._crews:
@@ -152,9 +168,10 @@ class Worker:
         self._lock.release()
 
     def wake(self) -> None:
-        """There is a new task, or a stage of an old one is to be done again."""
+        """There is a new task, a stage of an old one to be done again, or an event to be delivered."""
         self.ring(Stage.FETCH)
         self.ring(Stage.REDO)
+        self.ring(Stage.DELIVER)
 
     def ring(self, stage: Stage) -> None:
         """There is work of this kind."""
@@ -192,6 +209,8 @@ class Worker:
                 if redos.is_due(self._engine):
                     self.ring(Stage.REDO)
                 self._tidy()
+                if deliveries.is_due(self._engine):
+                    self.ring(Stage.DELIVER)
             except Exception:  # nothing may end the sweep
                 logger.warning("trouble with the database, sweeping again in a second", exc_info=True)
 

@@ -33,6 +33,8 @@ class Telemetry:
             self._count(metrics.REFUSALS, reason, by=0)
         for outcome in ("done", "given_up"):
             self._count(metrics.WINDOWS_ENDED, outcome, by=0)
+        for outcome in ("delivered", "retried", "dead", "dropped"):
+            self._count(metrics.CALLBACKS, outcome, by=0)
 
     def _counter(self, metric: Metric) -> Counter:
         return Counter(metric.name, metric.text, metric.labels, registry=self.registry)
@@ -93,6 +95,14 @@ class Telemetry:
     def window_ended(self, outcome: str) -> None:
         """A window of a task was closed."""
         self._count(metrics.WINDOWS_ENDED, outcome)
+
+    def callback_tried(self, outcome: str) -> None:
+        """There was a try to deliver an event."""
+        self._count(metrics.CALLBACKS, outcome)
+
+    def callback_delivered(self, seconds: float) -> None:
+        """A target has an event, so long after it was stored."""
+        self._observe(metrics.CALLBACK_SECONDS, seconds)
 
     # --- HTTP ---------------------------------------------------------------------------------------------------------
 
