@@ -46,7 +46,8 @@ class Telemetry:
         self._counters[metric].labels(*labels).inc(by)
 
     def _observe(self, metric: Metric, value: float, *labels: str) -> None:
-        self._histograms[metric].labels(*labels).observe(value)
+        histogram = self._histograms[metric]
+        (histogram.labels(*labels) if labels else histogram).observe(value)
 
     # --- child processes: what ``hosts.observing.Observer`` asks for --------------------------------------------------
 
