@@ -109,7 +109,7 @@ def callback_url(given: str) -> tuple[Kind, str]:
     """
     shown = repr(given if len(given) <= 80 else given[:79] + "…")
     try:
-        url = httpx.URL(given.strip())
+        url = httpx.URL(str(httpx.URL(given.strip())))  # once more: https must be in small letters for :443 to go
         host = url.raw_host.decode("ascii")
     except (httpx.InvalidURL, idna.IDNAError, UnicodeError) as error:
         raise _refusal("url", f"{shown} cannot be read as a URL: {error}") from error
