@@ -19,6 +19,8 @@ from dashscribe import redos
 from dashscribe.db import open_database, reading, secret, tables, writing
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConfigError
+from dashscribe.notify import deliveries
+from dashscribe.notify.targets import Target, TargetBook
 from dashscribe.tasks import Status
 
 OLD_KEY = "INSERT INTO keys (owner, name, digest, hint, created_ms) VALUES ('default', 'laptop', 'd', 'hint', 1)"
@@ -187,6 +189,7 @@ def test_secret_is_made_once_and_differs_by_name(engine: Engine) -> None:
 
 def test_every_statement_of_a_whole_task_can_be_said_to_postgresql(tmp_path: Path) -> None:
     home = Home(tmp_path, {"http://x/a": speech(3), "http://x/b": speech(1)}, task_timeout_s=3600)
+    TargetBook(home.engine).add(Target(owner="default", url="http://127.0.0.1:9/"))
     said: list[object] = []
     event.listen(home.engine, "before_execute", lambda connection, clause, *rest: said.append(clause))
     home.worker.start()
@@ -201,8 +204,12 @@ def test_every_statement_of_a_whole_task_can_be_said_to_postgresql(tmp_path: Pat
         while any(s.redo is None or s.redo.state is not Status.SUCCEEDED for s in home.wait(task).subtasks):
             assert time.monotonic() < until
             time.sleep(0.01)
+        while not deliveries.listed(home.engine, "default", operates=True, task_id=task.id)[0].attempts:
+            assert time.monotonic() < until
+            time.sleep(0.01)
     finally:
         home.worker.stop()
+    deliveries.expire(home.engine, 2**50, 1)
     assert len(said) > 20
     for clause in said:
         clause.compile(dialect=postgresql.dialect())  # type: ignore[attr-defined]
