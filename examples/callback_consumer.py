@@ -26,7 +26,7 @@ class Consumer(BaseHTTPRequestHandler):
         """Take an event."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
-            event = verify(URL, dict(self.headers), body, certificates=SERVER)
+            event = verify(URL, dict(self.headers), body, server=SERVER)
         except SignatureError as error:
             self.log_error("refused: %s", error)
             self.send_error(401)

@@ -78,6 +78,7 @@ def verify(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    server: str = "",
     certificates: str = "",
     certificate: str = "",
     token: str = "",
@@ -86,10 +87,10 @@ def verify(
 ) -> Event:
     """Prove a request and read its event; SignatureError says what is wrong with it.
 
-    ``url`` is the callback URL as it was configured, query included. Give either ``certificates``, the base URL of the
-    server that sends (its certificates are fetched from below it and remembered; a URL that ends with a slash is taken
-    as their very prefix, as for the cloud's ``https://…aliyuncs.com/…/``), or ``certificate``, one certificate or more
-    as PEM. ``token`` is the one configured with the target. ``legacy`` takes the older HMAC-SHA1 signature, too.
+    ``url`` is the callback URL as it was configured, query included. Say whose certificates count, by one of:
+    ``server``, the base URL of a dashscribe server; ``certificates``, what the URLs of another issuer's begin with, as
+    the cloud's do; ``certificate``, one or more of them as PEM. By URL they are fetched once and remembered. ``token``
+    is the one configured with the target. ``legacy`` takes the older HMAC-SHA1 signature, too.
     """
     told = {name.lower(): value for name, value in headers.items()}
     _check_clock(told.get(TIMESTAMP, ""), now())
@@ -99,7 +100,8 @@ def verify(
     if not is_current and not (legacy and LEGACY_SIGNATURE in told):
         raise SignatureError(f"there is no header {SIGNATURE}")
     check = _is_signed if is_current else _is_legacy
-    if not any(check(key, url, told, body) for key in _keys(told.get(URL, ""), certificates, certificate)):
+    prefix = server.rstrip("/") + CERTIFICATES_PATH if server else certificates
+    if not any(check(key, url, told, body) for key in _keys(told.get(URL, ""), prefix, certificate)):
         raise SignatureError("it was not made for this URL, these headers and this body, or not by that certificate")
     return _event(body)
 
@@ -170,13 +172,12 @@ def _decode(text: str) -> bytes:
 # --- certificates ---------------------------------------------------------------------------------------------------
 
 
-def _keys(certificate_url: str, base: str, pem: str) -> list[RSAPublicKey]:
+def _keys(certificate_url: str, prefix: str, pem: str) -> list[RSAPublicKey]:
     """The keys that may have signed: those of ``pem``, or that of the URL if it lies where it has to."""
     if pem:
         return _public_keys(pem.encode())
-    if not base:
-        raise TypeError("verify() wants certificates, a base URL, or certificate, a PEM")
-    prefix = base if base.endswith("/") else base + CERTIFICATES_PATH
+    if not prefix:
+        raise TypeError("verify() wants to know whose certificates count: server, certificates or certificate")
     _check_place(certificate_url, prefix)
     return _CACHE.get(certificate_url)
 

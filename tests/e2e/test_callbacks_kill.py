@@ -85,7 +85,7 @@ def test_event_is_not_lost_to_a_kill_before_while_or_after_it_is_sent(tmp_path: 
     # What came last is signed so that the shipped verifier, with the server's own certificates, takes it.
     base = f"http://127.0.0.1:{server.port}"
     last = consumer.received[-1]
-    proved = verify(consumer.url, last.headers, last.body, certificates=base)
+    proved = verify(consumer.url, last.headers, last.body, server=base)
     assert proved.task_id in tasks
     url = proved.body["data"]["output_result"]["output"]["results"][0]["transcription_url"]
     assert url.startswith(f"{base}/results/")

@@ -197,6 +197,16 @@ def test_target_that_drips_its_answer_is_given_up(home: Home) -> None:
     assert "within 0.3 s" in outcome.error
 
 
+def test_target_that_never_reads_is_given_up(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        add(home, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        end_task(home)
+        claimed = replace(claim(home), body="x" * 20_000_000)
+        sender = Sender(home.settings.model_copy(update={"callback_timeout_s": 0.3}), SigningKeys(home.engine))
+        assert "WriteTimeout" in sender.send(claimed).error
+
+
 def test_refused_connection_and_broken_answer_are_told(home: Home, consume: Callable[..., Consumer]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -18,7 +18,9 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from dashscribe import files
+from dashscribe.config import Settings
 from dashscribe.db import reading, secret, tables
+from dashscribe.errors import ConfigError
 from dashscribe.errors.sources import SourceNotFoundError
 from dashscribe.notify.targets import EVERYBODY, Target, TargetBook
 from dashscribe.signed_urls import SECRET, pseudonym, signature
@@ -240,6 +242,19 @@ def test_task_and_event_are_stored_together_or_not_at_all(home: Home) -> None:
     assert found is not None
     assert found.status is Status.PENDING
     assert events(home) == []
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example/", "https://user:secret@a.example/"])
+def test_url_in_the_settings_that_cannot_be_is_said_at_the_start(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="DASHSCRIBE_CALLBACK_URL") as refused:
+        Home(tmp_path, callback_url=f"https://a.example/, {url}")
+    assert "secret" not in str(refused.value)
+
+
+def test_no_target_is_given_less_than_five_seconds(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 5"):
+        Settings(home=tmp_path, callback_timeout_s=4.9)
+    assert Settings(home=tmp_path).callback_timeout_s == 10
 
 
 def test_settings_name_targets_of_the_whole_server(tmp_path: Path) -> None:

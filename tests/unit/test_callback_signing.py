@@ -122,7 +122,7 @@ def test_signed_bytes_that_are_no_event_are_refused(keys: SigningKeys) -> None:
 
 
 def test_verify_wants_a_pin() -> None:
-    with pytest.raises(TypeError, match="certificates"):
+    with pytest.raises(TypeError, match="whose certificates"):
         verify(vectors.URL, CURRENT, vectors.BODY, now=lambda: vectors.MILLISECONDS / 1000)
 
 
@@ -243,7 +243,7 @@ def test_certificate_is_fetched_from_below_the_base_once(
     headers = signed_headers(keys.current(), base, vectors.URL, vectors.BODY)
     for _ in range(3):
         with pytest.raises(SignatureError, match="not made for"):  # it is another key's certificate
-            verify(vectors.URL, headers, vectors.BODY, certificates=base)
+            verify(vectors.URL, headers, vectors.BODY, server=base)
     assert asked == [f"{CERTIFICATES_PATH}{keys.current().fingerprint}.pem"]
 
 
@@ -266,7 +266,7 @@ def test_certificate_from_anywhere_else_is_refused_unfetched(certificates: tuple
     base, asked = certificates
     headers = CURRENT | {"X-Eventbridge-Signature-Url": url.format(base=base)}
     with pytest.raises(SignatureError, match="does not lie below"):
-        check(headers, certificate="", certificates=base)
+        check(headers, certificate="", server=base)
     assert asked == []
 
 
@@ -275,7 +275,7 @@ def test_certificate_that_cannot_be_had_is_said_so(certificates: tuple[str, list
     base, _ = certificates
     headers = CURRENT | {"X-Eventbridge-Signature-Url": f"{base}{CERTIFICATES_PATH}{name}.pem"}
     with pytest.raises(SignatureError, match=reason):
-        check(headers, certificate="", certificates=base)
+        check(headers, certificate="", server=base)
 
 
 def test_prefix_of_another_service_can_be_pinned(certificates: tuple[str, list[str]]) -> None:

@@ -291,6 +291,7 @@ def test_test_queues_an_event_of_its_own(desk: Desk) -> None:
     shown = checked(desk.http.get(f"{PATH}/deliveries/{told['id']}"))
     assert shown["event"]["type"] == "dashscribe:System:CallbackTest"
     assert "task_id" not in told
+    assert_refused(desk.http.post(f"{PATH}/targets/{target['id']}/test"), 409, "Conflict", "")
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------

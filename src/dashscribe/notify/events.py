@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select
 from dashscribe import signed_urls
 from dashscribe.db import as_datetime, now_ms, tables, writing
 from dashscribe.db.tables import DeliveryState, FileState, Status
+from dashscribe.errors import ConflictError
 from dashscribe.notify.targets import EVERYBODY, Target, target_of
 
 TASK_ENDED = "dashscope:System:AsyncTaskFinish"
@@ -47,13 +48,19 @@ def store(connection: Connection, task_ids: Sequence[str]) -> None:
 
 
 def store_test(engine: Engine, target: Target, base_url: str, zone: str) -> int:
-    """Keep an event that belongs to no task for one target, paused or not; the number of its delivery."""
+    """Keep an event of no task for one target, paused or not: the number of its delivery. Raises ConflictError."""
     told = {"owner": target.owner, "task_id": "", "model": "", "status": Status.SUCCEEDED.value, "base_url": base_url}
     now = as_datetime(now_ms())
     data = {"start_time": clock(now, zone), "end_time": clock(now, zone), "task_status": told["status"]}
     data |= {"contain_result": False, "output_result": {"output": {}}, "task_id": str(uuid.uuid4())}
     body = _envelope(target.owner, TEST, now, data)
+    event, delivery = tables.callback_events, tables.callback_deliveries
+    joined = delivery.join(event, event.c.id == delivery.c.event_id)
+    open_states = delivery.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING))
+    under_way = select(delivery.c.id).select_from(joined).where(delivery.c.target_id == target.id, open_states)
     with writing(engine, urgent=True) as connection:
+        if connection.execute(under_way.where(event.c.task_id == "").limit(1)).first() is not None:
+            raise ConflictError("A test of this target is under way: wait for its end.")
         return _insert(connection, told, body, [target.id])[0]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import httpcore
 import httpx
@@ -24,6 +24,7 @@ from dashscribe.notify.targets import Kind
 
 #: What is read of an answer's body, in bytes: enough to see what a consumer complains about.
 KEPT_BYTES = 500
+PIECE_BYTES = 4096
 
 
 class Sender:
@@ -73,11 +74,18 @@ class Sender:
                 "POST",
                 httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                 headers=list(headers.items()),
-                content=body,
+                content=_pieces(body, pulse),
                 extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), limit_s)},
             ) as response,
         ):
             return _outcome(response.status, _beginning(response.iter_stream()))
+
+
+def _pieces(body: bytes, pulse: Callable[[], None]) -> Iterator[bytes]:
+    """The body in pieces, so that a target that hardly reads is noticed in time, too."""
+    for begin in range(0, len(body), PIECE_BYTES):
+        pulse()
+        yield body[begin : begin + PIECE_BYTES]
 
 
 def _beginning(pieces: Iterable[bytes]) -> str:

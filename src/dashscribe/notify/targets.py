@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ from dashscribe.catalog import MODELS
 from dashscribe.config import Settings
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import DeliveryState, Status
-from dashscribe.errors import ConflictError, InvalidParameterError, NotFoundError
+from dashscribe.errors import ConfigError, ConflictError, InvalidParameterError, NotFoundError
 from dashscribe.errors.sources import SourceAddressError, SourceError
 from dashscribe.fetch.address import Guard
 
@@ -75,7 +75,7 @@ class Target:
     name: str = ""
     models: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
-    token: str = ""
+    token: str = field(default="", repr=False)
     policy: Policy = Policy.BACKOFF
     signature: Scheme = Scheme.CURRENT
     dead_letters: bool = True
@@ -236,9 +236,12 @@ def _remove(connection: Connection, ids: Sequence[str]) -> None:
 def keep_fixed(engine: Engine, settings: Settings) -> None:
     """Make the targets that the settings name those of the whole server, and forget those they no longer name.
 
-    All processes of an installation should have the same settings: the last one that starts decides.
+    All processes of an installation should have the same settings: the last one to start decides. Raises ConfigError.
     """
-    urls = {callback_url(part)[1] for part in settings.callback_url.split(",") if part.strip()}
+    try:
+        urls = {callback_url(part)[1] for part in settings.callback_url.split(",") if part.strip()}
+    except InvalidParameterError as error:
+        raise ConfigError(f"DASHSCRIBE_CALLBACK_URL: {error.detail}") from error
     token = settings.callback_token.get_secret_value() if settings.callback_token else ""
     fixed = (_target.c.origin == "settings", _target.c.removed.is_(False))
     with reading(engine) as connection:

@@ -345,7 +345,7 @@ TARGET_CHANGED = _answers(
     {400: "A member is wrong, or the address guard refuses the host", **_NO_TARGET, **_FIXED},
 )
 TARGET_REMOVED = _answers({"request_id": _REQUEST_ID}, {**_NO_TARGET, **_FIXED})
-TESTED = _created(202, {"request_id": _REQUEST_ID, **_A_DELIVERY}, _NO_TARGET)
+TESTED = _created(202, {"request_id": _REQUEST_ID, **_A_DELIVERY}, {**_NO_TARGET, 409: "Conflict: a test is under way"})
 DELIVERIES = _answers({"request_id": _REQUEST_ID, "deliveries": [_A_DELIVERY]}, {400: "A filter is out of range"})
 DELIVERY = _answers({"request_id": _REQUEST_ID, **_A_DELIVERY, "event": {"specversion": "1.0"}}, _NO_DELIVERY)
 REPLAYED = _created(
