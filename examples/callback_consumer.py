@@ -15,6 +15,8 @@ seen: set[str] = set()  # in earnest: a table with a unique key
 
 def handle(event: Event) -> None:
     """What is to be done with a task that has ended; answer soon, work later."""
+    if event.type != "dashscope:System:AsyncTaskFinish":
+        return  # a test
     output = event.body["data"]["output_result"]["output"]
     print(event.task_id, event.status, output)
 

@@ -358,10 +358,27 @@ def test_paused_target_gets_its_events_once_it_is_resumed(home: Home, consume: C
     assert not deliveries.is_due(home.engine)
     tested = events.store_test(home.engine, target, BASE, "UTC")
     assert claim(home).id == tested  # one may try a target before it is let loose
+    assert deliveries.recover(home.engine) == 1
+    again = claim(home)
+    assert again.id == tested
+    assert deliveries.release(home.engine, again)
+    assert claim(home).id == tested
     TargetBook(home.engine).change("default", target.id, {"paused": False}, operates=False)
     home.worker.start()
     consumer.wait(2)
     wait_for(home, DeliveryState.DELIVERED, DeliveryState.DELIVERED)
+
+
+def test_claims_of_a_paused_target_cost_no_look_at_what_waits_for_it(home: Home) -> None:
+    target = add(home, "http://127.0.0.1:9/", paused=True)
+    end_task(home)
+    with reading(home.engine) as connection:
+        query = deliveries._servable(now_ms(), ())
+        compiled = query.compile(home.engine, compile_kwargs={"literal_binds": True})
+        plan = " ".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
+    assert "ix_callback_deliveries_queue (target_id=? AND state=? AND due_ms<?)" in plan
+    assert "SCAN callback_deliveries" not in plan
+    assert deliveries.claim(home.engine, (target.id,)) is None
 
 
 def test_test_is_tried_once(home: Home, consume: Callable[..., Consumer]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, delete, exists, func, or_, select, update
 
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import DeliveryState
@@ -26,10 +26,14 @@ BACKOFF_RETRIES, BACKOFF_S = 3, (10.0, 20.0)
 DECAY_RETRIES, DECAY_S, LONGEST_DECAY_S = 176, 1.0, 512.0
 #: How long an event is kept that some target never got, in milliseconds, unless DASHSCRIBE_RETENTION is longer.
 DEAD_LIVES_MS = 7 * 24 * 3600 * 1000
+#: When tests are due: they go out although their target is paused, which is when one tests.
+TEST_DUE_MS = -1
 #: What is kept of an answer's body and of an error, in characters.
 KEPT_CHARS = 500
 
 _delivery, _event, _target = tables.callback_deliveries, tables.callback_events, tables.callback_targets
+#: Due now, whatever the clock says; tests stay tests.
+_AT_ONCE = case((_delivery.c.due_ms == TEST_DUE_MS, TEST_DUE_MS), else_=0)
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DROPPED)
 
 
@@ -107,10 +111,9 @@ def _servable(now: int, busy: Collection[str]) -> Select[Any]:
         and_(_target.c.failures == 0, held < TARGET_SLOTS),
         and_(_target.c.failures > 0, held == 0, held_by_failing < SLOTS // 2),
     )
-    due = (_delivery.c.target_id == _target.c.id, _delivery.c.state == DeliveryState.WAITING, _delivery.c.due_ms <= now)
-    # A test goes out although its target is paused, which is when one tests.
-    test = select(_event.c.id).where(_event.c.task_id == "")
-    any_due = exists().where(*due, or_(_target.c.paused.is_(False), _delivery.c.event_id.in_(test)))
+    until = case((_target.c.paused, TEST_DUE_MS), else_=now)
+    waiting = (_delivery.c.target_id == _target.c.id, _delivery.c.state == DeliveryState.WAITING)
+    any_due = exists().where(*waiting, _delivery.c.due_ms <= until)
     return (
         select(_target.c.id)
         .where(_target.c.removed.is_(False), _target.c.id.not_in(busy), may_have, any_due)
@@ -144,10 +147,9 @@ def claim(engine: Engine, busy: Collection[str] = (), worker: str = "") -> Claim
         target = connection.execute(select(_target).where(_target.c.id == target_id)).mappings().one_or_none()
         if target is None:
             return None
-        waiting = (_delivery.c.state == DeliveryState.WAITING, _delivery.c.due_ms <= now)
-        due = [_delivery.c.target_id == target_id, *waiting]
-        if target["paused"]:
-            due.append(_delivery.c.event_id.in_(select(_event.c.id).where(_event.c.task_id == "")))
+        until = TEST_DUE_MS if target["paused"] else now
+        waiting = (_delivery.c.state == DeliveryState.WAITING, _delivery.c.due_ms <= until)
+        due = (_delivery.c.target_id == target_id, *waiting)
         first = select(_delivery.c.id).where(*due).order_by(_delivery.c.due_ms, _delivery.c.id).limit(1)
         mine = _delivery.c.id == first.with_for_update(skip_locked=True).scalar_subquery()
         taken = {"state": DeliveryState.SENDING, "claim": _delivery.c.claim + 1, "worker": worker}
@@ -204,7 +206,7 @@ def retry_pause_s(delivery: ClaimedDelivery, tries: int) -> float | None:
 
 def release(engine: Engine, delivery: ClaimedDelivery, after_ms: int = 0) -> bool:
     """Give it back untried, to be claimed again in ``after_ms`` at the earliest."""
-    due_ms = now_ms() + after_ms if after_ms else 0
+    due_ms = now_ms() + after_ms if after_ms else _AT_ONCE
     with writing(engine) as connection:
         return _set(connection, delivery, {"state": DeliveryState.WAITING, "due_ms": due_ms, "worker": ""})
 
@@ -213,7 +215,7 @@ def recover(engine: Engine) -> int:
     """Free the claims of a worker that is gone; how many there were. What it may have sent is sent again."""
     left = update(_delivery).where(_delivery.c.state == DeliveryState.SENDING)
     with writing(engine) as connection:
-        return connection.execute(left.values(state=DeliveryState.WAITING, due_ms=0, worker="")).rowcount
+        return connection.execute(left.values(state=DeliveryState.WAITING, due_ms=_AT_ONCE, worker="")).rowcount
 
 
 def _set(connection: Connection, delivery: ClaimedDelivery, values: dict[str, object]) -> bool:
@@ -249,7 +251,7 @@ def _delivery_of(row: RowMapping) -> Delivery:
         **{name: row[f"event_{name}"] for name in ("task_id", "owner", "model")},
         task_status=row["event_status"],
         state=DeliveryState(row["state"]),
-        due_ms=row["due_ms"] if row["state"] == DeliveryState.WAITING else 0,
+        due_ms=max(row["due_ms"], 0) if row["state"] == DeliveryState.WAITING else 0,
         target=target_of(target),  # type: ignore[arg-type]
         body=row.get("event_body", ""),
     )

@@ -19,6 +19,7 @@ from dashscribe import signed_urls
 from dashscribe.db import as_datetime, now_ms, tables, writing
 from dashscribe.db.tables import DeliveryState, FileState, Status
 from dashscribe.errors import ConflictError
+from dashscribe.notify.deliveries import TEST_DUE_MS
 from dashscribe.notify.targets import EVERYBODY, Target, target_of
 
 TASK_ENDED = "dashscope:System:AsyncTaskFinish"
@@ -61,7 +62,7 @@ def store_test(engine: Engine, target: Target, base_url: str, zone: str) -> int:
     with writing(engine, urgent=True) as connection:
         if connection.execute(under_way.where(event.c.task_id == "").limit(1)).first() is not None:
             raise ConflictError("A test of this target is under way: wait for its end.")
-        return _insert(connection, told, body, [target.id])[0]
+        return _insert(connection, told, body, [target.id], TEST_DUE_MS)[0]
 
 
 def _described(task: RowMapping) -> dict[str, str]:
@@ -69,11 +70,13 @@ def _described(task: RowMapping) -> dict[str, str]:
     return told | {"task_id": task["id"], "status": Status(task["status"]).value}
 
 
-def _insert(connection: Connection, told: dict[str, str], body: dict[str, Any], targets: Sequence[str]) -> list[int]:
+def _insert(
+    connection: Connection, told: dict[str, str], body: dict[str, Any], targets: Sequence[str], due_ms: int = 0
+) -> list[int]:
     now, delivery = now_ms(), tables.callback_deliveries
     event = {"id": body["id"], "body": msgspec.json.encode(body).decode(), "created_ms": now}
     connection.execute(insert(tables.callback_events).values(**told, **event))
-    waiting = {"event_id": body["id"], "state": DeliveryState.WAITING, "created_ms": now}
+    waiting = {"event_id": body["id"], "state": DeliveryState.WAITING, "due_ms": due_ms, "created_ms": now}
     return [
         connection.execute(insert(delivery).values(**waiting, target_id=target).returning(delivery.c.id)).scalar_one()
         for target in targets
