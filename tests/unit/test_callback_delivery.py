@@ -263,7 +263,7 @@ def test_rocketmq_gets_the_event_as_a_message_to_the_judged_address(
     claimed = claim(home)
     assert Sender(home.settings, SigningKeys(home.engine)).send(claimed).is_good
     (given, more), up, message, down = said
-    assert given == (((("127.0.0.1:8081", ("access", "secret")), {"request_timeout": 10})), ("asr-done",))
+    assert given == (((("127.0.0.1:8081", ("access", "secret")), {"request_timeout": 5})), ("asr-done",))
     assert more == {"tls_enable": True}
     assert (up, down) == ("up", "down")
     assert (message.topic, message.body.decode(), message.keys) == ("asr-done", claimed.body, claimed.event_id)

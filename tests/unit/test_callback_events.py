@@ -189,6 +189,51 @@ def test_times_are_those_of_the_task_in_its_zone(home: Home) -> None:
     assert utc <= published <= datetime.now(UTC)
 
 
+def test_event_has_the_members_of_the_documented_one(home: Home) -> None:
+    """The sample of api-async section 8.1, member by member and type by type."""
+    sample = {
+        "datacontenttype": "application/json;charset=utf-8",
+        "aliyunaccountid": "200000000000001",
+        "aliyunoriginalaccountid": "200000000000001",
+        "aliyunpublishtime": "2026-06-01T04:00:04.010Z",
+        "aliyuneventbusname": "default",
+        "aliyunregionid": "cn-beijing",
+        "specversion": "1.0",
+        "id": "3f2b1c0d-9e8f-4a7b-8c6d-5e4f3a2b1c0d",
+        "source": "acs.dashscope",
+        "time": "2026-06-01T04:00:03.870Z",
+        "type": "dashscope:System:AsyncTaskFinish",
+        "data": {
+            "start_time": "2026-06-01 12:00:00",
+            "end_time": "2026-06-01 12:00:03",
+            "user_api_unique_key": "apikey:v1:audio:asr:transcription:fun-asr",
+            "task_status": "SUCCEEDED",
+            "contain_result": True,
+            "output_result": {
+                "output": {
+                    "results": [{"file_url": "https://…", "transcription_url": "https://…", "subtask_status": "S"}]
+                },
+                "usage": {"duration": 4},
+            },
+            "task_id": "7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f",
+            "region": "cn-beijing",
+            "request_id": "0f1e9a60-5d0c-9e1f-8a55-1c2d3e4f5a6b",
+            "api_key_id": "1001",
+        },
+    }
+
+    def form(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: form(inner) for name, inner in value.items()}
+        return [form(inner) for inner in value] if isinstance(value, list) else type(value)
+
+    add(home)
+    run(home, GOOD)
+    home.worker.stop()
+    assert form(only(home)) == form(sample)
+    assert list(only(home)) == list(sample)
+
+
 def test_event_can_be_read_by_the_library_of_the_standard(home: Home) -> None:
     add(home)
     home.book.cancel("default", home.submit(GOOD).id)
