@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from callback_consumer import Consumer, proved
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from durable import Home, shorten_waits, speech
 from sqlalchemy import func, select, update
 
@@ -21,7 +22,7 @@ from dashscribe.callbacks import verify
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import DeliveryState
 from dashscribe.errors import ConflictError
-from dashscribe.notify import deliveries, events, rocketmq
+from dashscribe.notify import deliveries, events, rocketmq, signing
 from dashscribe.notify.deliveries import ClaimedDelivery, Delivery, Outcome
 from dashscribe.notify.sending import Sender
 from dashscribe.notify.signing import SigningKeys
@@ -34,9 +35,16 @@ BASE = "https://asr.example.org"
 SECRETS = {"url": "?key=url-secret", "token": "token-secret-1234"}
 
 
+@pytest.fixture(scope="module")
+def rsa_key() -> RSAPrivateKey:
+    """One key for all homes: to make one takes a quarter of a second."""
+    return generate_private_key(65537, signing.KEY_BITS)
+
+
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, rsa_key: RSAPrivateKey) -> None:
     shorten_waits(monkeypatch)
+    monkeypatch.setattr(signing, "generate_private_key", lambda *how: rsa_key)
 
 
 @pytest.fixture
