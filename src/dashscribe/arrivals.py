@@ -15,14 +15,12 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import DatabaseClock, now_ms, reading, tables, writing
 from dashscribe.errors import UploadBusyError
 from dashscribe.errors.sources import UploadGoneError
 from dashscribe.object_keys import digest
@@ -244,25 +242,6 @@ def _note(connection: Connection, key: str, received: int, *mine: ColumnElement[
 
 
 # --- leases ---------------------------------------------------------------------------------------------------------
-
-
-class DatabaseClock(FunctionElement[int]):
-    """The time in epoch milliseconds, as the database has it when a statement runs."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(DatabaseClock, "sqlite")
-def _in_sqlite(element: DatabaseClock, compiler: Any, **options: Any) -> str:
-    del element, compiler, options
-    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-
-
-@compiles(DatabaseClock, "postgresql")
-def _in_postgresql(element: DatabaseClock, compiler: Any, **options: Any) -> str:
-    del element, compiler, options
-    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
 def is_held() -> ColumnElement[bool]:

@@ -133,6 +133,14 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 
+    callback_url: str = Field(
+        "", description="Comma list of URLs that are told of the end of every task, besides `dashscribe callbacks add`."
+    )
+    callback_token: SecretStr | None = Field(None, description="The token that goes with events to those URLs, if any.")
+    callback_timeout_s: float = Field(
+        10.0, ge=5, le=300, description="Longest wait for a callback target's answer, in seconds."
+    )
+
     @field_validator("models_dir", "sensitive_words", mode="before")
     @classmethod
     def _unset_if_empty(cls, value: object) -> object:

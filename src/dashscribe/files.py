@@ -18,6 +18,7 @@ from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.fleet import ANYONE, Member
 from dashscribe.hosts.protocol import CutEnd
+from dashscribe.notify import events
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json, end_of_task
 from dashscribe.types import Media, Options, Shape
@@ -360,11 +361,13 @@ def _end_task(connection: Connection, task_id: str) -> None:
             .limit(1)
         ).one()
         values = {"status": Status.FAILED, "code": first.code, "message": first.message}
-    connection.execute(
+    ended = connection.execute(
         update(_task)
         .where(_task.c.id == task_id, _task.c.status == Status.RUNNING)
         .values(**values, ended_ms=end_of_task())
     )
+    if ended.rowcount:
+        events.store(connection, [task_id])
 
 
 def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:
@@ -387,7 +390,10 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
         late_still = (_task.c.id.in_(ids), _task.c.status.in_((Status.PENDING, Status.RUNNING)))
         values = {"status": Status.FAILED, "ended_ms": end_of_task(), "open_files": 0, **failure}
-        return connection.execute(update(_task).where(*late_still).values(**values)).rowcount
+        failed_ones = update(_task).where(*late_still).values(**values).returning(_task.c.id)
+        timed_out = connection.execute(failed_ones).scalars().all()
+        events.store(connection, timed_out)
+    return len(timed_out)
 
 
 # --- giving a claim back --------------------------------------------------------------------------------------------
@@ -409,7 +415,7 @@ def recover(engine: Engine, worker: str | None = None) -> int:
     On SQLite for the holder of the worker lock only: there is no other way to know that nobody works on them.
     """
     with writing(engine) as connection:
-        held = fleet.held(connection, _file, worker)
+        held = fleet.held(_file, worker)
         return sum(
             connection.execute(
                 update(_file)

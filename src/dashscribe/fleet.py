@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, s
 
 from dashscribe import weights
 from dashscribe.config import Settings
-from dashscribe.db import clock_ms, inserting, reading, tables, writing
+from dashscribe.db import DatabaseClock, clock_ms, inserting, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.engines import EngineInfo, engines, find_engine, is_installed
 
@@ -100,7 +100,7 @@ def beat(engine: Engine, member: Member, engines: Mapping[str, EngineInfo], sett
     here["engines"] = msgspec.json.encode(dict(engines)).decode()
     here["queues"] = msgspec.json.encode(sorted(engines)).decode()
     with writing(engine) as connection:
-        now = clock_ms(connection)
+        now = DatabaseClock()
         new = inserting(connection, _workers).values(id=member.id, **here, started_ms=now, seen_ms=now)
         connection.execute(new.on_conflict_do_update(index_elements=["id"], set_={**here, "seen_ms": now}))
 
@@ -109,25 +109,25 @@ def leave(engine: Engine, member: Member) -> None:
     """Say that a worker has ended; what it still held is free for others from now on."""
     with writing(engine) as connection:
         gone = update(_workers).where(_workers.c.id == member.id)
-        connection.execute(gone.values(seen_ms=clock_ms(connection) - _workers.c.lease_ms))
+        connection.execute(gone.values(seen_ms=DatabaseClock() - _workers.c.lease_ms))
 
 
 # --- what others left behind ----------------------------------------------------------------------------------------
 
 
-def held(connection: Connection, table: Table, worker: str | None) -> ColumnElement[bool]:
+def held(table: Table, worker: str | None) -> ColumnElement[bool]:
     """What holds for claimed rows of a table that are that worker's, or, for None, of any that is not there any more.
 
     On SQLite nobody says that he lives: there every claim is of somebody who is gone when the next worker begins.
     """
     if worker is not None:
         return table.c.worker == worker
-    living = select(_workers.c.id).where(_is_alive(connection))
+    living = select(_workers.c.id).where(_is_alive())
     return table.c.worker.not_in(living)
 
 
-def _is_alive(connection: Connection) -> ColumnElement[bool]:
-    return _workers.c.seen_ms + _workers.c.lease_ms > clock_ms(connection)
+def _is_alive() -> ColumnElement[bool]:
+    return _workers.c.seen_ms + _workers.c.lease_ms > DatabaseClock()
 
 
 def release_unserved(engine: Engine) -> int:
@@ -144,7 +144,7 @@ def release_unserved(engine: Engine) -> int:
 
 
 def _served(connection: Connection) -> set[str]:
-    recent = _workers.c.seen_ms > clock_ms(connection) - ABSENT_MS
+    recent = _workers.c.seen_ms > DatabaseClock() - ABSENT_MS
     lists = connection.execute(select(_workers.c.queues).where(recent).distinct()).scalars()
     return {queue for text in lists for queue in msgspec.json.decode(text, type=list[str])}
 
@@ -152,7 +152,7 @@ def _served(connection: Connection) -> set[str]:
 def forget(engine: Engine) -> None:
     """Remove the rows of workers that ended long ago."""
     with writing(engine) as connection:
-        connection.execute(delete(_workers).where(_workers.c.seen_ms < clock_ms(connection) - FORGET_MS))
+        connection.execute(delete(_workers).where(_workers.c.seen_ms < DatabaseClock() - FORGET_MS))
 
 
 # --- seeing the others ----------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Offers:
     def seen(self) -> str:
         """How many workers there are, for people."""
         with reading(self._engine) as connection:
-            alive = select(func.count()).select_from(_workers).where(_is_alive(connection))
+            alive = select(func.count()).select_from(_workers).where(_is_alive())
             count = connection.execute(alive).scalar_one()
         return "none is there yet" if not count else f"{count} {'is' if count == 1 else 'are'} there now"
 
@@ -215,10 +215,9 @@ class Offers:
             if time.monotonic() - self._at_s < FRESH_S:
                 return
             with reading(self._engine) as connection:
-                now = clock_ms(connection)
-                seen = _workers.c.seen_ms
-                texts = connection.execute(select(_workers.c.engines).where(seen > now - ABSENT_MS).distinct())
+                recent = _workers.c.seen_ms > DatabaseClock() - ABSENT_MS
+                texts = connection.execute(select(_workers.c.engines).where(recent).distinct())
                 self._engines = {queue: info for (text,) in texts for queue, info in _engines(text).items()}
-                alive = select(func.count()).select_from(_workers).where(_is_alive(connection))
+                alive = select(func.count()).select_from(_workers).where(_is_alive())
                 self._alive = max(1, connection.execute(alive).scalar_one())
             self._at_s = time.monotonic()

@@ -199,7 +199,7 @@ def release(engine: Engine, redo: ClaimedRedo, after_ms: int = 0, *, failed_once
 def recover(engine: Engine, worker: str | None = None) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does; how many there were."""
     with writing(engine) as connection:
-        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(connection, _redo, worker))
+        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(_redo, worker))
         freed = left.values(state=Status.PENDING, due_ms=0, interrupted=_redo.c.interrupted + 1)
         return connection.execute(freed).rowcount
 

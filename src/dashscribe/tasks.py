@@ -21,6 +21,8 @@ from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, tables
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError
+from dashscribe.notify import deliveries, events
+from dashscribe.notify.deliveries import Delivery
 from dashscribe.types import Media, Options, Shape
 
 #: How long a task answers after its end, and an ``Idempotency-Key`` after its use, in milliseconds.
@@ -104,6 +106,7 @@ class Task:
     queue_position: int | None = None
     no_oss: bool = False
     retry_of: str = ""
+    deliveries: tuple[Delivery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,7 @@ class Submission:
 
     ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
     itself and its URL is of our own making: repeating such a call is repeating its bytes. ``retry_of`` is the task
-    that it repeats.
+    that it repeats. ``base_url`` and ``time_zone`` are those of its answers, for events that tell of its end.
     """
 
     owner: str
@@ -127,6 +130,8 @@ class Submission:
     no_oss: bool = False
     content_sha256: str = ""
     retry_of: str = ""
+    base_url: str = ""
+    time_zone: str = ""
 
     @property
     def digest(self) -> str:
@@ -166,11 +171,13 @@ class TaskBook:
             if row is None:
                 return None
             rows = connection.execute(_files_of(task_id)).mappings().all()
-            ahead = None
+            ahead, told = None, ()
+            if row["ended_ms"] is not None:
+                told = deliveries.of_task(connection, owner, task_id)
             if row["status"] == Status.PENDING:
                 waiting = (task.c.status == Status.PENDING, task.c.tag_ms < row["tag_ms"])
                 ahead = connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
-        return _task(row, rows, ahead)
+        return _task(row, rows, ahead, told)
 
     def result_key(self, task_id: str, index: int) -> str | None:
         """Where the result of one file lies, whoever the owner is: for URLs whose signature is the permission."""
@@ -234,6 +241,7 @@ class TaskBook:
             )
             if canceled.rowcount:
                 connection.execute(update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED))
+                events.store(connection, [task_id])
         return canceled.rowcount == 1
 
 
@@ -301,6 +309,8 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
             notes=as_json(submission.notes),
             no_oss=submission.no_oss,
             retry_of=submission.retry_of,
+            base_url=submission.base_url,
+            time_zone=submission.time_zone,
             status=Status.PENDING,
             tag_ms=tags[0],
             file_count=len(tags),
@@ -346,7 +356,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
     )
 
 
-def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None) -> Task:
+def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None, told: tuple[Delivery, ...] = ()) -> Task:
     options = msgspec.json.decode(row["options"], type=Options)
     known = [_sound(file, len(options.channels)) for file in files]
     return Task(
@@ -369,6 +379,7 @@ def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None) -> Ta
         queue_position=ahead,
         no_oss=row["no_oss"],
         retry_of=row["retry_of"],
+        deliveries=told,
     )
 
 

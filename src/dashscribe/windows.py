@@ -329,7 +329,7 @@ def recover(engine: Engine, worker: str | None = None) -> int:
     with writing(engine) as connection:
         return connection.execute(
             update(_window)
-            .where(_window.c.state == WindowState.CLAIMED, fleet.held(connection, _window, worker))
+            .where(_window.c.state == WindowState.CLAIMED, fleet.held(_window, worker))
             .values(state=WindowState.READY, due_ms=0, interrupted=_window.c.interrupted + 1)
         ).rowcount
 

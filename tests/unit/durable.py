@@ -23,6 +23,7 @@ from dashscribe.db import open_database
 from dashscribe.db.tables import FileState
 from dashscribe.fetch import Fetched
 from dashscribe.hosts.protocol import CutEnd, Position
+from dashscribe.notify import deliveries
 from dashscribe.queue import worker
 from dashscribe.queue.worker import Worker
 from dashscribe.steps import booking, open_worker, prepare, recognize
@@ -231,6 +232,8 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(booking, "RETRY_MS", 10)
     monkeypatch.setattr(booking, "TROUBLE_MS", 20)
     monkeypatch.setattr(prepare, "LOOK_S", 0.05)
+    monkeypatch.setattr(deliveries, "BACKOFF_S", (0.01, 0.03))
+    monkeypatch.setattr(deliveries, "DECAY_S", 0.001)
 
 
 def run(home: Home, *urls: str, **members: object) -> Task:

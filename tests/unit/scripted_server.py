@@ -43,7 +43,7 @@ class Script:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_HEAD = do_PATCH = do_OPTIONS = do_POST
+            do_GET = do_HEAD = do_PATCH = do_DELETE = do_OPTIONS = do_POST
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

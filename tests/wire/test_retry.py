@@ -178,7 +178,7 @@ def test_new_task_asks_for_what_the_old_one_did(desk: Desk) -> None:
     assert (new.options, new.model, new.shape, new.notes) == (before.options, before.model, before.shape, before.notes)
     assert (new.retry_of, before.retry_of) == (old, "")
     assert new.request_id == made["request_id"]
-    assert len(desk.woken) == 2
+    assert len(desk.woken) == 3  # two tasks, and the end of one
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ COMMANDS = {
     "asr": "Transcribe one recording by a server, with the flags of the cloud's helper script.",
     "tasks": "Hand in, list, follow and cancel the tasks of a server.",
     "models": "List model names and what can recognize for them.",
+    "callbacks": "Have programs told of tasks that ended, and see what became of that.",
     "hotwords": "Keep hotword lists on a server.",
     "keys": "Create, list and revoke API keys.",
     "conformance": "Replay the documented call forms against any server and compare its answers.",

@@ -17,6 +17,7 @@ from dashscribe.keys import Keys
 from dashscribe.queue.slots import Stage
 from dashscribe.queue.wakeups import Wakeups
 from dashscribe.readiness import Readiness
+from dashscribe.signed_urls import SECRET
 from dashscribe.steps import open_worker
 from dashscribe.store import open_store
 from dashscribe.tasks import TaskBook
@@ -58,7 +59,7 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
         hotwords=HotwordBook(database),
         hosts=hosts,
         limits=RateLimits(settings),
-        secret=secret(database, "result-urls"),
+        secret=secret(database, SECRET),
         wake=worker.wake if worker else _waking(database, stack),
         ready=Readiness(database, store, hosts, settings),
         offers=Offers(database) if is_shared(database) else None,
@@ -78,5 +79,6 @@ def _waking(database: Engine, stack: ExitStack) -> Callable[[], None]:
     def wake() -> None:
         wakeups.ring(Stage.FETCH)
         wakeups.ring(Stage.REDO)
+        wakeups.ring(Stage.DELIVER)
 
     return wake

@@ -288,6 +288,14 @@ class Client(Calls):
         data = self._call("POST", "/services/audio/asr/customization", json=body, repeatable=repeatable)
         return read(data, dict[str, Any]).get("output") or {}
 
+    def callbacks(
+        self, method: str, path: str, *, json: object = None, params: Mapping[str, str | int] | None = None
+    ) -> dict[str, Any]:
+        """What a call about callbacks gives, such as ``GET targets``. Only a server of ours has any: ApiError."""
+        url = f"{self.base_url.removesuffix('/api/v1')}/dashscribe/v1/callbacks/{path}"
+        data = self._call(method, url, json=json, params=params, repeatable=method in ("GET", "PATCH"))
+        return read(data, dict[str, Any])
+
     def result(self, result_url: str) -> dict[str, Any]:
         """Download a result file; no key is sent, the URL is signed."""
         return read(self._call("GET", result_url, repeatable=True, with_key=False), dict[str, Any])

@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import secrets as random
 import threading
-import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, func, insert, inspect, make_url, select, text
@@ -22,6 +20,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
 from dashscribe.db import connecting, tables
+from dashscribe.db.clock import DatabaseClock as DatabaseClock
+from dashscribe.db.clock import as_datetime as as_datetime
+from dashscribe.db.clock import as_ms as as_ms
+from dashscribe.db.clock import clock_ms as clock_ms
+from dashscribe.db.clock import now_ms as now_ms
 from dashscribe.errors import ConfigError
 
 #: What PostgreSQL's advisory locks of this program begin with, so that they never meet another program's.
@@ -151,25 +154,3 @@ def secret(engine: Engine, name: str) -> str:
         connection.execute(insert(tables.secrets).values(name=name, value=random.token_urlsafe(32)))
     with reading(engine) as connection:
         return connection.execute(query).scalar_one()
-
-
-def clock_ms(connection: Connection) -> int:
-    """The clock that all machines share in epoch milliseconds: the database's own, where there is one."""
-    if not is_shared(connection.engine):
-        return now_ms()
-    return int(connection.execute(select(func.extract("epoch", func.clock_timestamp()) * 1000)).scalar_one())
-
-
-def now_ms() -> int:
-    """The wall clock in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def as_datetime(epoch_ms: int) -> datetime:
-    """An instant as aware UTC."""
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
-
-
-def as_ms(instant: datetime) -> int:
-    """An aware datetime in epoch milliseconds."""
-    return round(instant.timestamp() * 1000)

@@ -68,6 +68,16 @@ class WindowState(StrEnum):
     STALE = "stale"
 
 
+class DeliveryState(StrEnum):
+    """Where an event is on its way to one target. ``DEAD`` is kept for a replay, ``DROPPED`` is not."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    DROPPED = "dropped"
+
+
 metadata = MetaData()
 
 #: SQLite numbers rows by itself only where the key's type is INTEGER.
@@ -183,6 +193,8 @@ tasks = Table(
     _flag("stripped"),  # source and transcript are gone, the result still answers
     _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
     _added("retry_of"),  # the task whose files these are
+    _added("base_url"),  # what URLs that are told of it begin with, as its submit call was told
+    _added("time_zone"),  # of the times that are told of it without one
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
@@ -353,4 +365,75 @@ hotword_lists = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("modified_ms", BigInteger, nullable=False),
     Index("ix_hotword_lists_owner", "owner", "kind", "created_ms"),
+)
+
+callback_targets = Table(
+    "callback_targets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),  # whose tasks it is told of; empty for everybody's
+    Column("kind", Text, nullable=False),  # http or rocketmq
+    Column("url", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("models", Text, nullable=False),  # JSON array of names; empty for all
+    Column("statuses", Text, nullable=False),  # JSON array of final statuses; empty for all
+    Column("token", Text, nullable=False),  # sent along, so that it cannot be a digest only
+    Column("policy", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("dead_letters", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("origin", Text, nullable=False),  # api, or settings for one that the settings name
+    Column("created_ms", BigInteger, nullable=False),
+    _flag("removed"),  # nothing is sent any more; the row stays as long as deliveries name it
+    _number("failures"),  # tries in a row that failed
+    _amount("served_ms"),  # when one of its deliveries was last claimed
+    Index("ix_callback_targets_owner", "owner", "created_ms"),
+)
+
+callback_events = Table(
+    "callback_events",
+    metadata,
+    Column("id", Text, primary_key=True),  # of the event itself, the same in every try
+    Column("task_id", Text, nullable=False),  # no reference: dead letters outlive tasks; empty for a test
+    Column("owner", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON, as it is sent
+    Column("created_ms", BigInteger, nullable=False),
+    Index("ix_callback_events_task", "task_id"),
+    Index("ix_callback_events_created", "created_ms"),
+)
+
+callback_deliveries = Table(
+    "callback_deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("event_id", Text, ForeignKey("callback_events.id", ondelete="CASCADE"), nullable=False),
+    Column("target_id", Text, ForeignKey("callback_targets.id", ondelete="CASCADE"), nullable=False),
+    _state("state", DeliveryState),
+    _amount("due_ms"),
+    _number("claim"),
+    Column("worker", Text, nullable=False, default=""),
+    _number("attempts"),  # in all
+    _number("tries"),  # since it was stored or last replayed: what the policy counts
+    Column("http_status", Integer),  # of the last answer
+    _text("response"),  # the first bytes of it
+    _text("error"),  # why the last try failed
+    Column("created_ms", BigInteger, nullable=False),
+    Column("tried_ms", BigInteger),  # when the last try ended
+    UniqueConstraint("event_id", "target_id"),
+    Index("ix_callback_deliveries_queue", "target_id", "state", "due_ms"),
+    Index("ix_callback_deliveries_state", "state", "due_ms"),
+    sqlite_autoincrement=True,
+)
+
+callback_keys = Table(
+    "callback_keys",
+    metadata,
+    Column("fingerprint", Text, primary_key=True),  # SHA-256 of the certificate, hexadecimal
+    Column("certificate", Text, nullable=False),  # PEM
+    Column("private_key", Text, nullable=False),  # PEM; empty once another key signs
+    Column("created_ms", BigInteger, nullable=False),
+    Column("retired_ms", BigInteger),
 )

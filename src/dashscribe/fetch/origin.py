@@ -68,7 +68,7 @@ def host_of(url: httpx.URL) -> str:
 
 
 @lru_cache(maxsize=1)
-def _trust(file: str, folder: str) -> ssl.SSLContext:
+def trusted_authorities(file: str, folder: str) -> ssl.SSLContext:
     """The authorities that are trusted, read once, since that takes 20 ms.
 
     httpx's context honors SSL_CERT_FILE and SSL_CERT_DIR, so that a site's own authority can be trusted.
@@ -166,7 +166,7 @@ class Session:
         self._sleep = sleep
         self.on_pulse: Callable[[], None] = lambda: None
         backend = GuardedBackend(guard, self.pulse)
-        trust = _trust(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+        trust = trusted_authorities(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
         self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=backend)
 
     def __enter__(self) -> Self:

@@ -29,13 +29,17 @@ ALONE_FROM, GIVE_UP_AT = 3, 20
 
 
 class Stage(StrEnum):
-    """The kinds of work, in the order in which a file goes through them; ``REDO`` is for files that have a result."""
+    """The kinds of work, in the order in which a file goes through them.
+
+    ``REDO`` is for files that have a result, ``DELIVER`` for tasks that have ended.
+    """
 
     FETCH = "fetch"
     CUT = "cut"
     RECOGNIZE = "recognize"
     FINISH = "finish"
     REDO = "redo"
+    DELIVER = "deliver"
 
 
 class PutBack(Exception):  # noqa: N818 (no failure: the work is to be done later)

@@ -27,6 +27,8 @@ from dashscribe.db.tables import FileState
 from dashscribe.files import ClaimedFile
 from dashscribe.fleet import ANYONE, Member, Offers
 from dashscribe.hosts.gather import MOST_WINDOWS
+from dashscribe.notify import deliveries
+from dashscribe.notify.deliveries import ClaimedDelivery
 from dashscribe.queue.lock import HomeLock
 from dashscribe.queue.pressure import Pressure
 from dashscribe.queue.slots import Crew, Job, Stage, Turnstile
@@ -59,9 +61,11 @@ class Steps:
     recognize: Callable[[ClaimedWindow], None]
     finish: Callable[[ClaimedFile], None]
     redo: Callable[[ClaimedRedo], None]
+    deliver: Callable[[ClaimedDelivery], None]
     book_file: Callable[[ClaimedFile, Exception], object]
     book_window: Callable[[ClaimedWindow, Exception], object]
     book_redo: Callable[[ClaimedRedo, Exception], object]
+    book_delivery: Callable[[ClaimedDelivery, Exception], object]
     tidy: Callable[[], None]
 
 
@@ -85,7 +89,7 @@ class Worker:
         self._wakeups: Wakeups | None = None
         self._beating = threading.Thread(target=self._beat, name="dashscribe-beat", daemon=True)
         self._is_over = threading.Event()
-        self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo]] = []
+        self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
         self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
 
@@ -123,6 +127,7 @@ class Worker:
             window_crew(1, express_only=True),
             file_crew(Stage.FINISH, 1, steps.finish, self._claim_finish),
             self._redo_crew(steps),
+            self._deliver_crew(steps),
         ]
 
     def _redo_crew(self, steps: Steps) -> Crew[ClaimedRedo]:
@@ -134,6 +139,16 @@ class Worker:
             release=partial(redos.release, self._engine),
         )
         return Crew(job, REDO_SLOTS, self.stopping)
+
+    def _deliver_crew(self, steps: Steps) -> Crew[ClaimedDelivery]:
+        job = Job(
+            stage=Stage.DELIVER,
+            claim=lambda busy: deliveries.claim(self._engine, busy, self.member),
+            work=steps.deliver,
+            book=steps.book_delivery,
+            release=partial(deliveries.release, self._engine),
+        )
+        return Crew(job, deliveries.SLOTS, self.stopping)
 
     def start(self) -> None:
         """Take the lock, free what a worker that is gone had claimed, and begin; ConfigError if another one works."""
@@ -155,7 +170,7 @@ class Worker:
 
     def _recover(self, worker: str | None) -> None:
         """Free what a worker held that is gone; None for whichever."""
-        freed = sum(room.recover(self._engine, worker) for room in (files, windows, redos))
+        freed = sum(room.recover(self._engine, worker) for room in (files, windows, redos, deliveries))
         if freed:
             logger.info("going on with %d pieces of work that a worker left", freed)
 
@@ -203,9 +218,10 @@ class Worker:
             self._wakeups.stop()
 
     def wake(self) -> None:
-        """There is a new task, or a stage of an old one is to be done again."""
+        """There is a new task, a stage of an old one to be done again, or an event to be delivered."""
         self.ring(Stage.FETCH)
         self.ring(Stage.REDO)
+        self.ring(Stage.DELIVER)
 
     def ring(self, stage: Stage) -> None:
         """There is work of this kind."""
@@ -250,6 +266,8 @@ class Worker:
                 if redos.is_due(self._engine):
                     self._ring(Stage.REDO)
                 self._tidy()
+                if deliveries.is_due(self._engine):
+                    self._ring(Stage.DELIVER)
             except Exception:  # nothing may end the sweep
                 logger.warning("trouble with the database, sweeping again soon", exc_info=True)
 

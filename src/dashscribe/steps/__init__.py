@@ -1,4 +1,4 @@
-"""What is done to a task's files: fetch and cut, recognize, finish, a stage again, expire; each step may run twice.
+"""What is done to a task's files: fetch and cut, recognize, finish, a stage again, deliver, expire; each may run twice.
 
 A step takes a row that is claimed, does its work with blobs first and rows last, and rings for the next one. When and
 where it runs is the queue's matter. ``open_worker`` puts the two together.
@@ -13,10 +13,15 @@ from sqlalchemy import Engine
 
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
+from dashscribe.db import secret
 from dashscribe.fetch import fetch
+from dashscribe.notify import targets
+from dashscribe.notify.sending import Sender
+from dashscribe.notify.signing import SigningKeys
 from dashscribe.queue.slots import Stage
 from dashscribe.queue.worker import Steps, Worker
-from dashscribe.steps import booking, expire, finish, prepare, recognize, redo
+from dashscribe.signed_urls import SECRET
+from dashscribe.steps import booking, deliver, expire, finish, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
 from dashscribe.steps.measuring import measured
 from dashscribe.store import Store
@@ -39,6 +44,9 @@ def open_worker(
 ) -> Worker:
     """A worker that does every step, not yet started. ``hosts`` must outlive it."""
     worker, telemetry = Worker(engine, store, settings), telemetry or Telemetry()
+    secret(engine, SECRET)  # there before an event needs it
+    targets.keep_fixed(engine, settings)
+    sender = Sender(settings, SigningKeys(engine))
     bench = Bench(
         engine=engine,
         store=store,
@@ -57,9 +65,11 @@ def open_worker(
             recognize=measured(telemetry, Stage.RECOGNIZE, partial(recognize.recognize, bench)),
             finish=measured(telemetry, Stage.FINISH, partial(finish.finish, bench)),
             redo=measured(telemetry, Stage.REDO, partial(redo.redo, bench)),
+            deliver=measured(telemetry, Stage.DELIVER, partial(deliver.deliver, bench, sender)),
             book_file=partial(booking.book_file, bench),
             book_window=partial(booking.book_window, bench),
             book_redo=partial(redo.book, bench),
+            book_delivery=partial(deliver.book, bench),
             tidy=expire.Rounds(bench).tidy,
         )
     )

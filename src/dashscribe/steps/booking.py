@@ -68,6 +68,7 @@ def end_file(bench: Bench, file: ClaimedFile, code: str, message: str) -> None:
     """Fail a file and clear away its windows."""
     if files.failed(bench.engine, file, code, message):
         bench.telemetry.file_ended("failed", code)
+        bench.worker.ring(Stage.DELIVER)
         logger.info("file %d of task %s failed: %s %s", file.number, file.task_id, code, message)
         bench.store.delete_prefix(file.windows_prefix)
 

@@ -1,4 +1,4 @@
-"""Removes what is past its time: tasks with all their blobs, sources and transcripts, uploads, used Idempotency-Keys.
+"""Removes what is past its time: tasks with their blobs, sources and transcripts, uploads, Idempotency-Keys, events.
 
 Rows go first, by compare-and-set, then blobs, then the last trace of the row, so that a crash in between is made up for
 by the next round. A round is skipped when the clocks disagree: a clock that jumps must not delete anything. Of many
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from dashscribe import files
 from dashscribe.db import clock_ms, elected, now_ms, reading, tables, writing
 from dashscribe.errors.sources import TaskTimeoutError
+from dashscribe.notify import deliveries
 from dashscribe.steps.bench import Bench
 from dashscribe.steps.heard import Keys
 from dashscribe.tasks import ANSWERS_MS, KEY_LIVES_MS
@@ -79,6 +80,8 @@ def expire(bench: Bench, now: int) -> None:
             bench.store.delete(key)
         bench.pause()
     bench.uploads.expire(now, bench.pause)
+    while deliveries.expire(bench.engine, now, max(kept_ms, ANSWERS_MS)):
+        bench.pause()
     with writing(bench.engine) as connection:
         table = tables.idempotency
         connection.execute(delete(table).where(table.c.created_ms <= now - KEY_LIVES_MS))

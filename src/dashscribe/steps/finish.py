@@ -49,6 +49,7 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         code, message = error.code_for(file.shape), error.message_for(file.shape)
         if files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript)):
             bench.telemetry.file_ended("failed", code)
+            bench.worker.ring(Stage.DELIVER)
     else:
         _succeed(bench, file, heard, transcript)
     bench.store.delete_prefix(file.windows_prefix)
@@ -108,6 +109,7 @@ def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcri
         notes=transcript.notes,
     ):
         bench.telemetry.file_ended("succeeded")
+        bench.worker.ring(Stage.DELIVER)
 
 
 def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, transcript: Transcript) -> Stored:

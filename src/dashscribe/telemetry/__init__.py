@@ -33,6 +33,8 @@ class Telemetry:
             self._count(metrics.REFUSALS, reason, by=0)
         for outcome in ("done", "given_up"):
             self._count(metrics.WINDOWS_ENDED, outcome, by=0)
+        for outcome in ("delivered", "retried", "dead", "dropped"):
+            self._count(metrics.CALLBACKS, outcome, by=0)
 
     def _counter(self, metric: Metric) -> Counter:
         return Counter(metric.name, metric.text, metric.labels, registry=self.registry)
@@ -44,7 +46,8 @@ class Telemetry:
         self._counters[metric].labels(*labels).inc(by)
 
     def _observe(self, metric: Metric, value: float, *labels: str) -> None:
-        self._histograms[metric].labels(*labels).observe(value)
+        histogram = self._histograms[metric]
+        (histogram.labels(*labels) if labels else histogram).observe(value)
 
     # --- child processes: what ``hosts.observing.Observer`` asks for --------------------------------------------------
 
@@ -93,6 +96,14 @@ class Telemetry:
     def window_ended(self, outcome: str) -> None:
         """A window of a task was closed."""
         self._count(metrics.WINDOWS_ENDED, outcome)
+
+    def callback_tried(self, outcome: str) -> None:
+        """There was a try to deliver an event."""
+        self._count(metrics.CALLBACKS, outcome)
+
+    def callback_delivered(self, seconds: float) -> None:
+        """A target has an event, so long after it was stored."""
+        self._observe(metrics.CALLBACK_SECONDS, seconds)
 
     # --- HTTP ---------------------------------------------------------------------------------------------------------
 

@@ -120,10 +120,20 @@ REFUSALS = _counter(
     "Requests refused for want of something: rate_limit, quota, admission (too many calls at once), disk.",
     "reason",
 )
+CALLBACKS = _counter(
+    "callback_tries_total",
+    "Tries to deliver an event by what came of them: delivered, retried (later, by the target's policy), dead (given "
+    "up and kept), dropped (given up).",
+    "outcome",
+)
+CALLBACK_SECONDS = _histogram(
+    "callback_seconds", "Time from the end of a task until a target took its event, retries included.", ANSWER_S
+)
 
 COUNTED = (
     *(STAGE_SECONDS, STAGE_AUDIO, REAL_TIME_FACTOR, STEPS, FILES_ENDED, WINDOWS_ENDED, FETCHES, CHILD_START_SECONDS),
     *(CHILD_ENDS, HTTP_REQUESTS, HTTP_SECONDS, CALLS, CALL_SECONDS, FIRST_SENTENCE_SECONDS, REFUSALS),
+    *(CALLBACKS, CALLBACK_SECONDS),
 )
 
 # --- looked up when somebody asks -------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dashscribe.db import as_datetime
+from dashscribe.notify.deliveries import Delivery
 from dashscribe.tasks import Redo, Status, Subtask, Task
 from dashscribe.wire.results import result_url
 
@@ -28,9 +30,21 @@ class Teller:
         members: dict[str, Any] = {"output": self._output(task)}
         if usage := _usage(task):
             members["usage"] = usage
-        if extras := _extras(task):
+        extras = _extras(task)
+        if task.deliveries:
+            extras["callbacks"] = [self._callback(delivery) for delivery in task.deliveries]
+        if extras:
             members["dashscribe"] = extras
         return members
+
+    def _callback(self, delivery: Delivery) -> dict[str, Any]:
+        """How one target was told of the task's end."""
+        told: dict[str, Any] = {"delivery": delivery.id, "target": delivery.target.id, "state": delivery.state.value}
+        told["attempts"] = delivery.attempts
+        instants = {"last_try": delivery.tried_ms, "next_try": delivery.due_ms}
+        told |= {name: self._clock(as_datetime(at)) for name, at in instants.items() if at}
+        about = {"http_status": delivery.http_status, "error": delivery.error}
+        return told | {name: value for name, value in about.items() if value}
 
     def entry(self, task: Task) -> dict[str, Any]:
         """The task in a list, in the documented form: instants as epoch milliseconds."""

@@ -15,6 +15,7 @@ from dashscribe.errors import ConfigError
 from dashscribe.wire import (
     async_tasks,
     audio,
+    callbacks,
     docs_page,
     envelope,
     generation,
@@ -95,6 +96,7 @@ def create_app(parts: Parts) -> FastAPI:
         hotwords.router,
         phrases.router,
         tokens.router,
+        callbacks.router,
         results.router,
         models.router,
         openai.router,

@@ -67,7 +67,9 @@ async def submit(
     if len(idempotency_key) > MAX_IDEMPOTENCY_KEY_CHARS:
         raise refusal("Idempotency-Key", idempotency_key, f"give at most {MAX_IDEMPOTENCY_KEY_CHARS} characters")
     resolves = x_dashscope_ossresourceresolve.strip().lower() == "enable"
-    call = _Call(envelope.request_id(request), idempotency_key, parts.settings.strict_oss and not resolves)
+    no_oss = parts.settings.strict_oss and not resolves
+    base_url = envelope.base_url(request, parts.settings.public_url)
+    call = _Call(envelope.request_id(request), idempotency_key, no_oss, base_url)
     with SpooledTemporaryFile(SPOOLED_BYTES) as sent:
         await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
         task, engine = await in_thread(parts.queries, _submit, parts, caller, call, sent)
@@ -85,6 +87,7 @@ class _Call:
     request_id: str
     idempotency_key: str
     no_oss: bool
+    base_url: str
 
 
 def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
@@ -110,6 +113,8 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
             idempotency_key=call.idempotency_key,
             no_oss=call.no_oss and kept is None,
             content_sha256=kept.sha256 if kept else "",
+            base_url=call.base_url,
+            time_zone=parts.settings.time_zone,
         )
     )
     return task, engine
@@ -146,6 +151,7 @@ async def cancel(request: Request, caller: Caller, parts: Here, task_id: str) ->
     if not _TASK_ID.fullmatch(task_id):
         raise UnsupportedOperationError("There is no such task.")
     await in_thread(parts.queries, _cancel, parts, caller, task_id)
+    parts.wake()  # its end is an event
     return envelope.answer(request, {})
 
 

@@ -247,3 +247,120 @@ GENERATED = _answers(
         500: "InternalError.Algo: recognition failed; RequestTimeOut: it took too long",
     },
 )
+
+_TARGET_MEMBERS: dict[str, Any] = {
+    "url": {
+        "type": "string",
+        "description": "http or https, or rocketmq://HOST:PORT/TOPIC (unproven); no name or password in it.",
+    },
+    "name": {"type": "string", "maxLength": 100},
+    "models": {"type": "array", "items": {"type": "string"}, "description": "Only tasks of these; empty for all."},
+    "statuses": {
+        "type": "array",
+        "items": {"type": "string", "enum": ["SUCCEEDED", "FAILED", "CANCELED"]},
+        "description": "Only tasks that ended so; empty for all.",
+    },
+    "token": {"type": "string", "description": "Goes along in a header; for RocketMQ ACCESS_KEY:SECRET_KEY."},
+    "policy": {"type": "string", "enum": ["BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY"]},
+    "signature": {"type": "string", "enum": ["current", "legacy"]},
+    "dead_letters": {"type": "boolean", "description": "Whether events are kept that all tries were in vain for."},
+    "paused": {"type": "boolean", "description": "Events wait meanwhile."},
+}
+_SERVER_WIDE = {"type": "boolean", "description": "Everybody's tasks; for permanent keys of the owner default."}
+
+
+def _target_body(members: Mapping[str, Any], example: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": dict(members), **({"required": required} if required else {})}
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+NEW_TARGET_BODY = _target_body(
+    {**_TARGET_MEMBERS, "server_wide": _SERVER_WIDE},
+    {"url": "https://app.example.org/asr-done", "statuses": ["SUCCEEDED", "FAILED"]},
+    ["url"],
+)
+TARGET_BODY = _target_body(_TARGET_MEMBERS, {"paused": True}, [])
+
+_A_TARGET = {
+    "id": "cb-0123456789abcdef",
+    "owner": "default",
+    "server_wide": False,
+    "url": "https://app.example.org/asr-done",
+    "name": "",
+    "paused": False,
+    "dead_letters": True,
+    "failures": 0,
+    "kind": "http",
+    "policy": "BACKOFF_RETRY",
+    "signature": "current",
+    "models": [],
+    "statuses": ["SUCCEEDED", "FAILED"],
+    "fixed": False,
+    "created_at": "2026-06-01T04:00:00.000Z",
+}
+_A_DELIVERY = {
+    "id": 7,
+    "state": "waiting",
+    "attempts": 1,
+    "target_id": "cb-0123456789abcdef",
+    "target_url": "https://app.example.org/asr-done",
+    "event_id": "3f2b1c0d-9e8f-4a7b-8c6d-5e4f3a2b1c0d",
+    "created_at": "2026-06-01T04:00:03.870Z",
+    "test": False,
+    "task_id": _TASK_ID,
+    "task_status": "SUCCEEDED",
+    "model": "fun-asr",
+    "owner": "default",
+    "tried_at": "2026-06-01T04:00:04.012Z",
+    "next_try_at": "2026-06-01T04:00:18.305Z",
+    "http_status": 502,
+    "response": "Bad Gateway",
+    "error": "HTTP 502 Bad Gateway",
+}
+_NO_TARGET = {404: "NotFound: the caller has no such target"}
+_FIXED = {409: "Conflict: the target stands in the settings"}
+_NO_DELIVERY = {404: "NotFound: no such delivery, any more, to a target of the caller"}
+
+
+def _created(status: int, example: dict[str, Any], errors: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """As ``_answers``, with another status for success."""
+    answers = _answers(example, errors)
+    answers[status] = answers.pop(200)
+    return answers
+
+
+TARGETS = _answers({"request_id": _REQUEST_ID, "targets": [_A_TARGET]})
+TARGET = _answers({"request_id": _REQUEST_ID, **_A_TARGET}, _NO_TARGET)
+TARGET_ADDED = _created(
+    201,
+    {"request_id": _REQUEST_ID, **_A_TARGET},
+    {
+        400: "A member is wrong, or the address guard refuses the host",
+        403: "AccessDenied: server_wide with another key than a permanent one of the owner default",
+        409: "Conflict: there are too many targets",
+    },
+)
+TARGET_CHANGED = _answers(
+    {"request_id": _REQUEST_ID, **_A_TARGET},
+    {400: "A member is wrong, or the address guard refuses the host", **_NO_TARGET, **_FIXED},
+)
+TARGET_REMOVED = _answers({"request_id": _REQUEST_ID}, {**_NO_TARGET, **_FIXED})
+TESTED = _created(202, {"request_id": _REQUEST_ID, **_A_DELIVERY}, {**_NO_TARGET, 409: "Conflict: a test is under way"})
+DELIVERIES = _answers({"request_id": _REQUEST_ID, "deliveries": [_A_DELIVERY]}, {400: "A filter is out of range"})
+DELIVERY = _answers({"request_id": _REQUEST_ID, **_A_DELIVERY, "event": {"specversion": "1.0"}}, _NO_DELIVERY)
+REPLAYED = _created(
+    202,
+    {"request_id": _REQUEST_ID, **_A_DELIVERY},
+    {**_NO_DELIVERY, 409: "Conflict: it is on its way, or its target was removed"},
+)
+_FINGERPRINT = "0123456789abcdef" * 4
+CERTIFICATES = _answers(
+    {
+        "request_id": _REQUEST_ID,
+        "certificates": [{"fingerprint": _FINGERPRINT, "created_at": "2026-06-01T04:00:00.000Z"}],
+    }
+)
+ROTATED = _answers(
+    {"request_id": _REQUEST_ID, "fingerprint": _FINGERPRINT},
+    {403: "AccessDenied: another key than a permanent one of the owner default"},
+)

@@ -61,6 +61,8 @@ class Parts:
     blobs: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
     checks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     scrapes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    # A name server may take its time.
+    names: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
     # Parsing a body that carries a recording takes some 40 MB for a moment.
     bodies: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
 

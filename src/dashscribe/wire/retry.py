@@ -48,6 +48,14 @@ class Wish:
     every: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The call's id, and what URLs begin with that its caller is told."""
+
+    request_id: str
+    base_url: str
+
+
 @router.post(
     "/{task_id}/retry",
     status_code=202,
@@ -63,7 +71,8 @@ async def retry(request: Request, caller: Caller, parts: Here, task_id: str) -> 
     """
     wish = read_wish(await body.receive(request))
     act = _redo if wish.stage else _resubmit
-    members = await in_thread(parts.queries, act, parts, caller, task_id, wish, envelope.request_id(request))
+    call = _Call(envelope.request_id(request), envelope.base_url(request, parts.settings.public_url))
+    members = await in_thread(parts.queries, act, parts, caller, task_id, wish, call)
     parts.wake()
     return envelope.answer(request, members, status=202)
 
@@ -106,7 +115,7 @@ def _found(parts: Parts, caller: Identity, task_id: str) -> Task:
     return task
 
 
-def _redo(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_id: str) -> dict[str, Any]:
+def _redo(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _Call) -> dict[str, Any]:
     """Have the stage done again; the answer."""
     assert wish.stage is not None
     task = _found(parts, caller, task_id)
@@ -128,7 +137,7 @@ def _redo(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_id: 
     return {"output": {"task_id": task.id, "task_status": task.status.value}, "dashscribe": {"redo": told}}
 
 
-def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_id: str) -> dict[str, Any]:
+def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _Call) -> dict[str, Any]:
     """Submit the task's files again; the answer."""
     task = _found(parts, caller, task_id)
     if task.status in (Status.PENDING, Status.RUNNING):
@@ -149,7 +158,7 @@ def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_
         Submission(
             owner=caller.owner,
             key_id=caller.key_id,
-            request_id=request_id,
+            request_id=call.request_id,
             model=task.model,
             shape=task.shape,
             options=options,
@@ -157,6 +166,8 @@ def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_
             notes=(*(note for note in task.notes if note not in earlier), *unheeded(engine)),
             no_oss=task.no_oss,
             retry_of=task.id,
+            base_url=call.base_url,
+            time_zone=parts.settings.time_zone,
         )
     )
     told = {"retry_of": task.id, "retried": [subtask.index for subtask in chosen]}
