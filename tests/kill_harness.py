@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import psutil
 
 from dashscribe import decode
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Outcome
+from object_store import ObjectStore
 
 KEY = "sk-kill-tests"
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
@@ -147,6 +149,7 @@ class Server:
     settings: dict[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ("serve",)
     shared: Path | None = None
+    bucket: ObjectStore | None = None
     program: tuple[str, ...] = ("-m", "dashscribe")
     prefix: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
@@ -297,21 +300,33 @@ class Server:
         """
         found: set[Heard] = set()
         ended: set[str] = set()
-        tasks = (self.shared or self.home) / "store" / "tasks"
-        for path in [*tasks.glob("*/*/windows/*/*.json"), *tasks.glob("*/*/result-*.json")]:
-            task_id, number, *rest = path.relative_to(tasks).parts
+        for key in self._stored():
+            _, task_id, number, *rest = key.split("/")
             url = urls.get((task_id, int(number)))
-            if url is None:
+            if url is None or not key.endswith(".json"):
                 continue  # whoever submitted it was not told so yet
             if rest[0] == "windows":
                 try:
-                    outcomes = msgspec.json.decode(path.read_bytes(), type=list[Outcome])
+                    outcomes = msgspec.json.decode(self._blob(key), type=list[Outcome])
                 except FileNotFoundError:
                     continue  # its file has ended meanwhile
                 found |= {sources.heard(url, outcome.span.begin_ms, outcome.span.end_ms) for outcome in outcomes}
-            else:
+            elif rest[0].startswith("result-"):
                 ended.add(url)
         return found | {heard for heard in self.heard() if sources.url_of(heard) in ended}
+
+    def _stored(self) -> list[str]:
+        """The keys of all blobs of tasks."""
+        if self.bucket:
+            keys = self.bucket.keys(self.settings["DASHSCRIBE_STORE_URL"])
+            return [key for key in keys if key.startswith("tasks/")]
+        store = (self.shared or self.home) / "store"
+        return [str(path.relative_to(store)) for path in (store / "tasks").rglob("*") if path.is_file()]
+
+    def _blob(self, key: str) -> bytes:
+        if self.bucket:
+            return self.bucket.blob(self.settings["DASHSCRIBE_STORE_URL"], key)
+        return ((self.shared or self.home) / "store" / key).read_bytes()
 
     def outcomes(self, answer: dict[str, Any]) -> list[bytes | tuple[str, str]]:
         """As ``results``, for a task that may have failed as a whole."""
@@ -339,17 +354,27 @@ class Site:
         servers: int,
         workers: int,
         program: tuple[str, ...] = ("-m", "dashscribe"),
+        bucket: ObjectStore | None = None,
         **settings: str,
     ) -> None:
-        self.folder, self.program = folder, program
+        self.folder, self.program, self.bucket = folder, program, bucket
         common = {"DASHSCRIBE_DATABASE_URL": database_url, "DASHSCRIBE_STORE_URL": f"file://{folder}/store"}
+        if bucket:
+            common |= {"DASHSCRIBE_STORE_URL": f"s3://{bucket.make_bucket()}/kept", **bucket.environment()}
         self._settings = common | {"DASHSCRIBE_LEASE_S": "3", **settings}
         self.servers = [self._new(f"server-{n}", ("serve", "--no-worker")) for n in range(servers)]
         self.workers = [self._new(f"worker-{n}", ("worker",)) for n in range(workers)]
 
     def _new(self, name: str, command: tuple[str, ...]) -> Server:
         settings = dict(self._settings)
-        return Server(self.folder / name, command=command, shared=self.folder, settings=settings, program=self.program)
+        return Server(
+            self.folder / name,
+            command=command,
+            shared=self.folder,
+            settings=settings,
+            program=self.program,
+            bucket=self.bucket,
+        )
 
     @property
     def front(self) -> Server:
@@ -377,7 +402,7 @@ def _children_of(pid: int) -> list[str]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             line = process.cmdline()
-            is_ours = "dashscribe.hosts.child" in line and line[line.index("--parent") + 1] == str(pid)
+            is_ours = "dashscribe.hosts.child" in line and ["--parent", str(pid)] in list(map(list, pairwise(line)))
             if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(" ".join(line))
     return found

@@ -62,6 +62,13 @@ class ObjectStore:
         name, _, prefix = url.removeprefix("s3://").partition("/")
         return bytes(obstore.get(self._open(name, prefix), key).bytes())
 
+    def blob(self, url: str, key: str) -> bytes:
+        """One blob under an ``s3://`` URL; raises FileNotFoundError."""
+        import obstore
+
+        name, _, prefix = url.removeprefix("s3://").partition("/")
+        return bytes(obstore.get(self._open(name, prefix), key).bytes())
+
     def make_bucket(self) -> str:
         """An empty bucket that nobody else has; its name."""
         import obstore

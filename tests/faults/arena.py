@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 
 from kill_harness import FINAL, Heard, Plan, Server, Site, Sources
+from object_store import ObjectStore
 
 PROGRAM = (str(Path(__file__).with_name("faulty_process.py")),)
 #: How everybody deals with the server of the sources.
 ORIGIN = {"DASHSCRIBE_FETCH_TIMEOUT_S": "8", "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1,10.231.0.0/16"}
 EMBEDDED, SHARED = "SQLite, one process", "PostgreSQL, servers and workers"
+BUCKET = "the same with S3"
 
 
 @dataclass
@@ -47,7 +49,14 @@ class Arena:
     """One back end with its processes, and the tasks that were given to it."""
 
     def __init__(
-        self, folder: Path, backend: str, sources: Sources, seed: int, database_url: str = "", **settings: str
+        self,
+        folder: Path,
+        backend: str,
+        sources: Sources,
+        seed: int,
+        database_url: str = "",
+        bucket: ObjectStore | None = None,
+        **settings: str,
     ) -> None:
         self.folder, self.backend, self.sources = folder, backend, sources
         self.random = random.Random(seed)
@@ -61,7 +70,7 @@ class Arena:
             server = Server(folder / "home", program=PROGRAM, settings=settings)
             self.fronts = self.hands = [server]
         else:
-            site = Site(folder, database_url, servers=2, workers=2, program=PROGRAM, **settings)
+            site = Site(folder, database_url, servers=2, workers=2, program=PROGRAM, bucket=bucket, **settings)
             self.fronts, self.hands = site.servers, site.workers
 
     @property

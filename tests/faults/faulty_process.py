@@ -69,7 +69,7 @@ class Watched:
 
 def plant_kill(plan: str) -> None:
     """Watch every transaction, and the store's puts."""
-    from dashscribe import db, store
+    from dashscribe import db
 
     killer, real = Killer(plan), db.writing
 
@@ -79,20 +79,30 @@ def plant_kill(plan: str) -> None:
         return Watched(where, real(engine, urgent=urgent), killer)
 
     db.writing = writing  # type: ignore[assignment]
-    real_put = store.Store.put
 
-    def put(self: Any, *arguments: Any) -> Any:
-        killer.at("store.put", "before")
-        stored = real_put(self, *arguments)
-        killer.at("store.put", "after")
-        return stored
+    def deadly(real_put: Callable[..., Any]) -> Callable[..., Any]:
+        def put(self: Any, *arguments: Any) -> Any:
+            killer.at("store.put", "before")
+            stored = real_put(self, *arguments)
+            killer.at("store.put", "after")
+            return stored
 
-    store.Store.put = put
+        return put
+
+    for kind in stores():
+        kind.put = deadly(kind.put)
+
+
+def stores() -> list[Any]:
+    """The classes of both kinds of store."""
+    from dashscribe.store.folder import Folder
+    from dashscribe.store.s3 import Bucket
+
+    return [Folder, Bucket]
 
 
 def plant_store(path: Path) -> None:
     """Let the store fail or dawdle as a file says."""
-    from dashscribe import store
 
     def faulty(real: Callable[..., Any]) -> Callable[..., Any]:
         def act(self: Any, *arguments: Any) -> Any:
@@ -109,8 +119,9 @@ def plant_store(path: Path) -> None:
 
         return act
 
-    for name in ("put", "read", "size"):
-        setattr(store.Store, name, faulty(getattr(store.Store, name)))
+    for kind in stores():
+        for name in ("put", "read", "size"):
+            setattr(kind, name, faulty(getattr(kind, name)))
 
 
 def main() -> None:

@@ -27,10 +27,13 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import psutil
-from arena import EMBEDDED, SHARED, Arena, Verdict, restart
+from arena import BUCKET, EMBEDDED, SHARED, Arena, Verdict, restart
 
+import object_store
 from kill_harness import Sources
+from object_store import ObjectStore
 from postgres import Cluster
+from store_proxy import Fault, faulty_store
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "gettysburg.flac"
 #: For the tests: how much of a run of 100 kills, and which one; the variables are those of the other kill tests.
@@ -51,16 +54,18 @@ class Run:
     seed: int
     kills: int
     cluster: Cluster | None
+    store: ObjectStore | None = None
 
     @contextmanager
     def arena(self, case: str, backend: str, **settings: str) -> Iterator[Arena]:
         """A fresh arena for a case."""
         name = f"{case}-{backend}".replace(" ", "-").replace(",", "").replace("/", "-")
         folder = self.folder / name
-        url = self.cluster.new_database() if backend == SHARED and self.cluster else ""
+        url = self.cluster.new_database() if backend != EMBEDDED and self.cluster else ""
+        bucket = self.store if backend == BUCKET else None
         seed = random.Random(f"{self.seed} {case} {backend}").randrange(10**9)
         with Sources(SAMPLE).open() as sources:
-            arena = Arena(folder, backend, sources, seed, url, **settings)
+            arena = Arena(folder, backend, sources, seed, url, bucket, **settings)
             arena.verdict.case = case
             with arena.open():
                 yield arena
@@ -198,6 +203,8 @@ def connections_cut(run: Run, backend: str) -> Verdict:
 
 def store_in_trouble(run: Run, backend: str) -> Verdict:
     """The store fails (EIO), is full (ENOSPC) or slow, for seconds at a time."""
+    if backend == BUCKET:
+        return bucket_in_trouble(run, backend)
     fault = run.folder / f"store-{backend[:3]}"
     with run.arena("store fails, full, slow", backend, FAULT_STORE=str(fault)) as arena:
         for number in range(max(3, run.kills // 8)):
@@ -209,6 +216,29 @@ def store_in_trouble(run: Run, backend: str) -> Verdict:
             arena.verdict.faults += 1
         arena.note()
         return arena.judge()
+
+
+def bucket_in_trouble(run: Run, backend: str) -> Verdict:
+    """The bucket answers 503, says that it is full (507), cuts answers off, or is slow, for seconds at a time."""
+    assert run.store is not None
+    now = ""
+    fault = Fault(
+        status=lambda number: {"busy": 503, "full": 507}.get(now, 0),
+        cut_after=lambda number: 100 if now == "cut" else None,
+        delay_s=lambda number: 0.3 if now == "slow" else 0.0,
+    )
+    with faulty_store(run.store.endpoint, fault) as endpoint:
+        environment = run.store.environment(endpoint)
+        with run.arena("store fails, full, slow", backend, **environment) as arena:
+            for number in range(max(4, run.kills // 8)):
+                arena.submit(2, (10.0, 40.0))
+                time.sleep(arena.random.uniform(0.0, 0.5))
+                now = ("busy", "full", "cut", "slow")[number % 4]
+                time.sleep(arena.random.uniform(0.5, 2.0))
+                now = ""
+                arena.verdict.faults += 1
+            arena.note()
+            return arena.judge()
 
 
 def disk_full(run: Run, backend: str) -> Verdict:
@@ -320,12 +350,12 @@ def network_cut(run: Run, backend: str) -> Verdict:
 
 
 CASES: dict[str, tuple[Case, tuple[str, ...]]] = {
-    "process": (processes_at_random, (EMBEDDED, SHARED)),
-    "child": (children_at_random, (EMBEDDED, SHARED)),
-    "change": (every_state_change, (EMBEDDED, SHARED)),
+    "process": (processes_at_random, (EMBEDDED, SHARED, BUCKET)),
+    "child": (children_at_random, (EMBEDDED, SHARED, BUCKET)),
+    "change": (every_state_change, (EMBEDDED, SHARED, BUCKET)),
     "database": (database_restarted, (SHARED,)),
     "connections": (connections_cut, (SHARED,)),
-    "store": (store_in_trouble, (EMBEDDED, SHARED)),
+    "store": (store_in_trouble, (EMBEDDED, SHARED, BUCKET)),
     "disk": (disk_full, (EMBEDDED, SHARED)),
     "source": (source_in_trouble, (EMBEDDED, SHARED)),
     "clock": (clock_jumps, (EMBEDDED, SHARED)),
@@ -349,13 +379,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 10**6))
     parser.add_argument("--kills", type=int, default=100, help="kills per back end; other faults in proportion")
     parser.add_argument("--case", choices=sorted(CASES), help="one kind of fault only")
-    parser.add_argument("--only", choices=("embedded", "shared"), help="one back end only")
+    parser.add_argument("--only", choices=("embedded", "shared", "bucket"), help="one back end only")
     options = parser.parse_args()
-    only = {"embedded": EMBEDDED, "shared": SHARED}.get(options.only or "")
+    only = {"embedded": EMBEDDED, "shared": SHARED, "bucket": BUCKET}.get(options.only or "")
     verdicts: list[Verdict] = []
     cluster = Cluster()
-    with tempfile.TemporaryDirectory(prefix="dashscribe-faults-", ignore_cleanup_errors=True) as folder:
-        run = Run(Path(folder), options.seed, options.kills, cluster)
+    with (
+        tempfile.TemporaryDirectory(prefix="dashscribe-faults-", ignore_cleanup_errors=True) as folder,
+        object_store.running() as store,
+    ):
+        run = Run(Path(folder), options.seed, options.kills, cluster, store)
         try:
             for name, (case, backends) in CASES.items():
                 for backend in backends:
