@@ -46,7 +46,6 @@ class ClaimedFile:
     key_id: str
     no_oss: bool
     submitted_ms: int
-    weight: int
     model: str
     shape: Shape
     options: Options
@@ -94,13 +93,18 @@ def claim(
 ) -> ClaimedFile | None:
     """Take the first file in the one order that is ready and due; its task is RUNNING from then on.
 
-    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits.
+    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits, and of FETCHED files, which are to be
+    cut, those whose owner's next window would be.
     """
     now = now_ms()
     front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
     if express_only:
         front = front.where(_file.c.express)
-    if before_tag_ms is not None:
+    if before_tag_ms is not None and ready is FileState.FETCHED:
+        # Windows have an order of their own: what counts is where those of this owner would come.
+        ahead = tables.owners.c.window_tag_ms
+        front = front.where(_file.c.owner.in_(select(tables.owners.c.name).where(ahead < before_tag_ms)))
+    elif before_tag_ms is not None:
         front = front.where(_file.c.tag_ms < before_tag_ms)
     front = front.order_by(_file.c.tag_ms, _file.c.id).limit(_FRONT).subquery()
     first = (
@@ -149,7 +153,6 @@ def due(engine: Engine) -> set[FileState]:
 
 def with_task(file_id: int) -> Select[Any]:
     """A file's row with what ``claimed_file`` needs to know of its task."""
-    owner = tables.owners
     return (
         select(
             _file,
@@ -161,10 +164,8 @@ def with_task(file_id: int) -> Select[Any]:
             _task.c.key_id,
             _task.c.no_oss,
             _task.c.submitted_ms,
-            owner.c.weight,
         )
         .join(_task, _task.c.id == _file.c.task_id)
-        .join(owner, owner.c.name == _file.c.owner)
         .where(_file.c.id == file_id)
     )
 
@@ -180,7 +181,6 @@ def claimed_file(row: RowMapping) -> ClaimedFile:
         "key_id",
         "no_oss",
         "submitted_ms",
-        "weight",
         "model",
         "shape",
         "file_count",
@@ -224,9 +224,9 @@ def fetched(
     values: dict[str, object] = {"state": FileState.FETCHED, "media": as_json(media), "express": express}
     values |= {"engine": engine_name, "engine_version": engine_version, "failures": 0, "interrupted": 0}
     values["notes"] = as_json(notes)
-    if express:
-        values["tag_ms"] = now_ms()
     with writing(engine) as connection:
+        if express:
+            values["tag_ms"] = order.files_now(connection)
         changed = _set(connection, file, values)
         if changed and sound_ms:
             order.correct(connection, file.owner, sound_ms)

@@ -15,6 +15,7 @@ from enum import Enum
 import msgspec
 from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select, update
 
+from dashscribe import order
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.files import ClaimedFile, join_if_complete
@@ -81,6 +82,7 @@ class CutWindow:
     """A window that an earlier cut of the file has left."""
 
     id: int
+    tag_ms: int
     spans: tuple[Span, ...]
     audio_key: str
     audio_bytes: int
@@ -111,7 +113,7 @@ def left_over(engine: Engine, file: ClaimedFile) -> dict[tuple[int, int], CutWin
     query = select(_window).where(_window.c.file_id == file.id)
     with reading(engine) as connection:
         rows = connection.execute(query).mappings().all()
-    names = ("id", "audio_key", "audio_bytes", "audio_sha256")
+    names = ("id", "tag_ms", "audio_key", "audio_bytes", "audio_sha256")
     return {
         (row["channel"], row["number"]): CutWindow(**{name: row[name] for name in names}, spans=_spans(row))
         for row in rows
@@ -129,6 +131,7 @@ def add(engine: Engine, file: ClaimedFile, window: Window, key: str, audio: Stor
             return False
         if file.generation > 1:
             connection.execute(delete(_window).where(*(_window.c[name] == value for name, value in place.items())))
+        order.charge(connection, file.owner, window.speech_ms)
         connection.execute(insert(_window).values(**place, **values))
     return True
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0004"
+REVISION = "0007"
 
 
 class Status(StrEnum):
@@ -140,8 +140,10 @@ owners = Table(
     "owners",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("tag_ms", BigInteger, nullable=False),  # virtual time up to which this owner's work is queued
+    Column("tag_ms", BigInteger, nullable=False),  # virtual time up to which this owner's files are queued
     _number("weight", 1),
+    # the same of the windows that were cut; a database of an older program has none
+    Column("window_tag_ms", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 idempotency = Table(
@@ -178,6 +180,7 @@ tasks = Table(
     _flag("stripped"),  # source and transcript are gone, the result still answers
     _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
     _added("retry_of"),  # the task whose files these are
+    _added("traceparent"),  # W3C trace context of the submit call, which its steps go on with
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
