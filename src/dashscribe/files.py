@@ -93,8 +93,8 @@ def claim(
 ) -> ClaimedFile | None:
     """Take the first file in the one order that is ready and due; its task is RUNNING from then on.
 
-    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits, and of FETCHED files, which are to be
-    cut, those whose owner's next window would be.
+    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits, and of FETCHED files, which are to
+    be cut, those whose owner's next window would be.
     """
     now = now_ms()
     front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)

@@ -43,7 +43,7 @@ _CUT = (FileState.RECOGNIZING, FileState.JOINING, FileState.FINISHING)
 class Subtask:
     """One file of a task. ``duration_ms`` is the sound that was worked on, summed over its channels.
 
-    ``ledger`` gives milliseconds by fate where there is no result file to say so.
+    ``ledger`` gives milliseconds by fate where there is no result file to say so; ``progress`` is that of its speech.
     """
 
     index: int
@@ -58,6 +58,7 @@ class Subtask:
     notes: tuple[str, ...] = ()
     ledger: Mapping[str, int] | None = None
     redo: Redo | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,22 @@ class TaskBook:
         if task is None:
             raise ConflictError(f"Idempotency-Key {submission.idempotency_key!r}: its task {earlier} is gone")
         return task
+
+    def has_made(self, owner: str, idempotency_key: str) -> bool:
+        """Whether this key has made a task of the owner's, so that a call with it is a repetition."""
+        table = tables.idempotency
+        query = select(table.c.task_id).where(
+            table.c.owner == owner, table.c.key == idempotency_key, table.c.created_ms > now_ms() - KEY_LIVES_MS
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
+    def open_files(self, owner: str = "") -> int:
+        """Files that have not ended, of one owner or of all."""
+        task = tables.tasks
+        query = select(func.sum(task.c.open_files)).where(task.c.ended_ms.is_(None))
+        with reading(self._engine) as connection:
+            return int(connection.execute(query.where(task.c.owner == owner) if owner else query).scalar() or 0)
 
     def get(self, owner: str, task_id: str) -> Task | None:
         """A task with its files; None when the owner has none of this id, or none any more."""
@@ -355,7 +372,7 @@ def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None) -> Ta
         ended_at=None if row["ended_ms"] is None else as_datetime(row["ended_ms"]),
         code=row["code"],
         message=row["message"],
-        subtasks=tuple(_subtask(file) for file in files),
+        subtasks=tuple(_subtask(file, Progress(*sound)) for file, sound in zip(files, known, strict=True)),
         progress=Progress(sum(done for done, _ in known), sum(total for _, total in known)),
         queue_position=ahead,
         no_oss=row["no_oss"],
@@ -363,7 +380,7 @@ def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None) -> Ta
     )
 
 
-def _subtask(row: RowMapping) -> Subtask:
+def _subtask(row: RowMapping, progress: Progress) -> Subtask:
     return Subtask(
         index=row["number"],
         file_url=row["url"],
@@ -377,6 +394,7 @@ def _subtask(row: RowMapping) -> Subtask:
         notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row["notes"] else (),
         ledger=msgspec.json.decode(row["ledger"], type=dict[str, int]) if row["ledger"] else None,
         redo=_redo(row),
+        progress=progress,
     )
 
 

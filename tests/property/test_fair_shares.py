@@ -16,7 +16,7 @@ LONGEST_MS = 60_000
 
 @dataclass
 class Owner:
-    """Brings windows of these lengths from the ``begins``-th claim on; ``ahead`` of them are cut before it is served."""
+    """Brings windows of these lengths from the ``begins``-th claim on; ``ahead`` of them are cut and wait."""
 
     name: str
     weight: int

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
@@ -69,6 +70,8 @@ class WindowState(StrEnum):
 
 
 metadata = MetaData()
+
+_OPEN = text("ended_ms IS NULL")
 
 #: SQLite numbers rows by itself only where the key's type is INTEGER.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -184,6 +187,8 @@ tasks = Table(
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
+    # how much an owner, or everybody, has in the queue: small, whatever has ended
+    Index("ix_tasks_open", "owner", "open_files", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 files = Table(

@@ -123,7 +123,9 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
     cutting = _Cutting(bench, file)
     with (
         bench.store.path(file.source_key) as path,
-        closing(bench.hosts.cut(path, url=file.url, options=file.options, limits=info.limits)) as messages,
+        closing(
+            bench.hosts.cut(path, url=file.url, options=file.options, limits=info.limits, express=file.express)
+        ) as messages,
     ):
         for message in messages:
             bench.pause()

@@ -29,7 +29,7 @@ class Telemetry:
         self._counters = {m: self._counter(m) for m in metrics.COUNTED if m.kind == "counter"}
         self._histograms = {m: self._histogram(m) for m in metrics.COUNTED if m.kind == "histogram"}
         # A rate sees no first event of a series that begins with it.
-        for reason in ("rate_limit", "quota", "admission", "disk"):
+        for reason in ("rate_limit", "quota", "admission", "queue", "disk"):
             self._count(metrics.REFUSALS, reason, by=0)
         for outcome in ("done", "given_up"):
             self._count(metrics.WINDOWS_ENDED, outcome, by=0)

@@ -117,7 +117,8 @@ FIRST_SENTENCE_SECONDS = _histogram(
 )
 REFUSALS = _counter(
     "refusals_total",
-    "Requests refused for want of something: rate_limit, quota, admission (too many calls at once), disk.",
+    "Requests refused for want of something: rate_limit, quota, admission (too many calls at once), queue (too many "
+    "files wait), disk.",
     "reason",
 )
 

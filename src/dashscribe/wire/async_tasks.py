@@ -24,6 +24,7 @@ from dashscribe.keys import Identity
 from dashscribe.tasks import Status, Submission, Task
 from dashscribe.uploads import Upload
 from dashscribe.wire import body, envelope, openapi
+from dashscribe.wire.admission import admit
 from dashscribe.wire.answers import Teller, unknown
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import pin_hotwords
@@ -92,6 +93,7 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
     order = read_order(sent.read())
     parts.limits.call(caller.owner, order.model)
     parts.keys.check_quota(caller)
+    admit(parts, caller.owner, len(order.file_urls) or 1, call.idempotency_key)
     asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
     engine = choose_engine(order.model, asked.options.languages, parts.settings, parts.hosts.down())
     kept = _keep(parts, caller, order) if order.data_uri else None

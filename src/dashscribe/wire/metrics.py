@@ -18,7 +18,16 @@ from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscribe.errors import AccessDeniedError, BusyError, NoRoomError, NotFoundError, QuotaError, RateLimitError
+from dashscribe.errors import (
+    AccessDeniedError,
+    BusyError,
+    DiskLowError,
+    NoRoomError,
+    NotFoundError,
+    QueueFullError,
+    QuotaError,
+    RateLimitError,
+)
 from dashscribe.keys import DEFAULT_OWNER
 from dashscribe.telemetry import Telemetry, lookups
 from dashscribe.telemetry.lookups import Found, Scrape
@@ -30,6 +39,8 @@ from dashscribe.wire.turns import Turns
 #: Why a request is refused for want of something, in the words of the metric; the first that fits counts.
 _REFUSALS = (
     (BusyError, "admission"),
+    (QueueFullError, "queue"),
+    (DiskLowError, "disk"),
     (QuotaError, "quota"),
     (RateLimitError, "rate_limit"),
     (NoRoomError, "disk"),
