@@ -1,4 +1,4 @@
-"""A full queue and a full disk refuse tasks, clearly and before anything is kept; what was accepted is not asked again."""
+"""A full queue and a full disk refuse tasks, clearly and before anything is kept; a repeated call gets its task."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_class_interface_returns_the_refusal_at_once(full: Server, monkeypatch: 
     asked = {"model": "fun-asr", "file_urls": ["https://a.example/b.wav"], "api_key": full.key}
     submitted = Transcription.async_call(**asked)
     assert (submitted.status_code, submitted.code) == (HTTPStatus.TOO_MANY_REQUESTS, "Throttling")
-    with pytest.raises(InvalidTask, match="Throttling.*DASHSCRIBE_MAX_OWNER_FILES"):
+    with pytest.raises(InvalidTask, match=r"Throttling.*DASHSCRIBE_MAX_OWNER_FILES"):
         Transcription.call(**asked)
 
 
