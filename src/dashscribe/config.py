@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     metrics_owners: bool = Field(
         False, description="Tell usage in /metrics by owner, too: a series per owner and model."
     )
+    access_log: bool = Field(True, description="A line in the log for every request that was answered.")
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 
     @field_validator("models_dir", "sensitive_words", mode="before")

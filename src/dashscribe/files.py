@@ -44,6 +44,8 @@ class ClaimedFile:
     number: int
     owner: str
     key_id: str
+    request_id: str
+    traceparent: str
     no_oss: bool
     submitted_ms: int
     model: str
@@ -162,6 +164,8 @@ def with_task(file_id: int) -> Select[Any]:
             _task.c.notes.label("task_notes"),
             _task.c.file_count,
             _task.c.key_id,
+            _task.c.request_id,
+            _task.c.traceparent,
             _task.c.no_oss,
             _task.c.submitted_ms,
         )
@@ -179,6 +183,8 @@ def claimed_file(row: RowMapping) -> ClaimedFile:
         "number",
         "owner",
         "key_id",
+        "request_id",
+        "traceparent",
         "no_oss",
         "submitted_ms",
         "model",

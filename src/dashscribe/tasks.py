@@ -113,7 +113,7 @@ class Submission:
 
     ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
     itself and its URL is of our own making: repeating such a call is repeating its bytes. ``retry_of`` is the task
-    that it repeats.
+    that it repeats, ``traceparent`` the W3C trace context that its steps go on with.
     """
 
     owner: str
@@ -128,6 +128,7 @@ class Submission:
     no_oss: bool = False
     content_sha256: str = ""
     retry_of: str = ""
+    traceparent: str = ""
 
     @property
     def digest(self) -> str:
@@ -309,6 +310,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
             notes=as_json(submission.notes),
             no_oss=submission.no_oss,
             retry_of=submission.retry_of,
+            traceparent=submission.traceparent,
             status=Status.PENDING,
             tag_ms=tags[0],
             file_count=len(tags),

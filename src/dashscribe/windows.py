@@ -40,8 +40,11 @@ class ClaimedWindow:
 
     id: int
     file_id: int
+    file_number: int
     task_id: str
     owner: str
+    request_id: str
+    traceparent: str
     channel: int
     number: int
     generation: int
@@ -191,13 +194,20 @@ def claim(engine: Engine, *, express_only: bool = False) -> ClaimedWindow | None
         .values(state=WindowState.CLAIMED, claim=_window.c.claim + 1)
         .returning(_window.c.id)
     )
-    of_file = (_file.c.task_id, _file.c.owner, _file.c.engine, _file.c.engine_version)
+    of_task = (_task.c.options, _task.c.request_id, _task.c.traceparent)
+    of_file = (
+        _file.c.number.label("file_number"),
+        _file.c.task_id,
+        _file.c.owner,
+        _file.c.engine,
+        _file.c.engine_version,
+    )
     with writing(engine) as connection:
         window_id = connection.execute(taken).scalar()
         if window_id is None:
             return None
         query = (
-            select(_window, *of_file, _task.c.options)
+            select(_window, *of_file, *of_task)
             .join(_file, _file.c.id == _window.c.file_id)
             .join(_task, _task.c.id == _file.c.task_id)
             .where(_window.c.id == window_id)
@@ -208,7 +218,17 @@ def claim(engine: Engine, *, express_only: bool = False) -> ClaimedWindow | None
 
 def _claimed(row: RowMapping) -> ClaimedWindow:
     same = ("id", "file_id", "task_id", "owner", "channel", "number", "generation", "claim", "failures", "interrupted")
-    same += ("express", "speech_ms", "audio_key", "audio_bytes", "engine", "engine_version")
+    same += (
+        "file_number",
+        "request_id",
+        "traceparent",
+        "express",
+        "speech_ms",
+        "audio_key",
+        "audio_bytes",
+        "engine",
+        "engine_version",
+    )
     options = msgspec.json.decode(row["options"], type=Options)
     return ClaimedWindow(**{name: row[name] for name in same}, spans=_spans(row), options=options)
 

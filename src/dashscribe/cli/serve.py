@@ -72,6 +72,7 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     from dashscribe.store import Store
     from dashscribe.tasks import TaskBook
     from dashscribe.telemetry import Telemetry
+    from dashscribe.telemetry.tracing import open_traces
     from dashscribe.uploads import UploadBook
     from dashscribe.wire.app import create_app
     from dashscribe.wire.limits import RateLimits
@@ -84,7 +85,9 @@ def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> N
     store, keys = Store(settings.resolved_store_url), Keys(database, settings)
     uploads = UploadBook(database, store, settings)
     with ExitStack() as stack:
-        telemetry = Telemetry()
+        traces = open_traces()
+        stack.callback(traces.close)
+        telemetry = Telemetry(traces)
         hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1, observer=telemetry))
         slots = open_worker(database, store, hosts, settings, telemetry=telemetry) if with_worker else None
         if slots:

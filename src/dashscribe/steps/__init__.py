@@ -18,7 +18,7 @@ from dashscribe.queue.embedded import Steps, Worker
 from dashscribe.queue.slots import Stage
 from dashscribe.steps import booking, expire, finish, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
-from dashscribe.steps.measuring import measured
+from dashscribe.steps.measuring import measured, told
 from dashscribe.store import Store
 from dashscribe.telemetry import Telemetry
 from dashscribe.uploads import UploadBook
@@ -57,9 +57,9 @@ def open_worker(
             recognize=measured(telemetry, Stage.RECOGNIZE, partial(recognize.recognize, bench)),
             finish=measured(telemetry, Stage.FINISH, partial(finish.finish, bench)),
             redo=measured(telemetry, Stage.REDO, partial(redo.redo, bench)),
-            book_file=partial(booking.book_file, bench),
-            book_window=partial(booking.book_window, bench),
-            book_redo=partial(redo.book, bench),
+            book_file=told(partial(booking.book_file, bench)),
+            book_window=told(partial(booking.book_window, bench)),
+            book_redo=told(partial(redo.book, bench)),
             tidy=expire.Rounds(bench).tidy,
         )
     )

@@ -1,7 +1,8 @@
 """What a server counts while it works, and how that is told: one registry per server, so that none sees another's.
 
 ``metrics`` is the table of all there is, ``lookups`` what is found out when somebody asks. The rooms that count are
-handed a ``Telemetry``; whoever may read it is the wire's matter. Nothing is ever sent anywhere.
+handed a ``Telemetry``; whoever may read it is the wire's matter. Nothing is sent anywhere, but for the spans of
+``tracing`` where the operator names a collector.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dashscribe.errors import DashscribeError
 from dashscribe.errors.sources import SourceError
 from dashscribe.telemetry import metrics
 from dashscribe.telemetry.metrics import Metric
+from dashscribe.telemetry.tracing import NoTraces, Traces
 
 __all__ = ["Telemetry"]
 
@@ -23,7 +25,8 @@ __all__ = ["Telemetry"]
 class Telemetry:
     """The counters of one server. Thread-safe, and cheap enough to be called for every request and window."""
 
-    def __init__(self) -> None:
+    def __init__(self, traces: Traces | None = None) -> None:
+        self.traces = traces or NoTraces()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._counters = {m: self._counter(m) for m in metrics.COUNTED if m.kind == "counter"}
@@ -69,14 +72,16 @@ class Telemetry:
     def fetching(self) -> Generator[None]:
         """Around the download of one source."""
         begun_s = time.monotonic()
-        try:
-            yield
-        except SourceError as error:
-            self._count(metrics.FETCHES, type(error).__name__)
-            raise
-        except BaseException:  # the worker stops, the client hung up, the disk became full
-            self._count(metrics.FETCHES, "aborted")
-            raise
+        with self.traces.span("download", {}) as tell:
+            try:
+                yield
+            except SourceError as error:
+                self._count(metrics.FETCHES, type(error).__name__)
+                tell(error=error)
+                raise
+            except BaseException:  # the worker stops, the client hung up, the disk became full
+                self._count(metrics.FETCHES, "aborted")
+                raise
         self._count(metrics.FETCHES, "ok")
         self._observe(metrics.STAGE_SECONDS, time.monotonic() - begun_s, "fetch", "")
 

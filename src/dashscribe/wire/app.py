@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from dashscribe.errors import ConfigError
 from dashscribe.wire import (
+    access,
     async_tasks,
     audio,
     docs_page,
@@ -72,6 +73,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.turns = Turns(parts.settings)
     envelope.install(app)
     metrics.install(app, parts)
+    access.install(app, parts)
     docs_page.install(app)
     for router in (
         async_tasks.router,

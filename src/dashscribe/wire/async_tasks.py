@@ -89,6 +89,13 @@ class _Call:
 
 
 def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+    with parts.telemetry.traces.span("submit", {"dashscribe.owner": caller.owner}) as tell:
+        task, engine = _accept(parts, caller, call, sent)
+        tell({"dashscribe.task_id": task.id, "dashscribe.model": task.model, "dashscribe.files": len(task.subtasks)})
+    return task, engine
+
+
+def _accept(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
     sent.seek(0)
     order = read_order(sent.read())
     parts.limits.call(caller.owner, order.model)
@@ -110,6 +117,7 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
             idempotency_key=call.idempotency_key,
             no_oss=call.no_oss and kept is None,
             content_sha256=kept.sha256 if kept else "",
+            traceparent=parts.telemetry.traces.traceparent(),
         )
     )
     return task, engine

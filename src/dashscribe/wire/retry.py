@@ -158,6 +158,7 @@ def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, request_
             notes=(*(note for note in task.notes if note not in earlier), *unheeded(engine)),
             no_oss=task.no_oss,
             retry_of=task.id,
+            traceparent=parts.telemetry.traces.traceparent(),
         )
     )
     told = {"retry_of": task.id, "retried": [subtask.index for subtask in chosen]}
