@@ -346,7 +346,7 @@ def _end_task(connection: Connection, task_id: str) -> None:
 
 
 def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:
-    """Fail the tasks that were submitted before this instant and have not ended; how many there were.
+    """Fail the tasks that were submitted before this instant and have not ended; how many files that were.
 
     Files that have succeeded keep their results.
     """
@@ -362,13 +362,13 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
         open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(_ENDED))
         files = select(_file.c.id).where(*open_files).scalar_subquery()
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
-        connection.execute(update(_file).where(*open_files).values(state=FileState.FAILED, **failure))
+        failed = connection.execute(update(_file).where(*open_files).values(state=FileState.FAILED, **failure))
         connection.execute(
             update(_task)
             .where(_task.c.id.in_(ids))
             .values(status=Status.FAILED, ended_ms=now_ms(), open_files=0, **failure)
         )
-    return len(ids)
+    return failed.rowcount
 
 
 # --- giving a claim back --------------------------------------------------------------------------------------------

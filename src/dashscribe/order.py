@@ -106,18 +106,17 @@ def _now(
     Express work says nothing about it: it is tagged by it.
     """
     heads = [
-        connection.execute(
-            select(table.c.tag_ms)
-            .where(table.c.state == state, table.c.express.is_(False))
-            .order_by(table.c.tag_ms)
-            .limit(1)
-        ).scalar()
+        select(table.c.tag_ms)
+        .where(table.c.state == state, table.c.express.is_(False))
+        .order_by(table.c.tag_ms)
+        .limit(1)
+        .scalar_subquery()
         for state in states
     ]
-    waiting = [tag_ms for tag_ms in heads if tag_ms is not None]
-    if waiting:
-        return min(waiting)
-    return connection.execute(select(func.max(ahead))).scalar() or beginning_ms
+    furthest = select(func.max(ahead)).scalar_subquery()
+    *found, furthest_ms = connection.execute(select(*heads, furthest)).one()
+    waiting = [tag_ms for tag_ms in found if tag_ms is not None]
+    return min(waiting) if waiting else furthest_ms or beginning_ms
 
 
 def _later(column: Column[int], virtual_ms: int) -> Case[int]:

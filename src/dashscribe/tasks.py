@@ -239,8 +239,8 @@ class TaskBook:
             rows = connection.execute(page).mappings().all()
         return total, [_task(row, (), None) for row in rows]
 
-    def cancel(self, owner: str, task_id: str) -> bool:
-        """Call off a task that is still PENDING; False for any other, and for one that does not exist."""
+    def cancel(self, owner: str, task_id: str) -> int:
+        """Call off a task that is still PENDING: how many files; 0 for any other, and for one that does not exist."""
         task, file = tables.tasks, tables.files
         with writing(self._engine, urgent=True) as connection:
             canceled = connection.execute(
@@ -248,9 +248,10 @@ class TaskBook:
                 .where(task.c.id == task_id, task.c.owner == owner, task.c.status == Status.PENDING)
                 .values(status=Status.CANCELED, ended_ms=now_ms(), open_files=0)
             )
-            if canceled.rowcount:
-                connection.execute(update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED))
-        return canceled.rowcount == 1
+            if not canceled.rowcount:
+                return 0
+            files = update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED)
+            return connection.execute(files).rowcount
 
 
 def _visible(owner: str) -> tuple[ColumnElement[bool], ...]:

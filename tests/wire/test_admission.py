@@ -88,6 +88,15 @@ def test_refusals_are_counted_by_reason(tmp_path: Path):
         assert 'dashscribe_refusals_total{reason="rate_limit"} 0.0' in told
 
 
+def test_files_of_a_canceled_task_are_counted(tmp_path: Path):
+    with open_desk(tmp_path, metrics="open") as desk:
+        task_id = desk.task(input=sources(3))
+        assert desk.http.post(f"/api/v1/tasks/{task_id}/cancel").status_code == 200
+        assert desk.http.post(f"/api/v1/tasks/{task_id}/cancel").status_code == 400
+        told = desk.http.get("/metrics").text
+        assert 'dashscribe_files_ended_total{code="",outcome="canceled"} 3.0' in told
+
+
 # --- the official clients -------------------------------------------------------------------------------------------
 
 

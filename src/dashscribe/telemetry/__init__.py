@@ -91,9 +91,9 @@ class Telemetry:
         if step == "finish" and outcome == "done":
             self._observe(metrics.STAGE_SECONDS, seconds, "finish", "")
 
-    def file_ended(self, outcome: str, code: str = "") -> None:
-        """A file of a task ended; ``code`` is what its client is told."""
-        self._count(metrics.FILES_ENDED, outcome, code)
+    def file_ended(self, outcome: str, code: str = "", files: int = 1) -> None:
+        """Files of tasks ended; ``code`` is what their client is told."""
+        self._count(metrics.FILES_ENDED, outcome, code, by=files)
 
     def window_ended(self, outcome: str) -> None:
         """A window of a task was closed."""

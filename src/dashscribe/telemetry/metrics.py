@@ -71,7 +71,7 @@ STEPS = _counter(
 )
 FILES_ENDED = _counter(
     "files_ended_total",
-    "Files of tasks that ended, by outcome (succeeded, failed) and by the code that the client is told.",
+    "Files of tasks that ended, by outcome (succeeded, failed, canceled) and by the code that the client is told.",
     "outcome",
     "code",
 )
@@ -158,7 +158,9 @@ ENGINE_DOWN = _gauge(
 CALLS_NOW = _gauge("calls_in_progress", "Synchronous calls, at work or waiting for a turn.", "state")
 CALLS_LIMIT = _gauge("calls_limit", "Most synchronous calls at work at once.")
 DISK_FREE = _gauge("disk_free_bytes", "What the store can still take.")
-DISK_RESERVE = _gauge("disk_reserve_bytes", "Below this much free disk, preparing pauses and uploads are refused.")
+DISK_RESERVE = _gauge(
+    "disk_reserve_bytes", "Below this much free disk, preparing pauses, and tasks and uploads are refused."
+)
 BUILD_INFO = _gauge("build_info", "1, with what is running.", "version", "python", "schema")
 
 LOOKED_UP = (

@@ -158,7 +158,8 @@ async def cancel(request: Request, caller: Caller, parts: Here, task_id: str) ->
 
 
 def _cancel(parts: Parts, caller: Identity, task_id: str) -> None:
-    if parts.tasks.cancel(caller.owner, task_id):
+    if canceled := parts.tasks.cancel(caller.owner, task_id):
+        parts.telemetry.file_ended("canceled", files=canceled)
         return
     task = parts.tasks.get(caller.owner, task_id)
     raise UnsupportedOperationError(f"It is {task.status.value}." if task else "There is no such task.")
