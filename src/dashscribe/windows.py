@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, tuple_, update
 
 from dashscribe import order
 from dashscribe.db import now_ms, reading, tables, writing
@@ -22,6 +22,9 @@ from dashscribe.files import ClaimedFile, join_if_complete
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json
 from dashscribe.types import Options, Span, Window
+
+#: Windows of half a minute in two hours, and some: how many are looked at together.
+_PAGE = 300
 
 _window, _file, _task = tables.windows, tables.files, tables.tasks
 
@@ -169,14 +172,20 @@ def _count_in(connection: Connection, file: ClaimedFile, speech_ms: int, *, clos
 def brim(engine: Engine, limit_ms: int) -> int | None:
     """The tag from which on new windows have to wait, because this much speech is waiting before them; None for none.
 
-    Counted along the one order, so that one owner's long file never holds up what is due before it.
+    Counted along the one order, so that one owner's long file never holds up what is due before it, and no further than
+    up to there, however many windows wait.
     """
-    ahead_ms = func.sum(_window.c.speech_ms).over(order_by=(_window.c.tag_ms, _window.c.id))
-    waiting = (
-        select(_window.c.tag_ms, ahead_ms.label("ahead_ms")).where(_window.c.state == WindowState.READY).subquery()
-    )
+    waiting = select(_window.c.tag_ms, _window.c.id, _window.c.speech_ms).where(_window.c.state == WindowState.READY)
+    waiting = waiting.order_by(_window.c.tag_ms, _window.c.id).limit(_PAGE)
+    ahead_ms, page = 0, waiting
     with reading(engine) as connection:
-        return connection.execute(select(func.min(waiting.c.tag_ms)).where(waiting.c.ahead_ms > limit_ms)).scalar()
+        while rows := connection.execute(page).all():
+            for row in rows:
+                ahead_ms += row.speech_ms
+                if ahead_ms > limit_ms:
+                    return row.tag_ms
+            page = waiting.where(tuple_(_window.c.tag_ms, _window.c.id) > (rows[-1].tag_ms, rows[-1].id))
+    return None
 
 
 # --- recognizing ----------------------------------------------------------------------------------------------------
