@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from sqlalchemy import Case, Column, Connection, Engine, Table, case, func, insert, select, update
 
-from dashscribe.db import reading, tables, writing
+from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 
 #: What a file counts for until its length is known, in milliseconds.
@@ -46,12 +46,12 @@ def set_weight(engine: Engine, owner: str, weight: int) -> None:
             connection.execute(insert(_owners).values(name=owner, tag_ms=0, weight=weight))
 
 
-def reserve(connection: Connection, owner: str, files: int, now_ms: int) -> list[int]:
+def reserve(connection: Connection, owner: str, files: int, beginning_ms: int) -> list[int]:
     """Queue ``files`` files of unknown length behind the owner's other work: a tag for each, rising.
 
-    ``now_ms`` is where virtual time begins if there has never been any work.
+    ``beginning_ms`` is where virtual time begins if there has never been any work.
     """
-    virtual_ms = files_now(connection, now_ms)
+    virtual_ms = files_now(connection, beginning_ms)
     row = connection.execute(
         update(_owners)
         .where(_owners.c.name == owner)
@@ -90,7 +90,9 @@ def charge(connection: Connection, owner: str, speech_ms: int) -> None:
 
 
 def _windows_now(connection: Connection) -> int:
-    return _now(connection, tables.windows, (WindowState.READY, WindowState.CLAIMED), _owners.c.window_tag_ms)
+    # Begun at the clock, as older programs tagged everything: what they left, or still write, stays comparable.
+    states = (WindowState.READY, WindowState.CLAIMED)
+    return _now(connection, tables.windows, states, _owners.c.window_tag_ms, now_ms())
 
 
 def files_now(connection: Connection, beginning_ms: int = 0) -> int:

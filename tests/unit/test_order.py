@@ -51,8 +51,10 @@ def test_owner_who_comes_later_begins_where_the_order_has_got_to(home: Home) -> 
 def test_short_work_goes_first_until_its_owner_has_had_hours_more_than_others(engine: Engine) -> None:
     with writing(engine) as connection:
         connection.execute(insert(tables.owners), [{"name": name, "tag_ms": 0} for name in ("a", "b")])
-        assert order.window_tag(connection, "a", 30_000) == 30_000
-        assert order.window_tag(connection, "a", 30_000, express=True) == 0
+        order.charge(connection, "a", 1000)
+        begin_ms = order.window_tag(connection, "a", 0)
+        assert order.window_tag(connection, "a", 30_000) == begin_ms + 30_000
+        assert order.window_tag(connection, "a", 30_000, express=True) == begin_ms
         connection.execute(update(tables.owners).where(tables.owners.c.name == "a").values(window_tag_ms=10**9))
         # Nothing waits, so that all begin with the one furthest ahead.
         assert order.window_tag(connection, "b", 30_000, express=True) == 10**9
@@ -94,10 +96,11 @@ def test_windows_of_an_owner_follow_each_other_by_their_speech(engine: Engine, w
     with writing(engine) as connection:
         connection.execute(insert(tables.owners).values(name="a", tag_ms=0, weight=weight))
         tags: list[int] = []
+        order.charge(connection, "a", 1000)  # virtual time has begun
         for speech_ms in (30_000, 20_000, 40_000):
             tags.append(order.window_tag(connection, "a", speech_ms))
             order.charge(connection, "a", speech_ms)
-    assert tags == [30_000 // weight, 50_000 // weight, 90_000 // weight]
+    assert [tag_ms - tags[0] for tag_ms in tags] == [0, 20_000 // weight, 60_000 // weight]
 
 
 @pytest.mark.parametrize(
