@@ -132,17 +132,20 @@ def main() -> None:
         files = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=name))
         threading.Thread(target=files.serve_forever, daemon=True).start()
         base_url = f"http://127.0.0.1:{files.server_port}"
-        rows: list[tuple[object, ...]] = []
+        print(
+            f"{machine()}; {arguments.calls} of each, a clip of {CLIP_MS / 1000:g} s beside {arguments.hours:g} hours"
+        )
         for number in range(1, arguments.rounds + 1):
             found = measure_round(folder, base_url, clip, long, arguments.calls)
+            rows: list[tuple[object, ...]] = []
             for what, idle in found["idle"].items():
                 loaded = found["loaded"][what]
                 medians = statistics.median(idle), statistics.median(loaded)
                 highs = p95(idle), p95(loaded)
                 figures = (*medians, medians[1] / medians[0], *highs, highs[1] / highs[0])
                 rows.append((f"{number}: {what}", *(f"{value:.2f}" for value in figures)))
-    print(f"{machine()}; {arguments.calls} of each, a clip of {CLIP_MS / 1000:g} s beside {arguments.hours:g} hours")
-    print(table(("s", "idle p50", "loaded p50", "ratio", "idle p95", "loaded p95", "ratio (goal 2)"), rows))
+            header = ("s", "idle p50", "loaded p50", "ratio", "idle p95", "loaded p95", "ratio (goal 2)")
+            print(table(header, rows), flush=True)
 
 
 if __name__ == "__main__":
