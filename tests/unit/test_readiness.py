@@ -15,7 +15,7 @@ from dashscribe.errors import HostDiedError
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.readiness import Readiness
 from dashscribe.store import Store
-from dashscribe.types import Fate, Media, Outcome, Window
+from dashscribe.types import Media
 
 
 class FakeHosts:
@@ -25,9 +25,6 @@ class FakeHosts:
         self.decoded_ms = readiness.SOUND_MS
         self.error: Exception | None = None
         self.calls = 0
-        self.heard: list[str] = []
-        self.engine_error: Exception | None = None
-        self.fate = Fate.NON_SPEECH
 
     def cut(self, path: Path, *, url: str, options: object, limits: object) -> Iterator[Any]:
         self.calls += 1
@@ -37,17 +34,6 @@ class FakeHosts:
         media = Media(url=url, container="wav", codec="pcm_s16le", rate_hz=16000, channel_count=1, duration_ms=200)
         yield media
         yield CutEnd(media, (0,), 0, self.decoded_ms, (), ())
-
-    def down(self) -> dict[str, str]:
-        return {}
-
-    def recognize(self, engine: str, window: Window, options: object, *, express: bool) -> Iterator[Outcome]:
-        assert express
-        assert len(window.audio) == 16_000
-        self.heard.append(engine)
-        if self.engine_error:
-            raise self.engine_error
-        yield Outcome(window.spans[0], self.fate, reason="it looped" if self.fate is Fate.FAILED else "")
 
 
 @pytest.fixture
@@ -107,33 +93,3 @@ def test_fresh_answer_is_repeated_without_work(
     monkeypatch.setattr(readiness, "FRESH_S", 60.0)
     assert ready() == ready() == {}
     assert hosts.calls == 1
-
-
-def test_engine_hears_half_a_second_once_per_start(ready: Callable[[], Any], hosts: FakeHosts) -> None:
-    assert ready() == ready() == {}
-    assert hosts.heard == ["pocketsphinx"]
-    assert hosts.calls == 2  # every check decodes
-
-
-@pytest.mark.parametrize("how", ["dies", "fails"])
-def test_engine_that_does_not_recognize_is_named_and_tried_again_later(
-    ready: Callable[[], Any], hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    if how == "dies":
-        hosts.engine_error = HostDiedError("killed by signal 11")
-    else:
-        hosts.fate = Fate.FAILED
-    reason = ready()["engine"]
-    assert ("signal 11" if how == "dies" else "it looped") in reason
-    assert ready() == {"engine": reason}
-    assert len(hosts.heard) == 1
-    monkeypatch.setattr(readiness, "AGAIN_S", -1.0)
-    hosts.engine_error, hosts.fate = None, Fate.NON_SPEECH
-    assert ready() == {}
-
-
-def test_engine_that_asks_an_endpoint_is_not_asked(settings: Settings, hosts: FakeHosts, tmp_path: Path) -> None:
-    settings = load(home=tmp_path / "home", openai_url="http://gpu:8000/v1", engine="openai")
-    engine = open_database(settings.resolved_database_url)
-    assert Readiness(engine, Store(settings.resolved_store_url), hosts, settings)() == {}  # type: ignore[arg-type]
-    assert hosts.heard == []
