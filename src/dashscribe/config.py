@@ -108,13 +108,19 @@ class Settings(BaseSettings):
         "",
         description="Calls per owner and model: empty for no limit, cloud for the service's, or MODEL=N/minute,…",
     )
+    max_queued_files: int = Field(
+        0, ge=0, description="Files of tasks that may wait or be worked on, of all owners; more are refused. 0: any."
+    )
+    max_owner_files: int = Field(0, ge=0, description="The same of one owner. 0: any.")
     calls: int = Field(0, ge=0, description="Synchronous calls worked on at once; 0: two per recognition slot.")
     call_wait_s: float = Field(10.0, ge=0, description="How long a synchronous call waits for its turn, then 429.")
     fetch_timeout_s: float = Field(3600.0, gt=0, description="Longest download in all, in seconds.")
     task_timeout_s: float = Field(
         0.0, ge=0, description="Longest task in seconds; 0 means no limit (the cloud: 10800)."
     )
-    disk_reserve_bytes: int = Field(1024**3, ge=0, description="Preparing pauses while less disk than this is free.")
+    disk_reserve_bytes: int = Field(
+        1024**3, ge=0, description="Preparing pauses, and tasks are refused, while less disk than this is free."
+    )
     waiting_audio_s: int = Field(7200, gt=0, description="Preparing pauses while more decoded audio than this waits.")
     host_memory_mb: int = Field(
         4096, gt=0, description="An engine or media process that is larger than this after a call is replaced, in MiB."
@@ -131,6 +137,7 @@ class Settings(BaseSettings):
     metrics_owners: bool = Field(
         False, description="Tell usage in /metrics by owner, too: a series per owner and model."
     )
+    access_log: bool = Field(True, description="A line in the log for every request that was answered.")
     log_format: Literal["text", "json"] = Field("text", description="How the server logs to stderr.")
 
     callback_url: str = Field(

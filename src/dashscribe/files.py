@@ -46,9 +46,10 @@ class ClaimedFile:
     number: int
     owner: str
     key_id: str
+    request_id: str
+    traceparent: str
     no_oss: bool
     submitted_ms: int
-    weight: int
     model: str
     shape: Shape
     options: Options
@@ -98,7 +99,8 @@ def claim(
 ) -> ClaimedFile | None:
     """Take the first file in the one order that is ready, due and of a queue of ``by``; its task is RUNNING then.
 
-    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits.
+    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits, and of FETCHED files, which are to
+    be cut, those whose owner's next window would be.
     """
     now = now_ms()
     front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
@@ -107,7 +109,11 @@ def claim(
         front = front.where(mine)
     if express_only:
         front = front.where(_file.c.express)
-    if before_tag_ms is not None:
+    if before_tag_ms is not None and ready is FileState.FETCHED:
+        # Windows have an order of their own: what counts is where those of this owner would come.
+        ahead = tables.owners.c.window_tag_ms
+        front = front.where(_file.c.owner.in_(select(tables.owners.c.name).where(ahead < before_tag_ms)))
+    elif before_tag_ms is not None:
         front = front.where(_file.c.tag_ms < before_tag_ms)
     front = front.order_by(_file.c.tag_ms, _file.c.id).limit(_FRONT).subquery()
     first = (
@@ -161,7 +167,6 @@ def due(engine: Engine) -> set[FileState]:
 
 def with_task(file_id: int) -> Select[Any]:
     """A file's row with what ``claimed_file`` needs to know of its task."""
-    owner = tables.owners
     return (
         select(
             _file,
@@ -171,12 +176,12 @@ def with_task(file_id: int) -> Select[Any]:
             _task.c.notes.label("task_notes"),
             _task.c.file_count,
             _task.c.key_id,
+            _task.c.request_id,
+            _task.c.traceparent,
             _task.c.no_oss,
             _task.c.submitted_ms,
-            owner.c.weight,
         )
         .join(_task, _task.c.id == _file.c.task_id)
-        .join(owner, owner.c.name == _file.c.owner)
         .where(_file.c.id == file_id)
     )
 
@@ -190,9 +195,10 @@ def claimed_file(row: RowMapping) -> ClaimedFile:
         "number",
         "owner",
         "key_id",
+        "request_id",
+        "traceparent",
         "no_oss",
         "submitted_ms",
-        "weight",
         "model",
         "shape",
         "file_count",
@@ -245,9 +251,9 @@ def fetched(
     values |= {"engine": engine_name, "engine_version": engine_version, "failures": 0, "interrupted": 0}
     values["queue"] = queue
     values["notes"] = as_json(notes)
-    if express:
-        values["tag_ms"] = now_ms()
     with writing(engine) as connection:
+        if express:
+            values["tag_ms"] = order.files_now(connection)
         changed = _set(connection, file, values)
         if changed and sound_ms:
             order.correct(connection, file.owner, sound_ms)
@@ -371,7 +377,7 @@ def _end_task(connection: Connection, task_id: str) -> None:
 
 
 def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:
-    """Fail the tasks that were submitted before this instant and have not ended; how many there were.
+    """Fail the tasks that were submitted before this instant and have not ended; how many files that were.
 
     Files that have succeeded keep their results.
     """
@@ -393,7 +399,7 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
         failed_ones = update(_task).where(*late_still).values(**values).returning(_task.c.id)
         timed_out = connection.execute(failed_ones).scalars().all()
         events.store(connection, timed_out)
-    return len(timed_out)
+    return len(files)
 
 
 # --- giving a claim back --------------------------------------------------------------------------------------------

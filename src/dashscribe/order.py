@@ -1,45 +1,121 @@
 """The one order: a tag of virtual time, decided when work is inserted, by which everything is claimed.
 
-An owner's tag runs ahead of the clock by the sound that the owner has queued, so that owners share by seconds of sound,
-not by number of files; express work is tagged now. What is claimed, and by whom, is decided elsewhere.
+An owner's tags run ahead by the sound that the owner has queued, divided by the owner's weight, so that owners share by
+seconds of sound, not by number of files. Virtual time is where the order has got to: the lowest tag that waits. Who
+comes with work begins there, however far the clock or other owners are. Files are tagged when they are submitted, by a
+nominal length, and windows when they are cut, by the speech in them. What is claimed, and by whom, is decided
+elsewhere.
+
+The rule is that of self-clocked fair queueing (Golestani, 1994): while two owners have work that waits, what was heard
+for each, divided by its weight, differs by no more than one window of each.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, update
+from collections.abc import Iterable
+from enum import StrEnum
 
-from dashscribe.db import inserting, tables
+from sqlalchemy import Case, Column, Connection, Engine, Table, case, func, select, update
+
+from dashscribe.db import inserting, now_ms, reading, tables, writing
+from dashscribe.db.tables import FileState, WindowState
 
 #: What a file counts for until its length is known, in milliseconds.
 NOMINAL_MS = 60_000
+MAX_WEIGHT = 1000
 #: A task with less sound than this is express.
 EXPRESS_MS = 60_000
+#: How far an owner's windows may be ahead in virtual time while its express ones still go before all that waits: more
+#: than a long file is, for windows are cut two hours ahead at most; a flood of short tasks gets beyond it, and queues.
+AHEAD_MS = 4 * 3600 * 1000
+
+_owners = tables.owners
 
 
-def reserve(connection: Connection, owner: str, files: int, now_ms: int) -> list[int]:
-    """Queue ``files`` files of unknown length behind the owner's other work: a tag for each, rising."""
-    owners = tables.owners
-    cost_ms = files * NOMINAL_MS // owners.c.weight
-    ahead_ms = case((owners.c.tag_ms > now_ms, owners.c.tag_ms), else_=now_ms)
-    new = inserting(connection, owners).values(name=owner, tag_ms=now_ms + files * NOMINAL_MS, weight=1)
-    reserved = new.on_conflict_do_update(index_elements=["name"], set_={"tag_ms": ahead_ms + cost_ms})
-    row = connection.execute(reserved.returning(owners.c.tag_ms, owners.c.weight)).one()
+def weights(engine: Engine) -> dict[str, int]:
+    """The weights of the owners that had work or got one; all others have 1."""
+    with reading(engine) as connection:
+        return {row.name: row.weight for row in connection.execute(select(_owners.c.name, _owners.c.weight))}
+
+
+def set_weight(engine: Engine, owner: str, weight: int) -> None:
+    """Let an owner have that share, 1 to ``MAX_WEIGHT``, of what is submitted and cut from now on."""
+    with writing(engine) as connection:
+        new = inserting(connection, _owners).values(name=owner, tag_ms=0, weight=weight)
+        connection.execute(new.on_conflict_do_update(index_elements=["name"], set_={"weight": weight}))
+
+
+def reserve(connection: Connection, owner: str, files: int, beginning_ms: int) -> list[int]:
+    """Queue ``files`` files of unknown length behind the owner's other work: a tag for each, rising.
+
+    ``beginning_ms`` is where virtual time begins if there has never been any work.
+    """
+    virtual_ms = files_now(connection, beginning_ms)
+    new = inserting(connection, _owners).values(name=owner, tag_ms=virtual_ms + files * NOMINAL_MS, weight=1)
+    later_ms = _later(_owners.c.tag_ms, virtual_ms) + files * NOMINAL_MS // _owners.c.weight
+    reserved = new.on_conflict_do_update(index_elements=["name"], set_={"tag_ms": later_ms})
+    row = connection.execute(reserved.returning(_owners.c.tag_ms, _owners.c.weight)).one()
     begin_ms = row.tag_ms - files * NOMINAL_MS // row.weight
     return [begin_ms + count * NOMINAL_MS // row.weight for count in range(1, files + 1)]
 
 
 def correct(connection: Connection, owner: str, sound_ms: int) -> None:
     """Count a file of the owner's by its length now that it is known."""
-    owners = tables.owners
     # The sign stays outside the division: databases differ in how they round below zero.
-    change_ms = abs(sound_ms - NOMINAL_MS) // owners.c.weight
+    change_ms = abs(sound_ms - NOMINAL_MS) // _owners.c.weight
     change_ms = change_ms if sound_ms >= NOMINAL_MS else -change_ms
-    connection.execute(update(owners).where(owners.c.name == owner).values(tag_ms=owners.c.tag_ms + change_ms))
+    connection.execute(update(_owners).where(_owners.c.name == owner).values(tag_ms=_owners.c.tag_ms + change_ms))
 
 
-def window_tag(file_tag_ms: int, weight: int, sound_ms: int) -> int:
-    """The tag of a window up to whose end ``sound_ms`` of its file's speech have been cut."""
-    return file_tag_ms - NOMINAL_MS // weight + sound_ms // weight
+def window_tag(connection: Connection, owner: str, speech_ms: int, *, express: bool = False) -> int:
+    """The tag of a window with so much speech, behind the owner's other ones; of an express one, now."""
+    virtual_ms = _windows_now(connection)
+    row = connection.execute(select(_owners.c.window_tag_ms, _owners.c.weight).where(_owners.c.name == owner)).one()
+    tag_ms = max(row.window_tag_ms, virtual_ms) + speech_ms // row.weight
+    return max(virtual_ms, tag_ms - AHEAD_MS) if express else tag_ms
+
+
+def charge(connection: Connection, owner: str, speech_ms: int) -> None:
+    """Count a window with so much speech that was handed out."""
+    begin_ms = _later(_owners.c.window_tag_ms, _windows_now(connection))
+    charged = update(_owners).where(_owners.c.name == owner)
+    connection.execute(charged.values(window_tag_ms=begin_ms + speech_ms // _owners.c.weight))
+
+
+def _windows_now(connection: Connection) -> int:
+    # Begun at the clock, as older programs tagged everything: what they left, or still write, stays comparable.
+    states = (WindowState.READY, WindowState.CLAIMED)
+    return _now(connection, tables.windows, states, _owners.c.window_tag_ms, now_ms())
+
+
+def files_now(connection: Connection, beginning_ms: int = 0) -> int:
+    """Where the order of files has got to."""
+    return _now(connection, tables.files, (FileState.WAITING, FileState.FETCHED), _owners.c.tag_ms, beginning_ms)
+
+
+def _now(
+    connection: Connection, table: Table, states: Iterable[StrEnum], ahead: Column[int], beginning_ms: int = 0
+) -> int:
+    """The lowest tag that waits; where nothing does, all owners are equal, and begin with the one furthest ahead.
+
+    Express work says nothing about it: it is tagged by it.
+    """
+    heads = [
+        select(table.c.tag_ms)
+        .where(table.c.state == state, table.c.express.is_(False))
+        .order_by(table.c.tag_ms)
+        .limit(1)
+        .scalar_subquery()
+        for state in states
+    ]
+    furthest = select(func.max(ahead)).scalar_subquery()
+    *found, furthest_ms = connection.execute(select(*heads, furthest)).one()
+    waiting = [tag_ms for tag_ms in found if tag_ms is not None]
+    return min(waiting) if waiting else furthest_ms or beginning_ms
+
+
+def _later(column: Column[int], virtual_ms: int) -> Case[int]:
+    return case((column > virtual_ms, column), else_=virtual_ms)
 
 
 def is_express(duration_ms: int, files: int) -> bool:

@@ -29,7 +29,7 @@ FRESH_S = 5.0
 #: What no other process writes, on no machine that shares the store.
 _ME = uuid.uuid4().hex
 #: Length of the silence that is decoded, in milliseconds.
-SOUND_MS = 200
+SOUND_MS = 500
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ _CUT = (FileState.RECOGNIZING, FileState.JOINING, FileState.FINISHING)
 class Subtask:
     """One file of a task. ``duration_ms`` is the sound that was worked on, summed over its channels.
 
-    ``ledger`` gives milliseconds by fate where there is no result file to say so.
+    ``ledger`` gives milliseconds by fate where there is no result file to say so; ``progress`` is that of its speech.
     """
 
     index: int
@@ -60,6 +60,7 @@ class Subtask:
     notes: tuple[str, ...] = ()
     ledger: Mapping[str, int] | None = None
     redo: Redo | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,8 @@ class Submission:
 
     ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
     itself and its URL is of our own making: repeating such a call is repeating its bytes. ``retry_of`` is the task
-    that it repeats. ``base_url`` and ``time_zone`` are those of its answers, for events that tell of its end.
+    that it repeats. ``base_url`` and ``time_zone`` are those of its answers, for events that tell of its end;
+    ``traceparent`` is the W3C trace context that its steps go on with.
     """
 
     owner: str
@@ -132,6 +134,7 @@ class Submission:
     retry_of: str = ""
     base_url: str = ""
     time_zone: str = ""
+    traceparent: str = ""
 
     @property
     def digest(self) -> str:
@@ -160,6 +163,22 @@ class TaskBook:
         if task is None:
             raise ConflictError(f"Idempotency-Key {submission.idempotency_key!r}: its task {earlier} is gone")
         return task
+
+    def has_made(self, owner: str, idempotency_key: str) -> bool:
+        """Whether this key has made a task of the owner's, so that a call with it is a repetition."""
+        table = tables.idempotency
+        query = select(table.c.task_id).where(
+            table.c.owner == owner, table.c.key == idempotency_key, table.c.created_ms > now_ms() - KEY_LIVES_MS
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
+    def open_files(self, owner: str = "") -> int:
+        """Files that have not ended, of one owner or of all."""
+        task = tables.tasks
+        query = select(func.sum(task.c.open_files)).where(task.c.ended_ms.is_(None))
+        with reading(self._engine) as connection:
+            return int(connection.execute(query.where(task.c.owner == owner) if owner else query).scalar() or 0)
 
     def get(self, owner: str, task_id: str) -> Task | None:
         """A task with its files; None when the owner has none of this id, or none any more."""
@@ -228,8 +247,8 @@ class TaskBook:
             rows = connection.execute(page).mappings().all()
         return total, [_task(row, (), None) for row in rows]
 
-    def cancel(self, owner: str, task_id: str) -> bool:
-        """Call off a task that is still PENDING; False for any other, and for one that does not exist."""
+    def cancel(self, owner: str, task_id: str) -> int:
+        """Call off a task that is still PENDING: how many files; 0 for any other, and for one that does not exist."""
         task, file = tables.tasks, tables.files
         with writing(self._engine, urgent=True) as connection:
             # Files first: whoever claims one holds its row while it makes the task RUNNING.
@@ -239,10 +258,12 @@ class TaskBook:
                 .where(task.c.id == task_id, task.c.owner == owner, task.c.status == Status.PENDING)
                 .values(status=Status.CANCELED, ended_ms=end_of_task(), open_files=0)
             )
-            if canceled.rowcount:
-                connection.execute(update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED))
-                events.store(connection, [task_id])
-        return canceled.rowcount == 1
+            if not canceled.rowcount:
+                return 0
+            files = update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED)
+            count = connection.execute(files).rowcount
+            events.store(connection, [task_id])
+        return count
 
 
 def _visible(owner: str) -> tuple[ColumnElement[bool], ...]:
@@ -311,6 +332,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
             retry_of=submission.retry_of,
             base_url=submission.base_url,
             time_zone=submission.time_zone,
+            traceparent=submission.traceparent,
             status=Status.PENDING,
             tag_ms=tags[0],
             file_count=len(tags),
@@ -374,7 +396,7 @@ def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None, told:
         ended_at=None if row["ended_ms"] is None else as_datetime(row["ended_ms"]),
         code=row["code"],
         message=row["message"],
-        subtasks=tuple(_subtask(file) for file in files),
+        subtasks=tuple(_subtask(file, Progress(*sound)) for file, sound in zip(files, known, strict=True)),
         progress=Progress(sum(done for done, _ in known), sum(total for _, total in known)),
         queue_position=ahead,
         no_oss=row["no_oss"],
@@ -383,7 +405,7 @@ def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None, told:
     )
 
 
-def _subtask(row: RowMapping) -> Subtask:
+def _subtask(row: RowMapping, progress: Progress) -> Subtask:
     return Subtask(
         index=row["number"],
         file_url=row["url"],
@@ -397,6 +419,7 @@ def _subtask(row: RowMapping) -> Subtask:
         notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row["notes"] else (),
         ledger=msgspec.json.decode(row["ledger"], type=dict[str, int]) if row["ledger"] else None,
         redo=_redo(row),
+        progress=progress,
     )
 
 

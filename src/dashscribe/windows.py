@@ -18,18 +18,17 @@ from sqlalchemy import (
     Connection,
     Engine,
     RowMapping,
-    case,
     delete,
-    func,
     insert,
     literal,
     select,
+    tuple_,
     union_all,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from dashscribe import fleet
+from dashscribe import fleet, order
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.files import ClaimedFile, join_if_complete
@@ -40,6 +39,8 @@ from dashscribe.types import Options, Span, Window
 
 #: How many waiting windows are counted at most before others have to wait: several for each of thousands of slots.
 COUNTED = 12_000
+#: Windows of half a minute in two hours, and some: how many are looked at together.
+_PAGE = 300
 
 _window, _file, _task = tables.windows, tables.files, tables.tasks
 
@@ -58,8 +59,11 @@ class ClaimedWindow:
 
     id: int
     file_id: int
+    file_number: int
     task_id: str
     owner: str
+    request_id: str
+    traceparent: str
     channel: int
     number: int
     generation: int
@@ -100,6 +104,7 @@ class CutWindow:
     """A window that an earlier cut of the file has left."""
 
     id: int
+    tag_ms: int
     spans: tuple[Span, ...]
     audio_key: str
     audio_bytes: int
@@ -130,7 +135,7 @@ def left_over(engine: Engine, file: ClaimedFile) -> dict[tuple[int, int], CutWin
     query = select(_window).where(_window.c.file_id == file.id)
     with reading(engine) as connection:
         rows = connection.execute(query).mappings().all()
-    names = ("id", "audio_key", "audio_bytes", "audio_sha256")
+    names = ("id", "tag_ms", "audio_key", "audio_bytes", "audio_sha256")
     return {
         (row["channel"], row["number"]): CutWindow(**{name: row[name] for name in names}, spans=_spans(row))
         for row in rows
@@ -148,6 +153,7 @@ def add(engine: Engine, file: ClaimedFile, window: Window, key: str, audio: Stor
             return False
         if file.generation > 1:
             connection.execute(delete(_window).where(*(_window.c[name] == value for name, value in place.items())))
+        order.charge(connection, file.owner, window.speech_ms)
         connection.execute(insert(_window).values(**place, **values))
     return True
 
@@ -183,19 +189,20 @@ def _count_in(connection: Connection, file: ClaimedFile, speech_ms: int, *, clos
 def brim(engine: Engine, limit_ms: int) -> int | None:
     """The tag from which on new windows have to wait, because this much speech is waiting before them; None for none.
 
-    Counted along the one order, so that one owner's long file never holds up what is due before it; of so many windows
-    at most, so that the question costs the same however many there are.
+    Counted along the one order, so that one owner's long file never holds up what is due before it, and no further than
+    up to there, nor than ``COUNTED`` windows, however many wait.
     """
-    place = (_window.c.tag_ms, _window.c.id)
-    ready = select(*place, _window.c.speech_ms).where(_window.c.state == WindowState.READY).order_by(*place)
-    front = ready.limit(COUNTED).subquery()
-    ahead_ms = func.sum(front.c.speech_ms).over(order_by=(front.c.tag_ms, front.c.id))
-    waiting = select(front.c.tag_ms, ahead_ms.label("ahead_ms")).subquery()
-    over = case((waiting.c.ahead_ms > limit_ms, waiting.c.tag_ms))
-    query = select(func.min(over), func.count(), func.max(waiting.c.tag_ms))
+    waiting = select(_window.c.tag_ms, _window.c.id, _window.c.speech_ms).where(_window.c.state == WindowState.READY)
+    waiting = waiting.order_by(_window.c.tag_ms, _window.c.id).limit(_PAGE)
+    ahead_ms, count, page = 0, 0, waiting
     with reading(engine) as connection:
-        first_over, count, last = connection.execute(query.select_from(waiting)).one()
-    return last if first_over is None and count == COUNTED else first_over
+        while rows := connection.execute(page).all():
+            for row in rows:
+                ahead_ms, count = ahead_ms + row.speech_ms, count + 1
+                if ahead_ms > limit_ms or count == COUNTED:
+                    return row.tag_ms
+            page = waiting.where(tuple_(_window.c.tag_ms, _window.c.id) > (rows[-1].tag_ms, rows[-1].id))
+    return None
 
 
 # --- recognizing ----------------------------------------------------------------------------------------------------
@@ -206,7 +213,14 @@ def claim(engine: Engine, by: Member = ANYONE, *, express_only: bool = False) ->
     ready = [_window.c.state == WindowState.READY, _window.c.due_ms <= now_ms()]
     if express_only:
         ready.append(_window.c.express)
-    of_file = (_file.c.task_id, _file.c.owner, _file.c.engine, _file.c.engine_version)
+    of_task = (_task.c.options, _task.c.request_id, _task.c.traceparent)
+    of_file = (
+        _file.c.number.label("file_number"),
+        _file.c.task_id,
+        _file.c.owner,
+        _file.c.engine,
+        _file.c.engine_version,
+    )
     with writing(engine) as connection:
         window_id = next(
             (
@@ -219,7 +233,7 @@ def claim(engine: Engine, by: Member = ANYONE, *, express_only: bool = False) ->
         if window_id is None:
             return None
         query = (
-            select(_window, *of_file, _task.c.options)
+            select(_window, *of_file, *of_task)
             .join(_file, _file.c.id == _window.c.file_id)
             .join(_task, _task.c.id == _file.c.task_id)
             .where(_window.c.id == window_id)
@@ -263,7 +277,17 @@ def _taking(conditions: list[ColumnElement[bool]], by: Member) -> ReturningUpdat
 
 def _claimed(row: RowMapping) -> ClaimedWindow:
     same = ("id", "file_id", "task_id", "owner", "channel", "number", "generation", "claim", "failures", "interrupted")
-    same += ("express", "speech_ms", "audio_key", "audio_bytes", "engine", "engine_version")
+    same += (
+        "file_number",
+        "request_id",
+        "traceparent",
+        "express",
+        "speech_ms",
+        "audio_key",
+        "audio_bytes",
+        "engine",
+        "engine_version",
+    )
     options = msgspec.json.decode(row["options"], type=Options)
     return ClaimedWindow(**{name: row[name] for name in same}, spans=_spans(row), options=options)
 

@@ -98,7 +98,7 @@ class FakeHosts:
         """Numbers stay as they were said."""
 
     def cut(
-        self, path: Path, *, url: str, options: Options, limits: Limits
+        self, path: Path, *, url: str, options: Options, limits: Limits, express: bool = True
     ) -> Iterator[Media | Position | Window | CutEnd]:
         made_up = json.loads(path.read_bytes())
         media = self._media(path, url)

@@ -82,3 +82,20 @@ def test_quota_that_is_no_number_of_seconds_is_a_usage_error(text: str) -> None:
     assert (code, stdout) == (2, "")
     assert "N/month" in stderr
     assert json.loads(run("ls", "--json")[1]) == []
+
+
+def test_weight_of_an_owner_is_set_and_shown() -> None:
+    run("create", "--owner", "lab")
+    run("create")
+    assert run("weight", "lab", "3") == (0, "owner lab has the weight 3\n", "")
+    assert run("weight", "lab", "5")[0] == 0
+    listed = {key["owner"]: key["owner_weight"] for key in json.loads(run("ls", "--json")[1])}
+    assert listed == {"lab": 5, "default": 1}
+    assert "WEIGHT" in run("ls")[1]
+
+
+@pytest.mark.parametrize(("owner", "weight"), [("lab", "0"), ("lab", "1001"), ("lab", "x"), ("nobody", "2")])
+def test_weight_out_of_range_or_of_nobody_is_a_usage_error(owner: str, weight: str) -> None:
+    run("create", "--owner", "lab")
+    assert run("weight", owner, weight)[0] == 2
+    assert json.loads(run("ls", "--json")[1])[0]["owner_weight"] == 1

@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 
+from dashscribe import log_fields
 from dashscribe.cli.logs import JsonLines, TextLines
 
 
@@ -43,3 +44,20 @@ def test_text_shows_the_traceback_below() -> None:
         raise ValueError("bad")
     except ValueError:
         assert TextLines().format(record("failed", error=True)).endswith("ValueError: bad")
+
+
+def test_what_the_work_is_about_ends_a_text_line_and_is_members_of_a_json_line() -> None:
+    with log_fields.about(request_id="r", owner=""), log_fields.about(task_id="t\nINFO all is well", file=0):
+        assert (
+            TextLines().format(record("failed")).endswith("failed [request_id=r task_id=t\\nINFO all is well file=0]")
+        )
+        members = json.loads(JsonLines().format(record("failed")))
+    assert (members["request_id"], members["file"], "owner" in members) == ("r", 0, False)
+    assert TextLines().format(record("failed")).endswith(": failed")
+
+
+def test_what_was_added_inside_ends_with_the_block() -> None:
+    with log_fields.about(request_id="r"):
+        log_fields.add(owner="ann")
+        assert log_fields.current() == {"request_id": "r", "owner": "ann"}
+    assert log_fields.current() == {}

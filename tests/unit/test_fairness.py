@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from durable import Home, shorten_waits, source, speech, stored, take
 
-from dashscribe import files
+from dashscribe import files, order
 from dashscribe.config import Settings
 from dashscribe.db.tables import FileState
 from dashscribe.fetch import OnBytes
@@ -159,3 +159,30 @@ def test_owners_share_the_slots(tmp_path: Path) -> None:
         assert one.status is Status.SUCCEEDED
     finally:
         home.worker.stop()
+
+
+@pytest.mark.parametrize("weights", [(1, 3), (1, 1)])
+def test_recognized_seconds_follow_the_weights_whatever_the_files_are(tmp_path: Path, weights: tuple[int, int]) -> None:
+    many, few = [f"http://x/{number}" for number in range(40)], ["http://x/long"]
+    home = Home(tmp_path, {url: speech(1, 60_000) for url in many} | {few[0]: speech(40, 20_000)}, workers=1)
+    served = list[str]()
+    for name, weight in zip(("alice", "bob"), weights, strict=True):
+        order.set_weight(home.engine, name, weight)
+    together = threading.Event()
+    home.hosts.on_recognize = lambda sound: (together.wait(20), served.append(sound))
+    home.worker.start()
+    try:
+        tasks = [home.submit(*many, owner="alice"), home.submit(*few, owner="bob")]
+        home.worker.wake()
+        time.sleep(1.0)  # both have windows that wait
+        together.set()
+        for task in tasks:
+            assert home.wait(task, 60).status is Status.SUCCEEDED
+    finally:
+        together.set()
+        home.worker.stop()
+    ends = [max(at for at, sound in enumerate(served) if ("long" in sound) is bobs) for bobs in (False, True)]
+    both = served[: min(ends)]
+    alice_s, bob_s = 60 * sum("long" not in sound for sound in both), 20 * sum("long" in sound for sound in both)
+    # Slots that took something before both had windows, and one window of each, are the bound.
+    assert abs(alice_s / weights[0] - bob_s / weights[1]) <= 60 * 4, (alice_s, bob_s)

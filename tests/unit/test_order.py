@@ -1,16 +1,24 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, select
+from durable import Home, speech, take
+from sqlalchemy import Engine, insert, select, update
 
-from dashscribe import order
+from dashscribe import files, order
 from dashscribe.db import open_database, reading, tables, writing
+from dashscribe.db.tables import FileState
 from dashscribe.order import NOMINAL_MS
+from dashscribe.steps import prepare
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     return open_database(f"sqlite:///{tmp_path}/a.db")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path, {"http://x/a": speech(2)})
 
 
 def reserve(engine: Engine, owner: str, files: int, now_ms: int) -> list[int]:
@@ -23,14 +31,45 @@ def test_files_of_one_owner_queue_one_behind_the_other(engine: Engine) -> None:
     assert reserve(engine, "a", 1, 2000) == [1000 + 4 * NOMINAL_MS]
 
 
-def test_owner_who_queued_nothing_for_a_while_starts_at_the_clock(engine: Engine) -> None:
-    reserve(engine, "a", 1, 0)
-    assert reserve(engine, "a", 1, 10 * NOMINAL_MS) == [11 * NOMINAL_MS]
+def test_owners_are_equal_once_nothing_waits_however_much_one_of_them_had(engine: Engine) -> None:
+    first = reserve(engine, "a", 600, 0)
+    assert reserve(engine, "b", 1, 0) == [first[-1] + NOMINAL_MS]  # nothing waits: these are numbers, no files
+    assert reserve(engine, "c", 1, 10**9) == [first[-1] + 2 * NOMINAL_MS]
 
 
-def test_other_owners_are_not_behind_a_long_queue(engine: Engine) -> None:
-    long_queue = reserve(engine, "a", 100, 0)
-    assert reserve(engine, "b", 1, 5000)[0] < long_queue[1]
+def test_owner_who_comes_later_begins_where_the_order_has_got_to(home: Home) -> None:
+    home.submit(*["http://x/a"] * 10, owner="alice")
+    for _ in range(4):
+        last = files.claim(home.engine, FileState.WAITING)
+    home.submit("http://x/a", "http://x/a", owner="bob")
+    with reading(home.engine) as connection:
+        rows = connection.execute(select(tables.files.c.tag_ms).where(tables.files.c.owner == "bob")).scalars().all()
+    assert last is not None
+    assert list(rows) == [last.tag_ms + 2 * NOMINAL_MS, last.tag_ms + 3 * NOMINAL_MS]
+
+
+def test_short_work_goes_first_until_its_owner_has_had_hours_more_than_others(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(insert(tables.owners), [{"name": name, "tag_ms": 0} for name in ("a", "b")])
+        order.charge(connection, "a", 1000)
+        begin_ms = order.window_tag(connection, "a", 0)
+        assert order.window_tag(connection, "a", 30_000) == begin_ms + 30_000
+        assert order.window_tag(connection, "a", 30_000, express=True) == begin_ms
+        connection.execute(update(tables.owners).where(tables.owners.c.name == "a").values(window_tag_ms=10**9))
+        # Nothing waits, so that all begin with the one furthest ahead.
+        assert order.window_tag(connection, "b", 30_000, express=True) == 10**9
+
+
+def test_flood_of_short_work_queues_in_the_end(home: Home) -> None:
+    home.submit("http://x/a", owner="alice")
+    home.submit("http://x/a", owner="bob")
+    prepare.fetch(home.bench, take(home, FileState.WAITING))
+    prepare.cut(home.bench, take(home, FileState.FETCHED))  # alice's sound waits
+    with writing(home.engine) as connection:
+        now_ms = order.window_tag(connection, "bob", 0)
+        assert order.window_tag(connection, "bob", 10_000, express=True) == now_ms
+        order.charge(connection, "bob", order.AHEAD_MS + 60_000)
+        assert order.window_tag(connection, "bob", 10_000, express=True) == now_ms + 70_000
 
 
 def test_owner_of_twice_the_weight_gets_twice_the_share(engine: Engine) -> None:
@@ -52,11 +91,16 @@ def test_length_counts_as_it_is_once_it_is_known(engine: Engine, sound_ms: int, 
     assert abs(tag_ms - sound_ms / weight) <= 1
 
 
-def test_windows_of_a_file_follow_each_other_by_their_speech() -> None:
-    file_tag_ms = 5_000_000
-    tags = [order.window_tag(file_tag_ms, 1, sound_ms) for sound_ms in (30_000, 60_000, 90_000)]
-    assert tags == [file_tag_ms - 30_000, file_tag_ms, file_tag_ms + 30_000]
-    assert order.window_tag(file_tag_ms, 2, 60_000) == file_tag_ms
+@pytest.mark.parametrize("weight", [1, 2])
+def test_windows_of_an_owner_follow_each_other_by_their_speech(engine: Engine, weight: int) -> None:
+    with writing(engine) as connection:
+        connection.execute(insert(tables.owners).values(name="a", tag_ms=0, weight=weight))
+        tags: list[int] = []
+        order.charge(connection, "a", 1000)  # virtual time has begun
+        for speech_ms in (30_000, 20_000, 40_000):
+            tags.append(order.window_tag(connection, "a", speech_ms))
+            order.charge(connection, "a", speech_ms)
+    assert [tag_ms - tags[0] for tag_ms in tags] == [0, 20_000 // weight, 60_000 // weight]
 
 
 @pytest.mark.parametrize(

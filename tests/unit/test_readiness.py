@@ -69,7 +69,7 @@ def test_dead_media_host_is_named(ready: Callable[[], Any], hosts: FakeHosts, se
 
 def test_decoder_that_loses_sound_is_named(ready: Callable[[], Any], hosts: FakeHosts) -> None:
     hosts.decoded_ms = 0
-    assert "200 ms of silence" in ready()["media"]
+    assert "500 ms of silence" in ready()["media"]
 
 
 def test_store_that_cannot_be_written_is_named(ready: Callable[[], Any], settings: Settings) -> None:

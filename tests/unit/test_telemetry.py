@@ -18,6 +18,7 @@ from dashscribe import usage
 from dashscribe.db import now_ms, tables, writing
 from dashscribe.errors import HostDiedError, RateLimitError
 from dashscribe.errors.sources import SourceNotFoundError
+from dashscribe.steps import expire
 from dashscribe.telemetry import Telemetry, lookups, metrics
 from dashscribe.telemetry.lookups import Rows, Scrape
 
@@ -290,6 +291,37 @@ def test_a_disk_that_is_gone_is_left_out() -> None:
         raise FileNotFoundError("/store")
 
     assert [metric.name for metric, _ in lookups.of_disk(gone, 5)] == ["dashscribe_disk_reserve_bytes"]
+
+
+def test_rows_that_take_long_to_look_at_are_looked_at_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, clock = Home(tmp_path, {"http://o/a": speech(1)}), [100.0]
+    rows, took_s = Rows(home.engine, owners=False), [0.5]
+
+    def slowly(connection: object) -> Iterator[tuple[metrics.Metric, lookups.Values]]:
+        clock[0] += took_s[0]
+        yield metrics.TASKS, {("PENDING",): clock[0]}
+
+    monkeypatch.setattr(lookups, "_queue", slowly)
+    monkeypatch.setattr(lookups.time, "monotonic", lambda: clock[0])
+    assert found(rows)["tasks"] == {("PENDING",): 100.5}
+    clock[0] = 109.9
+    assert found(rows)["tasks"] == {("PENDING",): 100.5}
+    clock[0], took_s[0] = 110.1, 0.01
+    assert found(rows)["tasks"] == {("PENDING",): 110.11}
+    assert found(rows)["tasks"] == {("PENDING",): 110.12}  # quickly found is found anew
+
+
+def test_files_of_a_task_that_came_too_late_are_counted(tmp_path: Path) -> None:
+    home = Home(tmp_path, {"http://o/a": speech(1)}, task_timeout_s=100)
+    home.submit("http://o/a", "http://o/a")
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.tasks).values(submitted_ms=now_ms() - 200_000))
+    rounds = expire.Rounds(home.bench)
+    rounds.tidy()
+    rounds.tidy()
+    assert value(home.telemetry, "files_ended_total", outcome="failed", code="InternalError.Timeout") == 2
 
 
 def test_many_who_ask_at_once_cost_one_look(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,10 +68,18 @@ def test_pending_task_tells_times_metrics_and_place_in_the_queue():
 
 
 def test_running_task_tells_progress_and_counts_what_has_ended():
-    running = Subtask(index=2, file_url="c", status=Status.RUNNING)
+    running = Subtask(index=2, file_url="c", status=Status.RUNNING, progress=Progress(100, 900))
     answer = TELLER.answer(task(Status.RUNNING, GOOD, GONE, running, progress=Progress(1000, 9000)))
     assert answer["output"]["task_metrics"] == {"TOTAL": 3, "SUCCEEDED": 1, "FAILED": 1}
-    assert answer["dashscribe"] == {"engine": "e", "progress": {"done_ms": 1000, "total_ms": 9000}}
+    assert answer["dashscribe"] == {
+        "engine": "e",
+        "progress": {"done_ms": 1000, "total_ms": 9000},
+        "files": [
+            {"index": 0, "file_url": GOOD.file_url, "state": "SUCCEEDED"},
+            {"index": 1, "file_url": GONE.file_url, "state": "FAILED"},
+            {"index": 2, "file_url": "c", "state": "RUNNING", "progress": {"done_ms": 100, "total_ms": 900}},
+        ],
+    }
     assert "results" not in answer["output"]
     assert "usage" not in answer
 

@@ -22,6 +22,7 @@ from dashscribe.steps import open_worker
 from dashscribe.store import open_store
 from dashscribe.tasks import TaskBook
 from dashscribe.telemetry import Telemetry
+from dashscribe.telemetry.tracing import open_traces
 from dashscribe.uploads import UploadBook
 from dashscribe.wire.limits import RateLimits
 from dashscribe.wire.parts import Parts
@@ -43,7 +44,9 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     database = open_database(settings.resolved_database_url, settings.database_connections)
     stack.callback(database.dispose)
     store = open_store(settings)
-    telemetry = Telemetry()
+    traces = open_traces()
+    stack.callback(traces.close)
+    telemetry = Telemetry(traces)
     hosts = stack.enter_context(Hosts(settings, slots=settings.workers, express_slots=1, observer=telemetry))
     worker = open_worker(database, store, hosts, settings, telemetry=telemetry) if with_worker else None
     if worker:

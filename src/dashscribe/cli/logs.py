@@ -7,6 +7,11 @@ import logging
 import time
 from typing import Literal
 
+from dashscribe import log_fields
+from dashscribe.log_fields import Fields
+
+#: Who logs a line per request.
+ACCESS = "dashscribe.wire.access"
 #: Libraries that tell more than an operator wants to know.
 _QUIET = ("uvicorn", "httpx", "httpcore", "alembic", "sqlalchemy")
 
@@ -31,12 +36,25 @@ class TextLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is the library's)
-        """The record on one line: what a caller sent cannot pass for a line of ours."""
-        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        """The record on one line: what a caller sent cannot pass for a line of ours. What it is about comes last."""
+        line = super().formatMessage(record)
+        if about := " ".join(f"{name}={value}" for name, value in fields_of(record).items()):
+            line += f" [{about}]"
+        return line.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def fields_of(record: logging.LogRecord) -> Fields:
+    """What a line in words says at its end: not what its own words have said."""
+    told = ("method", "route", "status", "ms") if record.name == ACCESS else ()
+    return {name: value for name, value in log_fields.current().items() if name not in told}
 
 
 class JsonLines(TextLines):
-    """One JSON object per line: time, level, logger, message and, where there is one, the traceback."""
+    """One JSON object per line: time, level, logger, message, what it is about and, where there is one, the traceback.
+
+    Of what it is about: request_id, owner, task_id, file (its number), window, engine, redo; of the line at a request's
+    end also method, route, status and ms.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
@@ -45,6 +63,7 @@ class JsonLines(TextLines):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **log_fields.current(),
         }
         if record.exc_info:
             members["exception"] = self.formatException(record.exc_info)

@@ -21,10 +21,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0006"
+REVISION = "0007"
 
 
 class Status(StrEnum):
@@ -79,6 +80,8 @@ class DeliveryState(StrEnum):
 
 
 metadata = MetaData()
+
+_OPEN = text("ended_ms IS NULL")
 
 #: SQLite numbers rows by itself only where the key's type is INTEGER.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -155,8 +158,10 @@ owners = Table(
     "owners",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("tag_ms", BigInteger, nullable=False),  # virtual time up to which this owner's work is queued
+    Column("tag_ms", BigInteger, nullable=False),  # virtual time up to which this owner's files are queued
     _number("weight", 1),
+    # the same of the windows that were cut; a database of an older program has none
+    Column("window_tag_ms", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 idempotency = Table(
@@ -195,9 +200,12 @@ tasks = Table(
     _added("retry_of"),  # the task whose files these are
     _added("base_url"),  # what URLs that are told of it begin with, as its submit call was told
     _added("time_zone"),  # of the times that are told of it without one
+    _added("traceparent"),  # W3C trace context of the submit call, which its steps go on with
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
+    # how much an owner, or everybody, has in the queue: small, whatever has ended
+    Index("ix_tasks_open", "owner", "open_files", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 files = Table(

@@ -317,6 +317,21 @@ class BusyError(RateLimitError):
     """So many synchronous calls are at work, or come in, that this one gets no turn; no matter of who calls."""
 
 
+class AdmissionError(RateLimitError):
+    """No task is accepted for now: the server would not get to it soon."""
+
+    code = "Throttling"
+    text = "Requests throttling triggered."
+
+
+class QueueFullError(AdmissionError):
+    """As many files wait, of this owner or of all, as the operator wants to wait."""
+
+
+class DiskLowError(AdmissionError):
+    """The disk is at its reserve, so that nothing could be prepared."""
+
+
 class CallTimeoutError(DashscribeError):
     """A synchronous call took longer than its limit."""
 

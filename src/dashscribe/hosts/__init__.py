@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Reply)
 
 MEDIA = Kind(role="media", nice=EXPRESS_NICE)
+#: Cuts long files of tasks, which nobody waits for as for a short one.
+PATIENT_MEDIA = Kind(role="media", nice=BATCH_NICE)
 NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
 
 
@@ -156,14 +158,15 @@ class Hosts:
         limits: Limits,
         max_duration_ms: int | None = None,
         packed: bool = True,
+        express: bool = True,
         stop: threading.Event | None = None,
     ) -> Generator[Media | Position | Window | CutEnd]:
         """Decode the file and find its speech: first a Media, then Windows and Positions as found, last a CutEnd.
 
         ``packed`` windows hold compressed sound. The child waits while the caller does not ask for more; closing the
-        iterator early ends its work. Raises
-        SourceError for a source that cannot be read or is longer than the settings, or ``max_duration_ms``, allow;
-        HostError soon after ``stop`` was set. What a denoiser cannot do is in the notes of the CutEnd.
+        iterator early ends its work. Not ``express``, it leaves the processors to those that are. Raises SourceError
+        for a source that cannot be read or is longer than the settings, or ``max_duration_ms``, allow; HostError soon
+        after ``stop`` was set. What a denoiser cannot do is in the notes of the CutEnd.
         """
         most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
         if max_duration_ms is not None and max_duration_ms < most_ms:
@@ -172,9 +175,10 @@ class Hosts:
         denoiser, doubts = denoiser_file(self._settings, options)
         place, name = os.fsencode(path.absolute()), sendable(url)
         request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
+        kind = MEDIA if express else PATIENT_MEDIA
         told = 0
         try:
-            with closing(self._cutting(request, (*notes, *doubts), stop)) as messages:
+            with closing(self._cutting(kind, request, (*notes, *doubts), stop)) as messages:
                 for message in messages:
                     told += not isinstance(message, Position)
                     yield message
@@ -184,7 +188,7 @@ class Hosts:
             if not denoiser or told > 1:
                 raise
             doubts = (f"the sound was used as it was: the child that was to denoise it died ({error.detail})",)
-        with closing(self._cutting(replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
+        with closing(self._cutting(kind, replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
             yield from (message for message in messages if not (told and isinstance(message, Media)))
 
     def _media_limit_s(self, stretch: Span | None) -> float:
@@ -192,11 +196,11 @@ class Hosts:
         return self._bounds.media_s + self._bounds.per_skipped_s * (stretch.begin_ms / 1000 if stretch else 0.0)
 
     def _cutting(
-        self, request: Cut, notes: Sequence[str], stop: threading.Event | None
+        self, kind: Kind, request: Cut, notes: Sequence[str], stop: threading.Event | None
     ) -> Generator[Media | Position | Window | CutEnd]:
         """The messages of one media child."""
         limit_s, watch = self._media_limit_s(request.options.stretch), Stopwatch()
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
+        with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in watch.over(replies):
                 match reply:
                     case MediaReply(media):

@@ -45,7 +45,12 @@ ABANDON_S = 0.1
 #: How often a call that can be stopped looks whether it was, in seconds.
 STOP_S = 0.1
 #: Variables with secrets: no child reads them, and media children read hostile files.
-SECRETS = frozenset({"DASHSCRIBE_API_KEY", "DASHSCRIBE_OPENAI_API_KEY", "DASHSCOPE_API_KEY"})
+SECRETS = frozenset(
+    {
+        *("DASHSCRIBE_API_KEY", "DASHSCRIBE_OPENAI_API_KEY", "DASHSCOPE_API_KEY"),
+        *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),  # keys of whoever collects traces
+    }
+)
 #: Signals that a terminal or a service manager sends to the whole group; children die with their parent instead.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

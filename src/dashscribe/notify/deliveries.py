@@ -34,6 +34,7 @@ TEST_DUE_MS = -1
 KEPT_CHARS = 500
 
 _delivery, _event, _target = tables.callback_deliveries, tables.callback_events, tables.callback_targets
+_task = tables.tasks
 #: Due now, whatever the clock says; tests stay tests.
 _AT_ONCE = case((_delivery.c.due_ms == TEST_DUE_MS, TEST_DUE_MS), else_=0)
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DROPPED)
@@ -41,13 +42,18 @@ _ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DROPPED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedDelivery:
-    """A delivery as a slot claimed it; ``claim`` entitles the slot to write. ``tries`` have failed before this one."""
+    """A delivery as a slot claimed it; ``claim`` entitles the slot to write. ``tries`` have failed before this one.
+
+    ``request_id`` and ``traceparent`` are those of the task's submit call; empty for a test, which is of no task.
+    """
 
     id: int
     claim: int
     tries: int
     event_id: str
     task_id: str
+    request_id: str
+    traceparent: str
     body: str
     base_url: str
     stored_ms: int
@@ -161,7 +167,9 @@ def claim(engine: Engine, busy: Collection[str] = (), by: Member = ANYONE) -> Cl
         if row is None:
             return None
         connection.execute(update(_target).where(_target.c.id == target_id).values(served_ms=now))
-        event = connection.execute(select(_event).where(_event.c.id == row.event_id)).one()
+        of_task = (_task.c.request_id, _task.c.traceparent)  # of a test there is no task
+        joined = select(_event, *of_task).outerjoin(_task, _task.c.id == _event.c.task_id)
+        event = connection.execute(joined.where(_event.c.id == row.event_id)).one()
     return ClaimedDelivery(
         id=row.id,
         claim=row.claim,
@@ -169,6 +177,8 @@ def claim(engine: Engine, busy: Collection[str] = (), by: Member = ANYONE) -> Cl
         event_id=event.id,
         task_id=event.task_id,
         body=event.body,
+        request_id=event.request_id or "",
+        traceparent=event.traceparent or "",
         base_url=event.base_url,
         stored_ms=event.created_ms,
         target=target_of(target),

@@ -126,6 +126,7 @@ class Worker:
             window_crew(self._slots, express_only=False),
             window_crew(1, express_only=True),
             file_crew(Stage.FINISH, 1, steps.finish, self._claim_finish),
+            file_crew(Stage.FINISH, 1, steps.finish, self._claim_express_finish),
             self._redo_crew(steps),
             self._deliver_crew(steps),
         ]
@@ -253,6 +254,9 @@ class Worker:
 
     def _claim_finish(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         return files.claim(self._engine, FileState.JOINING, self.member, busy_owners=busy_owners)
+
+    def _claim_express_finish(self, busy_owners: Collection[str]) -> ClaimedFile | None:
+        return files.claim(self._engine, FileState.JOINING, self.member, busy_owners=busy_owners, express_only=True)
 
     def _sweep(self) -> None:
         while not self.stopping.wait(SHARED_SWEEP_S if self.is_shared else SWEEP_S):

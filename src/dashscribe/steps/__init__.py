@@ -23,7 +23,7 @@ from dashscribe.queue.worker import Steps, Worker
 from dashscribe.signed_urls import SECRET
 from dashscribe.steps import booking, deliver, expire, finish, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
-from dashscribe.steps.measuring import measured
+from dashscribe.steps.measuring import measured, told
 from dashscribe.store import Store
 from dashscribe.telemetry import Telemetry
 from dashscribe.uploads import UploadBook
@@ -66,10 +66,10 @@ def open_worker(
             finish=measured(telemetry, Stage.FINISH, partial(finish.finish, bench)),
             redo=measured(telemetry, Stage.REDO, partial(redo.redo, bench)),
             deliver=measured(telemetry, Stage.DELIVER, partial(deliver.deliver, bench, sender)),
-            book_file=partial(booking.book_file, bench),
-            book_window=partial(booking.book_window, bench),
-            book_redo=partial(redo.book, bench),
-            book_delivery=partial(deliver.book, bench),
+            book_file=told(partial(booking.book_file, bench)),
+            book_window=told(partial(booking.book_window, bench)),
+            book_redo=told(partial(redo.book, bench)),
+            book_delivery=told(partial(deliver.book, bench)),
             tidy=expire.Rounds(bench).tidy,
         )
     )

@@ -46,7 +46,9 @@ class Rounds:
         limit_s = self._bench.settings.task_timeout_s
         if limit_s:
             late = TaskTimeoutError(f"The limit is {limit_s:g} s (DASHSCRIBE_TASK_TIMEOUT_S).")
-            files.time_out(self._bench.engine, now_ms() - round(limit_s * 1000), late.code, late.message)
+            submitted_ms = now_ms() - round(limit_s * 1000)
+            if ended := files.time_out(self._bench.engine, submitted_ms, late.code, late.message):
+                self._bench.telemetry.file_ended("failed", late.code, files=ended)
         now = self._wall(), self._monotonic()
         passed_s = now[1] - self._last[1]
         if passed_s < EVERY_S:

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from dashscribe import files, order, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import passed_over
-from dashscribe.db import now_ms
+from dashscribe.db import reading
 from dashscribe.engines import EngineInfo, find_engine
 from dashscribe.errors import EngineUnavailableError
 from dashscribe.errors.sources import FileTooLargeError, RecognitionError, UploadGoneError
@@ -124,7 +124,9 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
     cutting = _Cutting(bench, file)
     with (
         bench.store.path(file.source_key) as path,
-        closing(bench.hosts.cut(path, url=file.url, options=file.options, limits=info.limits)) as messages,
+        closing(
+            bench.hosts.cut(path, url=file.url, options=file.options, limits=info.limits, express=file.express)
+        ) as messages,
     ):
         for message in messages:
             bench.pause()
@@ -161,16 +163,14 @@ class _Cutting:
         self._bench = bench
         self._file = file
         self._left_over = windows.left_over(bench.engine, file) if file.generation > 1 else {}
-        self._speech_ms = 0
 
     def hand_out(self, window: Window) -> None:
         """Make a window ready to be recognized, once there is room for it."""
         bench, file = self._bench, self._file
-        self._speech_ms += window.speech_ms
         express = file.express and window.spans[-1].end_ms <= order.EXPRESS_MS  # a container may have lied
-        tag_ms = now_ms() if express else order.window_tag(file.tag_ms, file.weight, self._speech_ms)
-        self._wait_for_room(None if express else tag_ms)
         row = self._same(window)
+        tag_ms = row.tag_ms if row else self._tag_ms(window, express)
+        self._wait_for_room(None if express else tag_ms)
         if row is not None:
             handed_out = windows.keep(bench.engine, file, window, row, tag_ms, express)
         else:
@@ -180,6 +180,10 @@ class _Cutting:
         if not handed_out:
             raise PutBack  # somebody else has the file
         bench.worker.ring(Stage.RECOGNIZE)
+
+    def _tag_ms(self, window: Window, express: bool) -> int:
+        with reading(self._bench.engine) as connection:
+            return order.window_tag(connection, self._file.owner, window.speech_ms, express=express)
 
     def check_engine(self) -> None:
         """Raise PutBack once the engine is down and another one can go on: the next cut is for that one.

@@ -1,7 +1,8 @@
 """What a server counts while it works, and how that is told: one registry per server, so that none sees another's.
 
 ``metrics`` is the table of all there is, ``lookups`` what is found out when somebody asks. The rooms that count are
-handed a ``Telemetry``; whoever may read it is the wire's matter. Nothing is ever sent anywhere.
+handed a ``Telemetry``; whoever may read it is the wire's matter. Nothing is sent anywhere, but for the spans of
+``tracing`` where the operator names a collector.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dashscribe.errors import DashscribeError
 from dashscribe.errors.sources import SourceError
 from dashscribe.telemetry import metrics
 from dashscribe.telemetry.metrics import Metric
+from dashscribe.telemetry.tracing import NoTraces, Traces
 
 __all__ = ["Telemetry"]
 
@@ -23,13 +25,14 @@ __all__ = ["Telemetry"]
 class Telemetry:
     """The counters of one server. Thread-safe, and cheap enough to be called for every request and window."""
 
-    def __init__(self) -> None:
+    def __init__(self, traces: Traces | None = None) -> None:
+        self.traces = traces or NoTraces()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._counters = {m: self._counter(m) for m in metrics.COUNTED if m.kind == "counter"}
         self._histograms = {m: self._histogram(m) for m in metrics.COUNTED if m.kind == "histogram"}
         # A rate sees no first event of a series that begins with it.
-        for reason in ("rate_limit", "quota", "admission", "disk"):
+        for reason in ("rate_limit", "quota", "admission", "queue", "disk"):
             self._count(metrics.REFUSALS, reason, by=0)
         for outcome in ("done", "given_up"):
             self._count(metrics.WINDOWS_ENDED, outcome, by=0)
@@ -72,14 +75,16 @@ class Telemetry:
     def fetching(self) -> Generator[None]:
         """Around the download of one source."""
         begun_s = time.monotonic()
-        try:
-            yield
-        except SourceError as error:
-            self._count(metrics.FETCHES, type(error).__name__)
-            raise
-        except BaseException:  # the worker stops, the client hung up, the disk became full
-            self._count(metrics.FETCHES, "aborted")
-            raise
+        with self.traces.span("download", {}) as tell:
+            try:
+                yield
+            except SourceError as error:
+                self._count(metrics.FETCHES, type(error).__name__)
+                tell(error=error)
+                raise
+            except BaseException:  # the worker stops, the client hung up, the disk became full
+                self._count(metrics.FETCHES, "aborted")
+                raise
         self._count(metrics.FETCHES, "ok")
         self._observe(metrics.STAGE_SECONDS, time.monotonic() - begun_s, "fetch", "")
 
@@ -89,9 +94,9 @@ class Telemetry:
         if step == "finish" and outcome == "done":
             self._observe(metrics.STAGE_SECONDS, seconds, "finish", "")
 
-    def file_ended(self, outcome: str, code: str = "") -> None:
-        """A file of a task ended; ``code`` is what its client is told."""
-        self._count(metrics.FILES_ENDED, outcome, code)
+    def file_ended(self, outcome: str, code: str = "", files: int = 1) -> None:
+        """Files of tasks ended; ``code`` is what their client is told."""
+        self._count(metrics.FILES_ENDED, outcome, code, by=files)
 
     def window_ended(self, outcome: str) -> None:
         """A window of a task was closed."""

@@ -71,7 +71,7 @@ STEPS = _counter(
 )
 FILES_ENDED = _counter(
     "files_ended_total",
-    "Files of tasks that ended, by outcome (succeeded, failed) and by the code that the client is told.",
+    "Files of tasks that ended, by outcome (succeeded, failed, canceled) and by the code that the client is told.",
     "outcome",
     "code",
 )
@@ -117,7 +117,8 @@ FIRST_SENTENCE_SECONDS = _histogram(
 )
 REFUSALS = _counter(
     "refusals_total",
-    "Requests refused for want of something: rate_limit, quota, admission (too many calls at once), disk.",
+    "Requests refused for want of something: rate_limit, quota, admission (too many calls at once), queue (too many "
+    "files wait), disk.",
     "reason",
 )
 CALLBACKS = _counter(
@@ -167,7 +168,9 @@ ENGINE_DOWN = _gauge(
 CALLS_NOW = _gauge("calls_in_progress", "Synchronous calls, at work or waiting for a turn.", "state")
 CALLS_LIMIT = _gauge("calls_limit", "Most synchronous calls at work at once.")
 DISK_FREE = _gauge("disk_free_bytes", "Free on the disk of the store, with s3:// of the home.")
-DISK_RESERVE = _gauge("disk_reserve_bytes", "Below this much free disk, preparing pauses and uploads are refused.")
+DISK_RESERVE = _gauge(
+    "disk_reserve_bytes", "Below this much free disk, preparing pauses, and tasks and uploads are refused."
+)
 BUILD_INFO = _gauge("build_info", "1, with what is running.", "version", "python", "schema")
 
 LOOKED_UP = (

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from dashscribe.db import as_datetime
 from dashscribe.notify.deliveries import Delivery
-from dashscribe.tasks import Redo, Status, Subtask, Task
+from dashscribe.tasks import Progress, Redo, Status, Subtask, Task
 from dashscribe.wire.results import result_url
 
 
@@ -136,14 +136,15 @@ def _extras(task: Task) -> dict[str, Any]:
     if task.queue_position is not None:
         extras["queue_position"] = task.queue_position
     if task.status is Status.RUNNING:
-        extras["progress"] = {"done_ms": task.progress.done_ms, "total_ms": task.progress.total_ms}
+        extras["progress"] = _progress(task.progress)
     if task.notes:
         extras["notes"] = list(task.notes)
     if task.retry_of:
         extras["retry_of"] = task.retry_of
     if again := redos(task):
         extras["redo"] = again
-    if files := [about for subtask in task.subtasks if (about := _about(subtask))]:
+    running = task.status is Status.RUNNING
+    if files := [about for subtask in task.subtasks if (about := _about(subtask, running=running))]:
         extras["files"] = files
     return extras
 
@@ -156,14 +157,23 @@ def redos(task: Task) -> list[dict[str, Any]]:
 def _redo(index: int, redo: Redo) -> dict[str, Any]:
     told: dict[str, Any] = {"file": index, "stage": redo.stage.value, "state": redo.state.value}
     if redo.state is Status.RUNNING and redo.progress.total_ms:
-        told["progress"] = {"done_ms": redo.progress.done_ms, "total_ms": redo.progress.total_ms}
+        told["progress"] = _progress(redo.progress)
     return told | ({"message": redo.message} if redo.message else {})
 
 
-def _about(subtask: Subtask) -> dict[str, Any]:
+def _about(subtask: Subtask, *, running: bool) -> dict[str, Any]:
+    """What there is to tell of a file; while its task is running, of every one that is not waiting, how far it is."""
     about: dict[str, Any] = {}
+    if running and subtask.status is not Status.PENDING:
+        about["state"] = subtask.status.value
+        if subtask.status is Status.RUNNING and subtask.progress:
+            about["progress"] = _progress(subtask.progress)
     if subtask.notes:
         about["notes"] = list(subtask.notes)
     if subtask.ledger:
         about["ledger"] = dict(subtask.ledger)
     return {"index": subtask.index, "file_url": subtask.file_url, **about} if about else {}
+
+
+def _progress(progress: Progress) -> dict[str, int]:
+    return {"done_ms": progress.done_ms, "total_ms": progress.total_ms}

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from dashscribe.errors import ConfigError
 from dashscribe.wire import (
+    access,
     async_tasks,
     audio,
     callbacks,
@@ -67,6 +68,7 @@ def _install(app: FastAPI, parts: Parts) -> None:
     app.state.turns = Turns(parts.settings)
     envelope.install(app)
     metrics.install(app, parts)
+    access.install(app, parts)
 
 
 def create_app(parts: Parts) -> FastAPI:

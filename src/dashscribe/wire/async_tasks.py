@@ -24,6 +24,7 @@ from dashscribe.keys import Identity
 from dashscribe.tasks import Status, Submission, Task
 from dashscribe.uploads import Upload
 from dashscribe.wire import body, envelope, openapi
+from dashscribe.wire.admission import admit
 from dashscribe.wire.answers import Teller, unknown
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import pin_hotwords
@@ -91,10 +92,18 @@ class _Call:
 
 
 def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+    with parts.telemetry.traces.span("submit", {"dashscribe.owner": caller.owner}) as tell:
+        task, engine = _accept(parts, caller, call, sent)
+        tell({"dashscribe.task_id": task.id, "dashscribe.model": task.model, "dashscribe.files": len(task.subtasks)})
+    return task, engine
+
+
+def _accept(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
     sent.seek(0)
     order = read_order(sent.read())
     parts.limits.call(caller.owner, order.model)
     parts.keys.check_quota(caller)
+    admit(parts, caller.owner, len(order.file_urls) or 1, call.idempotency_key)
     asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
     engine = choose_engine(
         order.model, asked.options.languages, parts.settings, parts.hosts.down(), parts.workers_engines()
@@ -115,6 +124,7 @@ def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
             content_sha256=kept.sha256 if kept else "",
             base_url=call.base_url,
             time_zone=parts.settings.time_zone,
+            traceparent=parts.telemetry.traces.traceparent(),
         )
     )
     return task, engine
@@ -156,7 +166,8 @@ async def cancel(request: Request, caller: Caller, parts: Here, task_id: str) ->
 
 
 def _cancel(parts: Parts, caller: Identity, task_id: str) -> None:
-    if parts.tasks.cancel(caller.owner, task_id):
+    if canceled := parts.tasks.cancel(caller.owner, task_id):
+        parts.telemetry.file_ended("canceled", files=canceled)
         return
     task = parts.tasks.get(caller.owner, task_id)
     raise UnsupportedOperationError(f"It is {task.status.value}." if task else "There is no such task.")

@@ -24,6 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashscribe import log_fields
 from dashscribe.errors import (
     AccessDeniedError,
     CallTimeoutError,
@@ -196,7 +197,11 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})["request_id"] = str(uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id = str(uuid4())
+        with log_fields.about(request_id=request_id):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
         async def send_with_id(message: Message) -> None:

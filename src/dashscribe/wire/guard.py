@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from dashscribe import log_fields
 from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError
 from dashscribe.keys import Identity
 from dashscribe.wire.parts import Parts, in_thread, parts_of
@@ -24,7 +25,10 @@ async def identify(
 ) -> Identity:
     """The owner and key behind ``Authorization: Bearer KEY``. Raises MissingApiKeyError or InvalidApiKeyError."""
     if credentials is not None and credentials.credentials.strip():
-        return await in_thread(parts.queries, parts.keys.identify, credentials.credentials.strip())
+        identity = await in_thread(parts.queries, parts.keys.identify, credentials.credentials.strip())
+        request.state.owner = identity.owner
+        log_fields.add(owner=identity.owner)
+        return identity
     sent = request.headers.get("authorization", "").strip()
     if not sent or sent.lower() == "bearer":
         raise MissingApiKeyError("Send the header Authorization: Bearer KEY.")

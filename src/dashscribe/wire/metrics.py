@@ -18,7 +18,16 @@ from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashscribe.errors import AccessDeniedError, BusyError, NoRoomError, NotFoundError, QuotaError, RateLimitError
+from dashscribe.errors import (
+    AccessDeniedError,
+    BusyError,
+    DiskLowError,
+    NoRoomError,
+    NotFoundError,
+    QueueFullError,
+    QuotaError,
+    RateLimitError,
+)
 from dashscribe.keys import DEFAULT_OWNER
 from dashscribe.telemetry import Telemetry, lookups
 from dashscribe.telemetry.lookups import Found, Scrape
@@ -30,6 +39,8 @@ from dashscribe.wire.turns import Turns
 #: Why a request is refused for want of something, in the words of the metric; the first that fits counts.
 _REFUSALS = (
     (BusyError, "admission"),
+    (QueueFullError, "queue"),
+    (DiskLowError, "disk"),
     (QuotaError, "quota"),
     (RateLimitError, "rate_limit"),
     (NoRoomError, "disk"),
@@ -94,6 +105,11 @@ def _is_loopback(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
+def method_of(scope: Mapping[str, Any]) -> str:
+    """The method of a request; ``other`` for one that a client made up."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
+
+
 def route_of(scope: Mapping[str, Any]) -> str:
     """The pattern of the route that a request took, without a slash at its end; ``other`` where there is none."""
     path = getattr(scope.get("route"), "path", "")
@@ -122,8 +138,7 @@ class Counting:
         try:
             await self._app(scope, receive, watched)
         finally:
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._telemetry.answered(method, route_of(scope), status, time.monotonic() - begun_s)
+            self._telemetry.answered(method_of(scope), route_of(scope), status, time.monotonic() - begun_s)
             error = scope.get("state", {}).get("error")
             if reason := next((reason for kind, reason in _REFUSALS if isinstance(error, kind)), ""):
                 self._telemetry.refused(reason)

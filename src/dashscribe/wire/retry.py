@@ -18,6 +18,7 @@ from dashscribe.keys import Identity
 from dashscribe.tasks import Status, Submission, Task
 from dashscribe.types import MAX_SPEAKERS, MIN_SPEAKERS, Options
 from dashscribe.wire import answers, body, envelope, openapi
+from dashscribe.wire.admission import admit
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.values import refusal
@@ -146,6 +147,7 @@ def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _C
     if not chosen:
         raise NotRetriedError("None of its files failed; with all, every file is done again.")
     parts.keys.check_quota(caller)
+    admit(parts, caller.owner, len(chosen))
     model, options = find_model(task.model), task.options
     among = parts.workers_engines()
     engine = choose_engine(model, options.languages, parts.settings, parts.hosts.down(), among)
@@ -168,6 +170,7 @@ def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _C
             retry_of=task.id,
             base_url=call.base_url,
             time_zone=parts.settings.time_zone,
+            traceparent=parts.telemetry.traces.traceparent(),
         )
     )
     told = {"retry_of": task.id, "retried": [subtask.index for subtask in chosen]}

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -235,7 +236,8 @@ class _Work:
 
     def begin(self, turns: Turns) -> None:
         """Start the thread, which holds the turn that was taken until it ends."""
-        ended = self._loop.run_in_executor(turns.threads, self._run)
+        # What the request is about goes along into its thread, for the log and for traces.
+        ended = self._loop.run_in_executor(turns.threads, copy_context().run, self._run)
 
         def end(done: asyncio.Future[None]) -> None:
             turns.give_back()
