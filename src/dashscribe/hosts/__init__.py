@@ -29,6 +29,7 @@ from dashscribe.hosts.installed import denoiser_file, detector_file, speaker_kin
 from dashscribe.hosts.observing import Activity, Observer, Stopwatch, Unobserved
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
+from dashscribe.hosts.plausible import Plausible
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
     CodecsReply,
@@ -57,6 +58,7 @@ from dashscribe.hosts.protocol import (
     WindowReply,
     sendable,
 )
+from dashscribe.opening import open_regular
 from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window, total_ms
 
 if TYPE_CHECKING:
@@ -64,7 +66,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Reply)
 
-MEDIA = Kind(role="media", nice=EXPRESS_NICE)
 NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
 
 
@@ -136,12 +137,18 @@ class Hosts:
 
     def probe(self, path: Path, url: str) -> Media:
         """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
-        return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply).media
+        with _opened(path) as file:
+            return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply, file).media
 
     def compare(self, path: Path, url: str, stretch: Span | None = None) -> ComparedReply:
         """How the first two channels of a file differ, in a stretch or all of it. Raises SourceError."""
         request = Compare(os.fsencode(path.absolute()), sendable(url), stretch)
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, self._media_limit_s(stretch))) as replies:
+        limit_s = self._media_limit_s(stretch)
+        with (
+            _opened(path) as file,
+            self._pool.borrowed(self._media_kind()) as host,
+            closing(host.call(request, limit_s, file=file)) as replies,
+        ):
             for reply in replies:
                 if isinstance(reply, ComparedReply):
                     return reply
@@ -174,7 +181,7 @@ class Hosts:
         request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
         told = 0
         try:
-            with closing(self._cutting(request, (*notes, *doubts), stop)) as messages:
+            with closing(self._cutting(path, request, (*notes, *doubts), stop)) as messages:
                 for message in messages:
                     told += not isinstance(message, Position)
                     yield message
@@ -184,26 +191,37 @@ class Hosts:
             if not denoiser or told > 1:
                 raise
             doubts = (f"the sound was used as it was: the child that was to denoise it died ({error.detail})",)
-        with closing(self._cutting(replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
+        with closing(self._cutting(path, replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
             yield from (message for message in messages if not (told and isinstance(message, Media)))
+
+    def _media_kind(self) -> Kind:
+        """The children that decode: they may read models, from when there are any."""
+        folder = self._settings.resolved_models_dir
+        return Kind(role="media", models=str(folder) if folder.is_dir() else "", nice=EXPRESS_NICE)
 
     def _media_limit_s(self, stretch: Span | None) -> float:
         """How long a media child may give no sign: what lies before a stretch is decoded in silence."""
         return self._bounds.media_s + self._bounds.per_skipped_s * (stretch.begin_ms / 1000 if stretch else 0.0)
 
     def _cutting(
-        self, request: Cut, notes: Sequence[str], stop: threading.Event | None
+        self, path: Path, request: Cut, notes: Sequence[str], stop: threading.Event | None
     ) -> Generator[Media | Position | Window | CutEnd]:
         """The messages of one media child."""
-        limit_s, watch = self._media_limit_s(request.options.stretch), Stopwatch()
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, limit_s, stop)) as replies:
+        limit_s, watch, within = self._media_limit_s(request.options.stretch), Stopwatch(), Plausible(request)
+        with (
+            _opened(path) as file,
+            self._pool.borrowed(self._media_kind()) as host,
+            closing(host.call(request, limit_s, stop, file=file)) as replies,
+        ):
             for reply in watch.over(replies):
                 match reply:
                     case MediaReply(media):
                         yield media
                     case WindowReply(window):
+                        within.check(window, host.kind)
                         yield window
                     case Position():
+                        within.check_time(watch.seconds, limit_s, host.kind)
                         yield reply
                     case CutEnd():
                         sound_ms = (reply.end_ms - reply.begin_ms) * len(reply.channels)
@@ -402,9 +420,12 @@ class Hosts:
         """The codecs of sound that can be decoded here, by FFmpeg's names."""
         return frozenset(self._ask(ListCodecs(), CodecsReply).names)
 
-    def _ask(self, request: Request, kind: type[R]) -> R:
-        """The one reply, of this kind, of a media child to a short request."""
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, self._bounds.media_s)) as replies:
+    def _ask(self, request: Request, kind: type[R], file: int | None = None) -> R:
+        """The one reply, of this kind, of a media child to a short request, which may be about an open file."""
+        with (
+            self._pool.borrowed(self._media_kind()) as host,
+            closing(host.call(request, self._bounds.media_s, file=file)) as replies,
+        ):
             reply = next(replies, None)
         if not isinstance(reply, kind):
             raise _unexpected(reply)
@@ -439,6 +460,16 @@ def _engine_kind(info: EngineInfo, nice: int) -> Kind:
         secret=info.secret,
         nice=nice,
     )
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[int]:
+    """A source, open for a media child, which may open nothing itself. Raises SourceError."""
+    descriptor = open_regular(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _unexpected(reply: Reply | None) -> HostError:
