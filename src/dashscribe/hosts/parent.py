@@ -48,10 +48,10 @@ ABANDON_S = 0.1
 STOP_S = 0.1
 #: What a media child, which reads hostile files, gets of our environment: how to find and speak, nothing about us.
 HARMLESS = re.compile(r"PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHON.*|VIRTUAL_ENV|(OMP|OPENBLAS|MKL)_.*")
-#: What the other children do not get: our settings, which reach them in a message as far as they need any, and whatever
-#: looks like a secret. Engines that come from elsewhere may have variables of their own.
+#: What the other children do not get: whatever looks like a secret. Engines from elsewhere may have variables of their
+#: own, and what ours need to know of the settings reaches them in a message.
 SECRET = re.compile(
-    r"(DASHSCRIBE|DASHSCOPE|AWS|AZURE|GOOGLE|PG)_?.*|.*(KEY|SECRET|TOKEN|PASSW|CREDENTIAL|DATABASE|_DSN|_URI).*",
+    r"(AWS|AZURE|GOOGLE|PG).*|.*(KEY|SECRET|TOKEN|PASSW|CREDENTIAL|DATABASE|STORE_URL|MIRROR|_DSN|_URI).*",
     re.IGNORECASE,
 )
 #: Signals that a terminal or a service manager sends to the whole group; children die with their parent instead.
