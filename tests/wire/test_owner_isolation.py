@@ -282,7 +282,7 @@ def everything(desk: Desk, ids: Ids) -> str:
     for body in bodies:
         del body["request_id"]
     # How many tasks go before is told to everybody, and the stranger submits some.
-    return re.sub(r'"position": \d+', "", json.dumps(bodies))
+    return re.sub(r'"queue_position": \d+', "", json.dumps(bodies))
 
 
 def test_the_walk_knows_every_operation(desk: Desk) -> None:
