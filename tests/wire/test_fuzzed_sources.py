@@ -64,7 +64,7 @@ def test_server_outlives_damaged_sources_and_books_each_with_its_code(media: Med
         )
         assert healthy_task["output"]["task_status"] == "SUCCEEDED"
         assert outcomes.total() == FILES
-        assert outcomes.pop(CRASHED, 0) <= FILES // 100
+        assert outcomes.pop(CRASHED, 0) <= FILES // 500
         assert set(outcomes) <= CODES | {"SUCCEEDED"}, outcomes
         assert at_end[0] < after_first[0] + GROWTH_BYTES
         assert at_end[1] <= after_first[1] + 24  # children and connections more or less

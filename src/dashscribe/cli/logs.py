@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Literal
 
+from dashscribe.redact import redact
+
 #: Libraries that tell more than an operator wants to know.
 _QUIET = ("uvicorn", "httpx", "httpcore", "alembic", "sqlalchemy")
 
@@ -34,6 +36,10 @@ class TextLines(logging.Formatter):
         """The record on one line: what a caller sent cannot pass for a line of ours."""
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The record and its traceback, without what looks like a secret."""
+        return redact(super().format(record))
+
 
 class JsonLines(TextLines):
     """One JSON object per line: time, level, logger, message and, where there is one, the traceback."""
@@ -44,8 +50,8 @@ class JsonLines(TextLines):
             "time": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
         }
         if record.exc_info:
-            members["exception"] = self.formatException(record.exc_info)
+            members["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(members, ensure_ascii=False)
