@@ -5,6 +5,8 @@ import logging
 import re
 import sys
 
+import pytest
+
 from dashscribe.cli.logs import JsonLines, TextLines
 
 
@@ -43,3 +45,15 @@ def test_text_shows_the_traceback_below() -> None:
         raise ValueError("bad")
     except ValueError:
         assert TextLines().format(record("failed", error=True)).endswith("ValueError: bad")
+
+
+@pytest.mark.parametrize("formatter", [TextLines(), JsonLines()])
+def test_secrets_are_taken_out_of_messages_and_tracebacks(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("https://me:hidden99@h/a?Signature=hidden99")
+    except ValueError:
+        line = formatter.format(
+            record("GET %s %s", "/a?token=hidden99", {"authorization": "Bearer hidden99"}, error=True)
+        )
+    assert "ValueError" in line
+    assert "hidden" not in line

@@ -24,5 +24,5 @@ def test_damage_of_the_source_is_its_own_fault(reasons: list[str], kind: type[Ex
     entries = [Entry(0, 10, Fate.NON_SPEECH), *(Entry(10 + n, 11 + n, Fate.FAILED, r) for n, r in enumerate(reasons))]
     track = Track(channel=0, sentences=(), ledger=tuple(entries))
     with pytest.raises(kind) as caught:
-        refuse_empty(Transcript(MEDIA, (track,)))
+        refuse_empty(Transcript(media=MEDIA, tracks=(track,), model="fun-asr", engine="standin"))
     assert type(caught.value) is kind
