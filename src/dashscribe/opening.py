@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dashscribe.errors.sources import DecodeError, SourceNotFoundError
@@ -22,3 +24,13 @@ def open_regular(path: Path) -> int:
         os.close(descriptor)
         raise DecodeError(f"No readable file: {path.name!r} is something else.")
     return descriptor
+
+
+@contextmanager
+def opened(path: Path) -> Generator[int]:
+    """The descriptor of ``open_regular`` for the length of a block."""
+    descriptor = open_regular(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -25,7 +25,7 @@ from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError
 from dashscribe.hosts.bounds import Bounds
 from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
-from dashscribe.hosts.installed import denoiser_file, detector_file, speaker_kind
+from dashscribe.hosts.installed import denoiser_file, detector_file, engine_kind, media_kind, speaker_kind
 from dashscribe.hosts.observing import Activity, Observer, Stopwatch, Unobserved
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
@@ -58,7 +58,7 @@ from dashscribe.hosts.protocol import (
     WindowReply,
     sendable,
 )
-from dashscribe.opening import open_regular
+from dashscribe.opening import opened
 from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window, total_ms
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Hosts:
 
     def probe(self, path: Path, url: str) -> Media:
         """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
-        with _opened(path) as file:
+        with opened(path) as file:
             return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply, file).media
 
     def compare(self, path: Path, url: str, stretch: Span | None = None) -> ComparedReply:
@@ -145,8 +145,8 @@ class Hosts:
         request = Compare(os.fsencode(path.absolute()), sendable(url), stretch)
         limit_s = self._media_limit_s(stretch)
         with (
-            _opened(path) as file,
-            self._pool.borrowed(self._media_kind()) as host,
+            opened(path) as file,
+            self._pool.borrowed(media_kind(self._settings)) as host,
             closing(host.call(request, limit_s, file=file)) as replies,
         ):
             for reply in replies:
@@ -194,11 +194,6 @@ class Hosts:
         with closing(self._cutting(path, replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
             yield from (message for message in messages if not (told and isinstance(message, Media)))
 
-    def _media_kind(self) -> Kind:
-        """The children that decode: they may read models, from when there are any."""
-        folder = self._settings.resolved_models_dir
-        return Kind(role="media", models=str(folder) if folder.is_dir() else "", nice=EXPRESS_NICE)
-
     def _media_limit_s(self, stretch: Span | None) -> float:
         """How long a media child may give no sign: what lies before a stretch is decoded in silence."""
         return self._bounds.media_s + self._bounds.per_skipped_s * (stretch.begin_ms / 1000 if stretch else 0.0)
@@ -209,8 +204,8 @@ class Hosts:
         """The messages of one media child."""
         limit_s, watch, within = self._media_limit_s(request.options.stretch), Stopwatch(), Plausible(request)
         with (
-            _opened(path) as file,
-            self._pool.borrowed(self._media_kind()) as host,
+            opened(path) as file,
+            self._pool.borrowed(media_kind(self._settings)) as host,
             closing(host.call(request, limit_s, stop, file=file)) as replies,
         ):
             for reply in watch.over(replies):
@@ -279,7 +274,7 @@ class Hosts:
 
     def _together(self, info: EngineInfo, request: Recognize, stop: threading.Event | None) -> Generator[Outcome]:
         """The outcomes of one window, in a call with others that wait for a slot and want the same; see ``gather``."""
-        ticket, key = Ticket(request), (_engine_kind(info, BATCH_NICE), alike(request))
+        ticket, key = Ticket(request), (engine_kind(info, BATCH_NICE), alike(request))
         with (
             self._gatherer.waiting(key, ticket),
             self._permits.held(express=False, stop=stop, unless=ticket.taken) as nice,
@@ -310,7 +305,7 @@ class Hosts:
         stop: threading.Event | None,
     ) -> Generator[OutcomeReply]:
         """What a child of the engine answers."""
-        kind, watch = _engine_kind(info, nice), Stopwatch()
+        kind, watch = engine_kind(info, nice), Stopwatch()
         with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in watch.over(replies):
                 if not isinstance(reply, OutcomeReply):
@@ -423,7 +418,7 @@ class Hosts:
     def _ask(self, request: Request, kind: type[R], file: int | None = None) -> R:
         """The one reply, of this kind, of a media child to a short request, which may be about an open file."""
         with (
-            self._pool.borrowed(self._media_kind()) as host,
+            self._pool.borrowed(media_kind(self._settings)) as host,
             closing(host.call(request, self._bounds.media_s, file=file)) as replies,
         ):
             reply = next(replies, None)
@@ -445,31 +440,6 @@ class Hosts:
         secrets = {name: value.get_secret_value() for name, value in self._settings if isinstance(value, SecretStr)}
         told = self._settings.model_dump(mode="json", exclude=set(secrets))
         return msgspec.json.encode(told | {name: value for name, value in secrets.items() if name == kind.secret})
-
-
-def _engine_kind(info: EngineInfo, nice: int) -> Kind:
-    """The children that an engine runs in."""
-    return Kind(
-        role="asr",
-        engine=info.name,
-        version=info.version,
-        target=info.target,
-        weights=info.weights,
-        annotator=info.annotator,
-        tagger=info.tagger,
-        secret=info.secret,
-        nice=nice,
-    )
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[int]:
-    """A source, open for a media child, which may open nothing itself. Raises SourceError."""
-    descriptor = open_regular(path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _unexpected(reply: Reply | None) -> HostError:
