@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from dashscribe.errors import ConfigError
+from dashscribe.redact import redact
 
 
 def default_home() -> Path:
@@ -205,6 +206,8 @@ def load(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors(include_url=False)
+            redact(f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}")
+            for e in error.errors(include_url=False)
         )
-        raise ConfigError(f"unusable settings: {problems}") from error
+        # Not "from error": its text repeats the values, and a traceback would show them.
+        raise ConfigError(f"unusable settings: {problems}") from None

@@ -16,6 +16,8 @@ from dashscribe.types import Entry, Fate, Outcome, Sentence, Span, Track, Transc
 #: Engines count in frames (10 ms for Kaldi-style features, 60 ms for low frame rate models) and pad the last one: times
 #: that overshoot by up to this much are rounding and are pulled back; anything more is a broken result.
 ROUNDING_MS = 120
+#: Why a stretch is booked as failed that the decoder could not read.
+UNDECODED = "could not be decoded"
 
 
 def admit(outcome: Outcome, span: Span) -> Outcome:
@@ -80,7 +82,7 @@ def book(stretch: Span, outcomes: Iterable[Outcome], lost: Iterable[Span] = ()) 
         at_ms = end_ms
     entries.append(Entry(at_ms, stretch.end_ms, Fate.NON_SPEECH))
     for span in lost:
-        entries = _overwrite(entries, span, "could not be decoded")
+        entries = _overwrite(entries, span, UNDECODED)
     return tuple(_merged(entries))
 
 

@@ -99,6 +99,7 @@ def claim(home: Home, busy: tuple[str, ...] = ()) -> ClaimedDelivery:
 def claimed_with(policy: Policy) -> ClaimedDelivery:
     target = Target(owner="", url="http://x/", policy=policy)
     members = {"id": 1, "claim": 1, "tries": 0, "event_id": "e", "task_id": "t", "body": "", "base_url": ""}
+    members |= {"request_id": "r", "traceparent": ""}
     return ClaimedDelivery(**members, stored_ms=0, target=target)
 
 

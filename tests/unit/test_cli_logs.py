@@ -5,6 +5,8 @@ import logging
 import re
 import sys
 
+import pytest
+
 from dashscribe import log_fields
 from dashscribe.cli.logs import JsonLines, TextLines
 
@@ -61,3 +63,15 @@ def test_what_was_added_inside_ends_with_the_block() -> None:
         log_fields.add(owner="ann")
         assert log_fields.current() == {"request_id": "r", "owner": "ann"}
     assert log_fields.current() == {}
+
+
+@pytest.mark.parametrize("formatter", [TextLines(), JsonLines()])
+def test_secrets_are_taken_out_of_messages_and_tracebacks(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("https://me:hidden99@h/a?Signature=hidden99")
+    except ValueError:
+        line = formatter.format(
+            record("GET %s %s", "/a?token=hidden99", {"authorization": "Bearer hidden99"}, error=True)
+        )
+    assert "ValueError" in line
+    assert "hidden" not in line

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dashscribe.errors import DashscribeError
+from dashscribe.redact import redact
 
 #: Every command with its line in the help; the module of that name in this package runs it.
 COMMANDS = {
@@ -114,6 +115,6 @@ def main() -> NoReturn:
     try:
         app(prog_name="dashscribe")
     except Exception as error:
-        typer.echo(f"dashscribe: {reason(error)}", err=True)
+        typer.echo(f"dashscribe: {redact(reason(error))}", err=True)
         sys.exit(1)
     sys.exit(0)

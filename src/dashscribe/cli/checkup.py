@@ -293,11 +293,14 @@ def _clock(patient: Patient) -> Iterator[Finding]:
 
 def _isolation(patient: Patient) -> Iterator[Finding]:
     lacking = {
-        "network": ("shared", "the system refuses network namespaces (in containers: allow user namespaces)"),
+        "network": ("shared", "the system refuses both network namespaces and filters of system calls"),
         "ends_with_parent": ("by the closed pipe only", "run it on Linux"),
         "new_privileges": ("possible", "run it on Linux"),
         "memory_bytes": ("unlimited", "the system refuses the limit"),
         "written_bytes": ("unlimited", "the system refuses the limit"),
+        "capabilities": ("kept", "run it on Linux, and not as root"),
+        "readable_files": ("readable", "files of the server's user are in reach: run it on Linux 5.13 or newer"),
+        "system_calls": ("unfiltered", "run it on Linux with seccomp, on x86-64 or 64-bit ARM"),
     }
     measures = patient.hosts.isolation()
     weak = {name: value for name, value in measures.items() if value.startswith(lacking.get(name, ("\0",))[0])}

@@ -9,6 +9,7 @@ from typing import Literal
 
 from dashscribe import log_fields
 from dashscribe.log_fields import Fields
+from dashscribe.redact import redact
 
 #: Who logs a line per request.
 ACCESS = "dashscribe.wire.access"
@@ -48,6 +49,10 @@ def fields_of(record: logging.LogRecord) -> Fields:
     told = ("method", "route", "status", "ms") if record.name == ACCESS else ()
     return {name: value for name, value in log_fields.current().items() if name not in told}
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The record and its traceback, without what looks like a secret."""
+        return redact(super().format(record))
+
 
 class JsonLines(TextLines):
     """One JSON object per line: time, level, logger, message, what it is about and, where there is one, the traceback.
@@ -62,9 +67,9 @@ class JsonLines(TextLines):
             "time": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
             **log_fields.current(),
         }
         if record.exc_info:
-            members["exception"] = self.formatException(record.exc_info)
+            members["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(members, ensure_ascii=False)

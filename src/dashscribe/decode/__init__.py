@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from dashscribe.decode.clock import clock_for
 from dashscribe.decode.resample import Resampler, mix_channels, pick_channels
-from dashscribe.decode.source import RATES_HZ, open_source
+from dashscribe.decode.source import RATES_HZ, SourceFile, open_source
 from dashscribe.errors.sources import DecodeError, NoAudioError, NoSuchChannelError
+from dashscribe.opening import open_regular
 from dashscribe.types import MAX_CHANNELS, RATE_HZ, SAMPLES_PER_MS, Media, Span, total_ms
 
 #: Sound is resampled in blocks of about this length: long enough that the cost per call does not show.
@@ -49,12 +50,12 @@ RESERVOIR_CODECS = frozenset({"mp3", "wmav1", "wmav2"})
 FLAC_BLOCK = 4608
 
 
-def probe(path: Path, url: str) -> Media:
-    """Say what ``path`` is, decoding no more than its first second.
+def probe(path: Path, url: str, file: SourceFile | None = None) -> Media:
+    """Say what ``path`` is, or the ``file`` that was opened there, decoding no more than its first second.
 
     Raises DecodeError for what is no media or has no decodable sound, NoAudioError when there is no sound to decode.
     """
-    decoder = Decoder(path, url=url, channels=(0,), stretch=None)
+    decoder = Decoder(path, url=url, channels=(0,), stretch=None, file=file)
     next(iter(decoder), None)
     return decoder.media
 
@@ -73,15 +74,23 @@ class Decoder:
     """Iterate once: yields blocks of shape (len(channels), n), int16, 16 kHz, contiguous from ``begin_ms``.
 
     ``channels`` are the requested ones that exist; with ``mix`` all of the file's are averaged into one, numbered 0,
-    and the requested ones do not matter. ``media.duration_ms`` is the container's claim until the end, then
-    the length that was decoded; ``end_ms``, ``lost`` and ``notes`` are complete after the last block. Raises
-    DecodeError and NoAudioError when opened or while iterating, NoSuchChannelError when opened.
+    and the requested ones do not matter. ``file`` is what was opened at ``path`` before, if it was.
+    ``media.duration_ms`` is the container's claim until the end, then the length that was decoded; ``end_ms``, ``lost``
+    and ``notes`` are complete after the last block. Raises DecodeError and NoAudioError when opened or while iterating,
+    NoSuchChannelError when opened.
     """
 
     def __init__(
-        self, path: Path, *, url: str, channels: Sequence[int], mix: bool = False, stretch: Span | None
+        self,
+        path: Path,
+        *,
+        url: str,
+        channels: Sequence[int],
+        mix: bool = False,
+        stretch: Span | None,
+        file: SourceFile | None = None,
     ) -> None:
-        self._source = open_source(path, url)
+        self._source = open_source(file or SourceFile(open_regular(path)), path, url)
         self.media = self._source.media
         self.notes = list(self._source.notes)
         self._mix = mix
@@ -103,7 +112,7 @@ class Decoder:
         at = first
         resampler = Resampler(len(self.channels), first=first)
         self._seek(resampler)
-        with self._source.container:
+        with closing(self._source):
             for block in self._resampled(resampler):
                 begin = resampler.position - block.shape[1]
                 wanted = block[:, max(0, at - begin) : None if self._until is None else max(0, self._until - begin)]
@@ -123,7 +132,7 @@ class Decoder:
         present = tuple(channel for channel in asked if 0 <= channel < count)
         missing = ", ".join(str(channel) for channel in asked if channel not in present)
         if not present:
-            self._source.container.close()
+            self._source.close()
             raise NoSuchChannelError(f"There is no channel {missing or 'to read'}: {has}.")
         if missing:
             self.notes.append(f"Channel {missing} was skipped: {has}.")

@@ -1,12 +1,14 @@
 """Opens a media file and says what it is: container, codec, the stream that is listened to, how long it claims to be.
 
 Owns the guards at the door and the errors for what cannot be read; leaves decoding to ``decode``. Only demuxers of
-single files are let in, whatever a file is called, so no playlist leads elsewhere.
+single files are let in, whatever a file is called, so no playlist leads elsewhere, and FFmpeg opens nothing by itself.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import cast
 
@@ -15,10 +17,9 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.error import ArgumentError, FFmpegError
-from av.error import FileNotFoundError as NoFileError
 from av.stream import Discard
 
-from dashscribe.errors.sources import DecodeError, NoAudioError, SourceNotFoundError
+from dashscribe.errors.sources import DecodeError, NoAudioError
 from dashscribe.types import MAX_CHANNELS, Media
 
 #: FFmpeg's demuxers for the containers of the service (api-async section 1.3), and for a few that recorders and speech
@@ -46,6 +47,7 @@ class Source:
     that the header states, None where it states none or where FFmpeg merely guessed it from the size.
     """
 
+    file: SourceFile
     container: InputContainer
     stream: AudioStream
     media: Media
@@ -54,18 +56,38 @@ class Source:
     start_s: float
     claim_s: float | None
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self.container.close()
+        self.file.close()
+
     @property
     def is_bare_stream(self) -> bool:
         """Whether the file is a row of frames with no time stamps of its own."""
         return self.container.format.name in BARE_STREAMS
 
 
-def open_source(path: Path, url: str) -> Source:
-    """Open ``path`` for decoding; ``url`` is only passed on into the media.
+class SourceFile(FileIO):
+    """An open source, as FFmpeg reads it."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go there; -1, which FFmpeg takes for a failure of its own, for a place that a damaged file made up."""
+        try:
+            return super().seek(offset, whence)
+        except OSError:
+            return -1
+
+
+def open_source(file: SourceFile, path: Path, url: str) -> Source:
+    """Open a file for decoding and own it; only the name of ``path`` matters, and ``url`` is passed on into the media.
 
     Raises DecodeError for what cannot be read, NoAudioError when there is no audio stream.
     """
-    container = _open(path)
+    try:
+        container = _open(file, path)
+    except BaseException:
+        file.close()
+        raise
     try:
         stream, notes = _choose_stream(container)
         _check_stream(stream)
@@ -82,40 +104,42 @@ def open_source(path: Path, url: str) -> Source:
         )
         start_s = _start_s(stream)
         return Source(
+            file=file,
             container=container,
             stream=stream,
             media=media,
             notes=notes,
             origin_s=min(start_s, _container_start_s(container, start_s)),
             start_s=start_s,
-            claim_s=_claim_s(path, container, stream),
+            claim_s=_claim_s(file, container, stream),
         )
     except BaseException:
         container.close()
+        file.close()
         raise
 
 
-def _open(path: Path) -> InputContainer:
-    # An absolute path begins with a slash, so FFmpeg cannot take a file's name for a protocol ("concat:a|b").
-    name = str(path.absolute())
-    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+def _open(file: SourceFile, path: Path) -> InputContainer:
+    # FFmpeg gets the open file and no path: there is nothing that it could take for a protocol ("concat:a|b"). The name
+    # only helps to guess the format, and no protocol at all is allowed for what a container refers to.
+    file.name = path.name
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": ""}
     try:
         # Tags in a legacy encoding (GBK in many a Chinese MP3) would raise under the default, "strict".
-        container = av.open(name, options=options, metadata_errors="replace")
+        container = av.open(file, "r", options=options, metadata_errors="replace")
         if container.format.name == "aac":
             # With FFmpeg's frame parser, packet positions leave out the bytes that were skipped in a damaged file.
             container.close()
+            file.seek(0)
             bare = {**options, "fflags": "noparse+nofillin"}
-            container = av.open(name, options=bare, metadata_errors="replace")
-    except NoFileError as error:
-        raise SourceNotFoundError(f"There is no file {path.name!r}.") from error
+            container = av.open(file, "r", options=bare, metadata_errors="replace")
     except FFmpegError as error:
-        raise DecodeError(_open_problem(path, error)) from error
+        raise DecodeError(_open_problem(file, error)) from error
     return container
 
 
-def _open_problem(path: Path, error: FFmpegError) -> str:
-    if path.is_file() and path.stat().st_size == 0:
+def _open_problem(file: SourceFile, error: FFmpegError) -> str:
+    if os.fstat(file.fileno()).st_size == 0:
         return "The file is empty."
     if isinstance(error, ArgumentError):
         return f"This kind of file is not read: {REFUSED}. Read are {READABLE}."
@@ -182,27 +206,25 @@ def _container_start_s(container: InputContainer, start_s: float) -> float:
     return start_s if start is None else start / av.time_base
 
 
-def _claim_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+def _claim_s(file: SourceFile, container: InputContainer, stream: AudioStream) -> float | None:
     """The length that the header states; a RIFF header states it in bytes, which FFmpeg cuts to what is there."""
     duration_s = _duration_s(container, stream)
     name = container.format.name
-    if not duration_s or (name in BARE_STREAMS and not (name == "mp3" and _counts_frames(path))):
+    if not duration_s or (name in BARE_STREAMS and not (name == "mp3" and _counts_frames(file))):
         return None
     if name == "wav":
-        there_bytes = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(8)
+        there_bytes = os.fstat(file.fileno()).st_size
+        head = os.pread(file.fileno(), 8, 0)  # FFmpeg relies on where the file stands
         announced_bytes = int.from_bytes(head[4:], "little") + len(head)
         if head[:4] == b"RIFF" and there_bytes < announced_bytes < RIFF_PLACEHOLDER_BYTES:
             return duration_s * announced_bytes / there_bytes
     return duration_s
 
 
-def _counts_frames(path: Path) -> bool:
+def _counts_frames(file: SourceFile) -> bool:
     """Whether an MP3 begins with a frame that states how many follow; otherwise FFmpeg guesses from the bit rate."""
-    with path.open("rb") as file:
-        file.seek(id3_bytes(file.read(ID3_HEADER_BYTES)))
-        head = file.read(4096)
+    begin = id3_bytes(os.pread(file.fileno(), ID3_HEADER_BYTES, 0))
+    head = os.pread(file.fileno(), 4096, begin)
     return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
 
 

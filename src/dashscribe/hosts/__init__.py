@@ -25,10 +25,11 @@ from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError
 from dashscribe.hosts.bounds import Bounds
 from dashscribe.hosts.breaker import Breaker
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
-from dashscribe.hosts.installed import denoiser_file, detector_file, speaker_kind
+from dashscribe.hosts.installed import denoiser_file, detector_file, engine_kind, media_kind, speaker_kind
 from dashscribe.hosts.observing import Activity, Observer, Stopwatch, Unobserved
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
+from dashscribe.hosts.plausible import Plausible
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
     CodecsReply,
@@ -57,6 +58,7 @@ from dashscribe.hosts.protocol import (
     WindowReply,
     sendable,
 )
+from dashscribe.opening import opened
 from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window, total_ms
 
 if TYPE_CHECKING:
@@ -64,9 +66,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Reply)
 
-MEDIA = Kind(role="media", nice=EXPRESS_NICE)
-#: Cuts long files of tasks, which nobody waits for as for a short one.
-PATIENT_MEDIA = Kind(role="media", nice=BATCH_NICE)
 NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
 
 
@@ -138,12 +137,18 @@ class Hosts:
 
     def probe(self, path: Path, url: str) -> Media:
         """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
-        return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply).media
+        with opened(path) as file:
+            return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply, file).media
 
     def compare(self, path: Path, url: str, stretch: Span | None = None) -> ComparedReply:
         """How the first two channels of a file differ, in a stretch or all of it. Raises SourceError."""
         request = Compare(os.fsencode(path.absolute()), sendable(url), stretch)
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, self._media_limit_s(stretch))) as replies:
+        limit_s = self._media_limit_s(stretch)
+        with (
+            opened(path) as file,
+            self._pool.borrowed(media_kind(self._settings)) as host,
+            closing(host.call(request, limit_s, file=file)) as replies,
+        ):
             for reply in replies:
                 if isinstance(reply, ComparedReply):
                     return reply
@@ -175,10 +180,10 @@ class Hosts:
         denoiser, doubts = denoiser_file(self._settings, options)
         place, name = os.fsencode(path.absolute()), sendable(url)
         request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
-        kind = MEDIA if express else PATIENT_MEDIA
+        kind = media_kind(self._settings, patient=not express)
         told = 0
         try:
-            with closing(self._cutting(kind, request, (*notes, *doubts), stop)) as messages:
+            with closing(self._cutting(path, kind, request, (*notes, *doubts), stop)) as messages:
                 for message in messages:
                     told += not isinstance(message, Position)
                     yield message
@@ -188,7 +193,7 @@ class Hosts:
             if not denoiser or told > 1:
                 raise
             doubts = (f"the sound was used as it was: the child that was to denoise it died ({error.detail})",)
-        with closing(self._cutting(kind, replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
+        with closing(self._cutting(path, kind, replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
             yield from (message for message in messages if not (told and isinstance(message, Media)))
 
     def _media_limit_s(self, stretch: Span | None) -> float:
@@ -196,18 +201,24 @@ class Hosts:
         return self._bounds.media_s + self._bounds.per_skipped_s * (stretch.begin_ms / 1000 if stretch else 0.0)
 
     def _cutting(
-        self, kind: Kind, request: Cut, notes: Sequence[str], stop: threading.Event | None
+        self, path: Path, kind: Kind, request: Cut, notes: Sequence[str], stop: threading.Event | None
     ) -> Generator[Media | Position | Window | CutEnd]:
         """The messages of one media child."""
-        limit_s, watch = self._media_limit_s(request.options.stretch), Stopwatch()
-        with self._pool.borrowed(kind) as host, closing(host.call(request, limit_s, stop)) as replies:
+        limit_s, watch, within = self._media_limit_s(request.options.stretch), Stopwatch(), Plausible(request)
+        with (
+            opened(path) as file,
+            self._pool.borrowed(kind) as host,
+            closing(host.call(request, limit_s, stop, file=file)) as replies,
+        ):
             for reply in watch.over(replies):
                 match reply:
                     case MediaReply(media):
                         yield media
                     case WindowReply(window):
+                        within.check(window, host.kind)
                         yield window
                     case Position():
+                        within.check_time(watch.seconds, limit_s, host.kind)
                         yield reply
                     case CutEnd():
                         sound_ms = (reply.end_ms - reply.begin_ms) * len(reply.channels)
@@ -265,7 +276,7 @@ class Hosts:
 
     def _together(self, info: EngineInfo, request: Recognize, stop: threading.Event | None) -> Generator[Outcome]:
         """The outcomes of one window, in a call with others that wait for a slot and want the same; see ``gather``."""
-        ticket, key = Ticket(request), (_engine_kind(info, BATCH_NICE), alike(request))
+        ticket, key = Ticket(request), (engine_kind(info, BATCH_NICE), alike(request))
         with (
             self._gatherer.waiting(key, ticket),
             self._permits.held(express=False, stop=stop, unless=ticket.taken) as nice,
@@ -296,7 +307,7 @@ class Hosts:
         stop: threading.Event | None,
     ) -> Generator[OutcomeReply]:
         """What a child of the engine answers."""
-        kind, watch = _engine_kind(info, nice), Stopwatch()
+        kind, watch = engine_kind(info, nice), Stopwatch()
         with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in watch.over(replies):
                 if not isinstance(reply, OutcomeReply):
@@ -406,9 +417,12 @@ class Hosts:
         """The codecs of sound that can be decoded here, by FFmpeg's names."""
         return frozenset(self._ask(ListCodecs(), CodecsReply).names)
 
-    def _ask(self, request: Request, kind: type[R]) -> R:
-        """The one reply, of this kind, of a media child to a short request."""
-        with self._pool.borrowed(MEDIA) as host, closing(host.call(request, self._bounds.media_s)) as replies:
+    def _ask(self, request: Request, kind: type[R], file: int | None = None) -> R:
+        """The one reply, of this kind, of a media child to a short request, which may be about an open file."""
+        with (
+            self._pool.borrowed(media_kind(self._settings)) as host,
+            closing(host.call(request, self._bounds.media_s, file=file)) as replies,
+        ):
             reply = next(replies, None)
         if not isinstance(reply, kind):
             raise _unexpected(reply)
@@ -428,21 +442,6 @@ class Hosts:
         secrets = {name: value.get_secret_value() for name, value in self._settings if isinstance(value, SecretStr)}
         told = self._settings.model_dump(mode="json", exclude=set(secrets))
         return msgspec.json.encode(told | {name: value for name, value in secrets.items() if name == kind.secret})
-
-
-def _engine_kind(info: EngineInfo, nice: int) -> Kind:
-    """The children that an engine runs in."""
-    return Kind(
-        role="asr",
-        engine=info.name,
-        version=info.version,
-        target=info.target,
-        weights=info.weights,
-        annotator=info.annotator,
-        tagger=info.tagger,
-        secret=info.secret,
-        nice=nice,
-    )
 
 
 def _unexpected(reply: Reply | None) -> HostError:

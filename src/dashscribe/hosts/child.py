@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from dashscribe.hosts import isolation
 from dashscribe.hosts.protocol import (
@@ -43,31 +44,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{pipe}", type=int, required=True, help="file descriptor of the pipe")
     parser.add_argument("--engine", default="", help="name of the engine, for the role asr")
     parser.add_argument("--engine-target", default="", help="where it is: module:callable")
+    parser.add_argument("--models", type=Path, help="folder that stays readable, for the role media")
     args = parser.parse_args(arguments)
 
     # The order matters: namespaces want a single thread, and entering one clears the parent-death signal.
     measures = {"network": isolation.leave_network()} if args.role == "media" else {}
     measures["ends_with_parent"] = isolation.die_with(args.parent)
     measures["core_bytes"] = isolation.limit(resource.RLIMIT_CORE, 0)
-    threading.Thread(target=_watch, args=(args.life,), name="life", daemon=True).start()
     os.nice(args.nice)
+    life = threading.Thread(target=_watch, args=(args.life,), name="life", daemon=True)
+    requests = Connection(args.requests, writable=False)
     if args.role == "media":
-        from dashscribe.hosts.media import answer
+        from dashscribe.hosts.media import MediaRole
 
-        measures |= isolation.limit_media()
-    elif args.role == "text":
+        answer = MediaRole(requests).answer
+        measures |= isolation.limit_media(args.models)
+        measures["network"] = _network(measures)
+        life.start()  # not before: the limits are for this thread and those that it starts
+    else:
+        life.start()
+        answer = _answer(args)
+    _serve(requests, Connection(args.replies, readable=False), answer, measures)
+
+
+def _network(measures: dict[str, str]) -> str:
+    """How far the network is out of reach: an empty one of its own, or no call that could open a socket."""
+    unreachable = measures["network"] == "none" or measures["system_calls"] == "filtered"
+    return "none" if unreachable else measures["network"]
+
+
+def _answer(args: argparse.Namespace) -> Answer:
+    """What a child with trusted input does."""
+    if args.role == "text":
         from dashscribe.hosts.text import TextRole
 
-        answer = TextRole().answer
-    elif args.role == "speaker":
+        return TextRole().answer
+    if args.role == "speaker":
         from dashscribe.hosts.speaker import SpeakerRole
 
-        answer = SpeakerRole().answer
-    else:
-        from dashscribe.hosts.asr import EngineRole
+        return SpeakerRole().answer
+    from dashscribe.hosts.asr import EngineRole
 
-        answer = EngineRole(args.engine, args.engine_target).answer
-    _serve(Connection(args.requests, writable=False), Connection(args.replies, readable=False), answer, measures)
+    return EngineRole(args.engine, args.engine_target).answer
 
 
 def _watch(life: int) -> None:

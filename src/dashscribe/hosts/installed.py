@@ -1,4 +1,4 @@
-"""Which installed models help beside the engine: for voice activity, against noise, for telling speakers apart."""
+"""Which children there are for what is installed, and which models help beside the engine: voices, noise, speakers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from dashscribe import noise, weights
+from dashscribe.engines import EngineInfo
 from dashscribe.errors import WeightsError
 from dashscribe.hosts.parent import Kind
-from dashscribe.hosts.permits import BATCH_NICE
+from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE
 from dashscribe.types import Options
 
 if TYPE_CHECKING:
@@ -53,3 +54,28 @@ def speaker_kind(settings: Settings, *, segmented: bool = True) -> Kind:
         version="-".join(model.digest[:16] for model in (embedding, segmentation) if model),
         nice=BATCH_NICE,
     )
+
+
+def engine_kind(info: EngineInfo, nice: int) -> Kind:
+    """The children that an engine runs in."""
+    return Kind(
+        role="asr",
+        engine=info.name,
+        version=info.version,
+        target=info.target,
+        weights=info.weights,
+        annotator=info.annotator,
+        tagger=info.tagger,
+        secret=info.secret,
+        nice=nice,
+    )
+
+
+def media_kind(settings: Settings, *, patient: bool = False) -> Kind:
+    """The children that decode: they may read models, from when there are any.
+
+    ``patient`` ones cut long files of tasks, which nobody waits for as for a short one.
+    """
+    folder = settings.resolved_models_dir
+    nice = BATCH_NICE if patient else EXPRESS_NICE
+    return Kind(role="media", models=str(folder) if folder.is_dir() else "", nice=nice)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from dashscribe import decode
 from dashscribe.denoise import Denoiser
 from dashscribe.errors import HostError
 from dashscribe.errors.sources import DecodeError, DurationTooLongError
-from dashscribe.hosts.isolation import MEDIA_MEMORY_BYTES
+from dashscribe.hosts.isolation import MEDIA_CPU_S, MEDIA_MEMORY_BYTES, grant_time
 from dashscribe.hosts.protocol import (
     CodecsReply,
     Compare,
@@ -38,6 +40,9 @@ from dashscribe.types import SAMPLES_PER_MS, Window
 
 #: Longest time of work without a Position, in seconds: it moves progress bars and tells the parent that work goes on.
 POSITION_EVERY_S = 0.5
+#: Processor time for each second of sound and channel that is cut, in seconds: many times what decoding, detector and
+#: denoiser take together. A file that is made to take longer is not worth the time of those who wait.
+CPU_PER_SOUND = 1.0
 #: Two channels are compared in frames of this length. ``QUIET`` is the root mean square (int16) of no sound at all;
 #: a second of speech is more than ``VARIED`` times as loud as its pauses (20 dB and more as a rule).
 COMPARED_FRAME_MS = 50
@@ -46,30 +51,41 @@ QUIET = 10
 VARIED = 3.0
 
 
-def answer(request: Request) -> Iterator[Reply]:
-    """The replies to Probe, Compare, ListCodecs and Cut."""
-    try:
-        match request:
-            case Probe(path, url):
-                yield MediaReply(decode.probe(Path(os.fsdecode(path)), url))
-            case Compare():
-                yield from _compared(request)
-            case ListCodecs():
-                yield CodecsReply(decode.codecs())
-            case Cut():
-                yield from _cut(request)
-            case _:
-                raise HostError(f"a media child cannot answer {type(request).__name__}")
-    except MemoryError as error:
-        raise DecodeError(f"Decoding needs more than {MEDIA_MEMORY_BYTES // 1024**2} MiB of memory.") from error
+class MediaRole:
+    """A media child. It opens no source itself: the open file comes over ``requests`` behind a request with a path."""
+
+    def __init__(self, requests: Connection) -> None:
+        self._requests = requests
+
+    def answer(self, request: Request) -> Iterator[Reply]:
+        """The replies to Probe, Compare, ListCodecs and Cut."""
+        grant_time(MEDIA_CPU_S)
+        try:
+            match request:
+                case Probe(path, url):
+                    yield MediaReply(decode.probe(Path(os.fsdecode(path)), url, self._file()))
+                case Compare():
+                    yield from _compared(request, self._file())
+                case ListCodecs():
+                    yield CodecsReply(decode.codecs())
+                case Cut():
+                    yield from _cut(request, self._file())
+                case _:
+                    raise HostError(f"a media child cannot answer {type(request).__name__}")
+        except MemoryError as error:
+            raise DecodeError(f"Decoding needs more than {MEDIA_MEMORY_BYTES // 1024**2} MiB of memory.") from error
+
+    def _file(self) -> decode.SourceFile:
+        return decode.SourceFile(recv_handle(self._requests))
 
 
-def _compared(request: Compare) -> Iterator[Reply]:
+def _compared(request: Compare, file: decode.SourceFile) -> Iterator[Reply]:
     """Compare the loudness of two channels, frame by frame, over all that will be heard of them."""
     frame = COMPARED_FRAME_MS * SAMPLES_PER_MS
     loudness: list[NDArray[np.float32]] = []
     rest = np.zeros((2, 0), np.int16)
-    decoder = decode.Decoder(Path(os.fsdecode(request.path)), url=request.url, channels=(0, 1), stretch=request.stretch)
+    path, stretch = Path(os.fsdecode(request.path)), request.stretch
+    decoder = decode.Decoder(path, url=request.url, channels=(0, 1), stretch=stretch, file=file)
     told_s = time.monotonic()
     for block in decoder:
         samples = np.concatenate((rest, block), axis=1)
@@ -125,7 +141,7 @@ class _Lane:
             yield f"channel {self._channel} was not denoised to its end: {self._denoiser.failure}"
 
 
-def _cut(request: Cut) -> Iterator[Reply]:
+def _cut(request: Cut, file: decode.SourceFile) -> Iterator[Reply]:
     options = request.options
     decoder = decode.Decoder(
         Path(os.fsdecode(request.path)),
@@ -133,12 +149,13 @@ def _cut(request: Cut) -> Iterator[Reply]:
         channels=options.channels,
         mix=options.mix,
         stretch=options.stretch,
+        file=file,
     )
     _check_duration(decoder.media.duration_ms, request)
     yield MediaReply(decoder.media)
     lanes = [_Lane(channel, decoder.begin_ms, request) for channel in decoder.channels]
     samples = 0
-    reported_s = time.monotonic()
+    reported_s, begun_s = time.monotonic(), time.process_time()
     for block in decoder:
         samples += block.shape[1]
         position_ms = decoder.begin_ms + samples // SAMPLES_PER_MS
@@ -149,6 +166,8 @@ def _cut(request: Cut) -> Iterator[Reply]:
         if time.monotonic() - reported_s >= POSITION_EVERY_S:
             yield Position(position_ms)
             reported_s = time.monotonic()
+            earned_s = CPU_PER_SOUND * len(lanes) * position_ms / 1000
+            grant_time(MEDIA_CPU_S + earned_s - (time.process_time() - begun_s))
     for lane in lanes:
         for window in lane.finish():
             yield WindowReply(window)

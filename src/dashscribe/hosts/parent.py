@@ -7,6 +7,7 @@ that lives as long as this process, because the kernel's parent-death signal fol
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Pipe, wait
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
@@ -44,12 +46,13 @@ REAP_S = 5.0
 ABANDON_S = 0.1
 #: How often a call that can be stopped looks whether it was, in seconds.
 STOP_S = 0.1
-#: Variables with secrets: no child reads them, and media children read hostile files.
-SECRETS = frozenset(
-    {
-        *("DASHSCRIBE_API_KEY", "DASHSCRIBE_OPENAI_API_KEY", "DASHSCOPE_API_KEY"),
-        *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),  # keys of whoever collects traces
-    }
+#: What a media child, which reads hostile files, gets of our environment: how to find and speak, nothing about us.
+HARMLESS = re.compile(r"PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHON.*|VIRTUAL_ENV|(OMP|OPENBLAS|MKL)_.*")
+#: What the other children do not get: whatever looks like a secret. Engines from elsewhere may have variables of their
+#: own, and what ours need to know of the settings reaches them in a message.
+SECRET = re.compile(
+    r"(AWS|AZURE|GOOGLE|PG).*|.*(KEY|SECRET|TOKEN|PASSW|CREDENTIAL|DATABASE|STORE_URL|MIRROR|_DSN|_URI|HEADERS).*",
+    re.IGNORECASE,
 )
 #: Signals that a terminal or a service manager sends to the whole group; children die with their parent instead.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -61,6 +64,7 @@ class Kind:
 
     ``engine`` and ``target`` are for the role ``asr``; ``weights``, ``annotator`` and ``tagger`` name models, see
     ``protocol.Load``. ``version`` keeps children apart that were started before and after the weights changed.
+    ``models`` is the folder that the role ``media`` may read, empty for none.
     """
 
     role: Literal["media", "asr", "text", "speaker"]
@@ -71,6 +75,7 @@ class Kind:
     annotator: str = ""
     tagger: str = ""
     secret: str = ""
+    models: str = ""
     nice: int = 0
 
     def __str__(self) -> str:
@@ -86,7 +91,8 @@ class Host:
         self.started_s = time.monotonic()
         self._expired = self._interrupted = False
         self._tail = b""
-        requests, self._requests = Pipe(duplex=False)
+        # Open files travel over a socket only.
+        requests, self._requests = Pipe(duplex=kind.role == "media")
         self._replies, replies = Pipe(duplex=False)
         life, self._life = Pipe(duplex=False)
         self._stderr, stderr = Pipe(duplex=False)
@@ -117,9 +123,12 @@ class Host:
             return 0
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def call(self, request: Request, limit_s: float, stop: threading.Event | None = None) -> Generator[Reply]:
+    def call(
+        self, request: Request, limit_s: float, stop: threading.Event | None = None, *, file: int | None = None
+    ) -> Generator[Reply]:
         """Send a request and yield its replies up to the End, which is swallowed.
 
+        ``file`` is a descriptor that a media child gets along with a request that is about it; the caller closes it.
         ``limit_s`` is the longest silence before the first reply and between any two; time that the caller spends is
         not counted. Raises the child's own error for a Failure, after which the child goes on; HostDiedError or
         HostTimeoutError, after which it is gone. Closing the iterator early kills the child; so does another thread
@@ -129,6 +138,8 @@ class Host:
         try:
             with self._patience(limit_s):
                 self._requests.send_bytes(encode(request))
+                if file is not None:
+                    send_handle(self._requests, file, self.pid)
             while not isinstance(reply := self._receive(limit_s, stop), End):
                 if isinstance(reply, Failure):
                     orderly = True
@@ -270,20 +281,25 @@ def _start(kind: Kind, fds: dict[str, int], stderr: int) -> subprocess.Popen[byt
     command += ["--parent", str(os.getpid()), *(f"--{name}={fd}" for name, fd in fds.items())]
     if kind.engine:
         command += ["--engine", kind.engine, "--engine-target", kind.target]
+    if kind.models:
+        command += ["--models", kind.models]
     return subprocess.Popen(  # noqa: S603 (our own module, no shell)
         command,
         stdin=subprocess.DEVNULL,
         stdout=stderr,
         stderr=stderr,
         pass_fds=list(fds.values()),
-        env=_environment(),
+        env=_environment(kind),
     )
 
 
-def _environment() -> dict[str, str]:
-    """Ours, so that the child imports what we would, without secrets; one thread per library, as slots are many."""
+def _environment(kind: Kind) -> dict[str, str]:
+    """What the role may know of ours, imports included; one thread per library, as slots are many."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    ours = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    if kind.role == "media":
+        ours = {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
+    else:
+        ours = {name: value for name, value in os.environ.items() if not SECRET.fullmatch(name)}
     return {**threads, **ours, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
 
 

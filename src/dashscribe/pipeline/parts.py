@@ -17,7 +17,7 @@ from dashscribe.engines import EngineInfo
 from dashscribe.enrich import Enrichment
 from dashscribe.enrich.speakers import Spoken, tell_apart
 from dashscribe.errors import DashscribeError, HostError
-from dashscribe.errors.sources import NoSpeechError, NoWordsError, RecognitionError
+from dashscribe.errors.sources import DecodeError, NoSpeechError, NoWordsError, RecognitionError
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.parent import check_stop
 from dashscribe.hosts.protocol import CutEnd
@@ -169,6 +169,8 @@ def refuse_empty(transcript: Transcript) -> None:
     entries = [entry for track in transcript.tracks for entry in track.ledger]
     failed = [entry for entry in entries if entry.fate is Fate.FAILED]
     if not any(entry.fate is Fate.TRANSCRIBED for entry in entries):
+        if failed and all(entry.reason == ledger.UNDECODED for entry in failed):
+            raise DecodeError("No speech was found in what could be decoded of it, and the rest is damaged.")
         if failed:
             raise RecognitionError(f"No part of the source could be recognized; the first reason: {failed[0].reason}")
         raise NoSpeechError("No speech was found in the requested channels.")

@@ -31,6 +31,7 @@ from dashscribe.wire import (
     tus,
     uploads,
 )
+from dashscribe.wire.headers import SafeHeaders
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.turns import Turns
 
@@ -89,6 +90,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     _install(app, parts)
     docs_page.install(app)
+    app.add_middleware(SafeHeaders)  # the outermost, so that no answer is without them
     for router in (
         async_tasks.router,
         retry.router,
