@@ -43,15 +43,15 @@ class TextLines(logging.Formatter):
             line += f" [{about}]"
         return line.replace("\r", "\\r").replace("\n", "\\n")
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The record and its traceback, without what looks like a secret."""
+        return redact(super().format(record))
+
 
 def fields_of(record: logging.LogRecord) -> Fields:
     """What a line in words says at its end: not what its own words have said."""
     told = ("method", "route", "status", "ms") if record.name == ACCESS else ()
     return {name: value for name, value in log_fields.current().items() if name not in told}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record and its traceback, without what looks like a secret."""
-        return redact(super().format(record))
 
 
 class JsonLines(TextLines):
