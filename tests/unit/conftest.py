@@ -16,7 +16,7 @@ _CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whoever works with a whole home does so on both databases."""
+    """Whoever works with a whole home does so on both back ends: SQLite with a folder, PostgreSQL with a bucket."""
     if getattr(metafunc.module, "Home", None) is durable.Home and metafunc.module.__name__ not in _CHOOSE_THEMSELVES:
         metafunc.fixturenames.insert(0, "backend")
         metafunc.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
@@ -24,10 +24,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The database of every home that the test makes."""
+    """The database and the store of every home that the test makes."""
     if request.param == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")
         monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", cluster.new_database())
+        monkeypatch.setenv("DASHSCRIBE_STORE_URL", request.getfixturevalue("bucket"))
     yield request.param
     durable.close_homes()
 
