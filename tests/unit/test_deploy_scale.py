@@ -370,15 +370,15 @@ def test_metrics_are_asked_for_with_a_key_that_the_secret_has() -> None:
 def test_worker_unit_differs_from_the_server_s_only_where_it_has_to() -> None:
     server = (DEPLOY / "dashscribe.service").read_text(encoding="utf-8")
 
-    def settings(unit: str) -> dict[str, str]:
-        return dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+    def settings(unit: str) -> list[list[str]]:
+        return [line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#")]
 
     ours, theirs = settings(WORKER_UNIT), settings(server)
-    assert ours.keys() == theirs.keys()
-    different = {name for name in ours if ours[name] != theirs[name]}
+    assert [name for name, _ in ours] == [name for name, _ in theirs]
+    different = {mine[0] for mine, other in zip(ours, theirs, strict=True) if mine != other}
     assert different == {"Description", "ExecStart", "EnvironmentFile"}
-    start = shlex.split(ours["ExecStart"])
-    assert start[0] == shlex.split(theirs["ExecStart"])[0]
+    start, other = shlex.split(dict(ours)["ExecStart"]), shlex.split(dict(theirs)["ExecStart"])
+    assert start[0] == other[0]
     assert parsed(start[1:])["host"] == "127.0.0.1"
 
 
