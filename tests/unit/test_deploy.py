@@ -28,6 +28,7 @@ from dashscribe.wire.app import health
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOY, PAGE = CHECKOUT / "deploy", CHECKOUT / "docs" / "deployment.md"
+CAPACITY = PAGE.with_name("capacity.md")
 KUBERNETES = DEPLOY / "kubernetes"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 UNIT = (DEPLOY / "dashscribe.service").read_text(encoding="utf-8")
@@ -66,7 +67,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
 # -- settings and commands ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [PAGE, *(p for p in DEPLOY.rglob("*") if p.is_file())], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [PAGE, CAPACITY, *(p for p in DEPLOY.rglob("*") if p.is_file())], ids=lambda p: p.name)
 def test_every_variable_is_a_setting(path: Path) -> None:
     known = {f"DASHSCRIBE_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"DASHSCRIBE_[A-Z][A-Z_]*", path.read_text(encoding="utf-8"))) <= known
@@ -127,7 +128,7 @@ def test_files_that_the_page_and_compose_name_exist() -> None:
     named = set(re.findall(r"deploy/[a-z./-]*[a-z]", PAGE.read_text(encoding="utf-8")))
     assert len(named) > 5
     missing = {name for name in named if not (CHECKOUT / name).exists()}
-    assert missing == {"deploy/dashscribe.env"}  # which the reader makes from the example
+    assert missing == {"deploy/dashscribe.env", "deploy/scale.env"}  # which the reader makes from the examples
     build = COMPOSE["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
 

@@ -86,8 +86,8 @@ class Wakeups:
     def _hear_until_trouble(self) -> None:
         # A connection outside the pool: it lives as long as the worker and never runs a transaction.
         pooled = self._engine.raw_connection()
+        connection = cast("Connection", pooled.driver_connection)  # which a detached one no longer tells
         pooled.detach()
-        connection = cast("Connection", pooled.driver_connection)
         try:
             connection.rollback()
             connection.autocommit = True
