@@ -120,6 +120,12 @@ class Arena:
             assert time.monotonic() < until, f"no server takes a task: {self.fronts[0].last_words()}"
             time.sleep(0.05)
 
+    def progress(self, seconds: float = 10.0) -> None:
+        """Wait until something more is recognized; not for long, as all may be done."""
+        seen, until = len(self.fronts[0].heard()), time.monotonic() + seconds
+        while len(self.fronts[0].heard()) == seen and time.monotonic() < until:
+            time.sleep(0.05)
+
     def note(self) -> None:
         """Look what is complete; whatever of it is recognized from now on counts as repeated."""
         heard = self.fronts[0].heard()

@@ -33,6 +33,7 @@ COMMANDS = {
     "keys": "Create, list and revoke API keys.",
     "conformance": "Replay the documented call forms against any server and compare its answers.",
     "config": "Show every setting with its value and origin.",
+    "bench": "Measure how fast this machine is with what is installed.",
     "doctor": "Check this installation and say what to do about what is wrong.",
 }
 
