@@ -415,13 +415,15 @@ def release(engine: Engine, file: ClaimedFile, after_ms: int = 0, *, failed_once
         return _set(connection, file, values)
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, counting the interruption; how many there were.
+
+    ``but_for`` are ids of rows that the worker knows of, and keeps.
 
     On SQLite for the holder of the worker lock only: there is no other way to know that nobody works on them.
     """
     with writing(engine) as connection:
-        held = fleet.held(_file, worker)
+        held = fleet.held(_file, worker, but_for)
         return sum(
             connection.execute(
                 update(_file)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, select, update
 
 from dashscribe import weights
 from dashscribe.config import Settings
@@ -115,13 +115,15 @@ def leave(engine: Engine, member: Member) -> None:
 # --- what others left behind ----------------------------------------------------------------------------------------
 
 
-def held(table: Table, worker: str | None) -> ColumnElement[bool]:
+def held(table: Table, worker: str | None, but_for: Collection[int] = ()) -> ColumnElement[bool]:
     """What holds for claimed rows of a table that are that worker's, or, for None, of any that is not there any more.
 
-    On SQLite nobody says that he lives: there every claim is of somebody who is gone when the next worker begins.
+    Rows ``but_for`` are not meant. On SQLite nobody says that he lives: there every claim is of somebody who is gone
+    when the next worker begins.
     """
     if worker is not None:
-        return table.c.worker == worker
+        (key,) = table.primary_key.columns
+        return and_(table.c.worker == worker, key.not_in(but_for))
     living = select(_workers.c.id).where(_is_alive())
     return table.c.worker.not_in(living)
 

@@ -196,10 +196,10 @@ def release(engine: Engine, redo: ClaimedRedo, after_ms: int = 0, *, failed_once
         return _set(connection, redo, values)
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does; how many there were."""
     with writing(engine) as connection:
-        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(_redo, worker))
+        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(_redo, worker, but_for))
         freed = left.values(state=Status.PENDING, due_ms=0, interrupted=_redo.c.interrupted + 1)
         return connection.execute(freed).rowcount
 

@@ -8,7 +8,7 @@ for sound, keeps its row, its blobs and its result.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -348,12 +348,12 @@ def recut(engine: Engine, window: ClaimedWindow) -> bool:
         return connection.execute(cut.values(state=FileState.FETCHED)).rowcount == 1
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does."""
     with writing(engine) as connection:
         return connection.execute(
             update(_window)
-            .where(_window.c.state == WindowState.CLAIMED, fleet.held(_window, worker))
+            .where(_window.c.state == WindowState.CLAIMED, fleet.held(_window, worker, but_for))
             .values(state=WindowState.READY, due_ms=0, interrupted=_window.c.interrupted + 1)
         ).rowcount
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from durable import Home, speech
+from durable import Home, run, shorten_waits, speech
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from dashscribe import files, windows
 from dashscribe.db import reading, tables
@@ -258,3 +260,23 @@ def test_who_has_to_be_alone_is_alone_and_a_second_one_comes_later() -> None:
     assert True in granted
     assert crowded
     assert not any(crowded)
+
+
+@pytest.mark.parametrize("room", [files, windows], ids=["files", "windows"])
+def test_claim_that_was_committed_without_word_of_it_is_not_lost(
+    home: Home, room: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks between the commit and its confirmation: the row is this worker's, who does not know it."""
+    shorten_waits(monkeypatch)
+    claim, broken = room.claim, threading.Event()
+
+    def claim_and_break(*args: object, **named: object) -> object:
+        row = claim(*args, **named)
+        if row is not None and not broken.is_set():
+            broken.set()
+            raise OperationalError("COMMIT", {}, ConnectionResetError("the connection was cut"))
+        return row
+
+    monkeypatch.setattr(room, "claim", claim_and_break)
+    assert run(home, "http://x/a").status is Status.SUCCEEDED
+    assert broken.is_set()

@@ -223,13 +223,14 @@ def release(engine: Engine, delivery: ClaimedDelivery, after_ms: int = 0) -> boo
         return _set(connection, delivery, {"state": DeliveryState.WAITING, "due_ms": due_ms, "worker": ""})
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does; how many there were.
 
     What they may have sent is sent again.
     """
     with writing(engine) as connection:
-        left = update(_delivery).where(_delivery.c.state == DeliveryState.SENDING, fleet.held(_delivery, worker))
+        held = fleet.held(_delivery, worker, but_for)
+        left = update(_delivery).where(_delivery.c.state == DeliveryState.SENDING, held)
         return connection.execute(left.values(state=DeliveryState.WAITING, due_ms=_AT_ONCE, worker="")).rowcount
 
 

@@ -172,6 +172,8 @@ class Crew(Generic[C]):
         self._size = size
         self._stopping = stopping
         self._held: dict[int, C] = {}
+        #: Whether a claim failed in such a way that the database may have made it nevertheless.
+        self.may_hold_more = False
         self._guard = threading.Lock()
         names = [f"dashscribe-{job.stage}-{number}" for number in range(size)]
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
@@ -185,6 +187,12 @@ class Crew(Generic[C]):
         """Wait for the slots to end, at most until this instant of the monotonic clock."""
         for thread in self._threads:
             thread.join(max(0.0, end_s - time.monotonic()))
+
+    @contextmanager
+    def paused(self) -> Generator[list[int]]:
+        """Nothing is claimed meanwhile: the ids of all rows that the slots know of."""
+        with self._guard:
+            yield [row.id for row in self._held.values()]
 
     def hand_back(self) -> None:
         """Give back what slots still hold: whatever they write from now on comes too late."""
@@ -224,7 +232,12 @@ class Crew(Generic[C]):
         with self._guard:
             counts = Counter(row.owner for row in self._held.values())
             # An owner who holds all slots but one gets no more: the last one is for somebody else.
-            row = self.job.claim([owner for owner, count in counts.items() if 0 < self._size - 1 <= count])
+            busy_owners = [owner for owner, count in counts.items() if 0 < self._size - 1 <= count]
+            try:
+                row = self.job.claim(busy_owners)
+            except BaseException:
+                self.may_hold_more = True  # the connection may have broken while the commit was on its way
+                raise
             if row is not None:
                 self._held[threading.get_ident()] = row
             return row

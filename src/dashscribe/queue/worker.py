@@ -13,9 +13,12 @@ import random
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -44,11 +47,17 @@ FETCH_SLOTS, CUT_SLOTS = 8, 3
 #: Stages done again at once: listening to a long recording is no reason for another owner's short one to wait.
 REDO_SLOTS = 2
 SWEEP_S, SHARED_SWEEP_S = 1.0, 5.0
+#: How often a worker of a shared database looks whether it holds rows that it knows nothing of, in seconds; soon after
+#: a claim that failed anyway. A server that stalls may commit long after its client has given up.
+LOST_S = 300.0
 #: How many of a shared database's workers look in one sweep for what others left behind, on average.
 LOOKERS = 4
 #: How long a stop waits for work to end before it is handed back, in seconds.
 GRACE_S = 3.0
 
+#: Where the rows of each kind of work lie.
+_ROOMS = {Stage.FETCH: files, Stage.CUT: files, Stage.RECOGNIZE: windows, Stage.FINISH: files}
+_ROOMS |= {Stage.REDO: redos, Stage.DELIVER: deliveries}
 _STAGE = {FileState.WAITING: Stage.FETCH, FileState.FETCHED: Stage.CUT, FileState.JOINING: Stage.FINISH}
 
 
@@ -89,6 +98,7 @@ class Worker:
         self._wakeups: Wakeups | None = None
         self._beating = threading.Thread(target=self._beat, name="dashscribe-beat", daemon=True)
         self._is_over = threading.Event()
+        self._freed_s = time.monotonic()
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
         self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
@@ -174,6 +184,25 @@ class Worker:
         freed = sum(room.recover(self._engine, worker) for room in (files, windows, redos, deliveries))
         if freed:
             logger.info("going on with %d pieces of work that a worker left", freed)
+
+    def _free_lost(self) -> None:
+        """Free what is claimed for this worker without a slot that knows of it.
+
+        That is what remains where the connection breaks between a claim's commit and the word of it. The worker lives,
+        so that nobody else would ever free it.
+        """
+        with ExitStack() as stack:
+            known: dict[Any, list[int]] = defaultdict(list)
+            for crew in self._crews:
+                known[_ROOMS[crew.job.stage]] += stack.enter_context(crew.paused())
+            if freed := sum(room.recover(self._engine, self.member.id, ids) for room, ids in known.items()):
+                logger.warning("%d pieces of work were claimed without word of it, and are free again", freed)
+            for crew in self._crews:
+                crew.may_hold_more = False
+        self._freed_s = time.monotonic()
+
+    def _is_time_for_lost(self) -> bool:
+        return self.is_shared and time.monotonic() - self._freed_s > LOST_S
 
     def _show(self) -> None:
         """Say that this worker lives and what it can run, which changes as models come and go."""
@@ -261,6 +290,8 @@ class Worker:
     def _sweep(self) -> None:
         while not self.stopping.wait(SHARED_SWEEP_S if self.is_shared else SWEEP_S):
             try:
+                if any(crew.may_hold_more for crew in self._crews) or self._is_time_for_lost():
+                    self._free_lost()
                 if self.offers and random.random() * self.offers.alive() < LOOKERS:  # noqa: S311 (spreads the load)
                     self._look_after_others()
                 for state in files.due(self._engine):
