@@ -112,6 +112,28 @@ def leave(engine: Engine, member: Member) -> None:
         connection.execute(gone.values(seen_ms=DatabaseClock() - _workers.c.lease_ms))
 
 
+class Presence:
+    """Whether a worker may judge who is gone; instants are of a monotonic clock, in seconds.
+
+    One that could not say for a whole lease that it lives knows that others could not, either: the database was away,
+    or the network. Until they have had a lease's time to say so again, their silence means nothing.
+    """
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._seen_s = self._back_s = float("-inf")
+
+    def seen(self, at_s: float) -> None:
+        """The database was told that this worker lives."""
+        if self._lease_s < at_s - self._seen_s < float("inf"):
+            self._back_s = at_s
+        self._seen_s = at_s
+
+    def may_judge(self, at_s: float) -> bool:
+        """Whether the silence of others means that they are gone."""
+        return at_s - self._seen_s <= self._lease_s <= at_s - self._back_s
+
+
 # --- what others left behind ----------------------------------------------------------------------------------------
 
 

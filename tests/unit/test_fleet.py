@@ -1,5 +1,6 @@
 """Workers of one PostgreSQL as rows: who may take what, who has gone, and what becomes of files that nobody serves."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -227,3 +228,37 @@ def test_wake_up_reaches_another_process_within_moments(home: Home, monkeypatch:
 
 def test_state_words_fit_the_columns() -> None:
     assert max(len(state) for state in (*FileState, *WindowState)) <= 16
+
+
+def test_who_was_away_with_the_database_waits_a_lease_before_taking_from_others() -> None:
+    here = fleet.Presence(lease_s=30)
+    assert not here.may_judge(0)
+    here.seen(100)
+    assert here.may_judge(100)  # it has just begun: those that ended before it are gone
+    here.seen(125)
+    assert here.may_judge(155)
+    assert not here.may_judge(156)  # it is away itself, as all may be
+    here.seen(170)
+    assert not here.may_judge(170)
+    here.seen(195)
+    assert not here.may_judge(199)
+    assert here.may_judge(200)
+
+
+def test_worker_lives_on_while_it_cannot_tell_which_models_are_installed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(settings: Settings) -> dict[str, fleet.EngineInfo]:
+        raise OSError("the folder of models does not answer")
+
+    home.worker = Home.new_worker(home)
+    monkeypatch.setattr(home.worker, "_settings", home.settings.model_copy(update={"lease_s": 0.6}))
+    home.worker.start()
+    queues = home.worker.member.queues
+    monkeypatch.setattr(fleet, "offered", away)
+    grow_old(home, home.worker.member.id, 60_000)
+    until = time.monotonic() + 10
+    while not fleet.workers(home.engine)[0].is_alive:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert home.worker.member.queues == queues

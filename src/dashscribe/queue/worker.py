@@ -28,7 +28,7 @@ from dashscribe.config import Settings
 from dashscribe.db import is_shared
 from dashscribe.db.tables import FileState
 from dashscribe.files import ClaimedFile
-from dashscribe.fleet import ANYONE, Member, Offers
+from dashscribe.fleet import ANYONE, Member, Offers, Presence
 from dashscribe.hosts.gather import MOST_WINDOWS
 from dashscribe.notify import deliveries
 from dashscribe.notify.deliveries import ClaimedDelivery
@@ -92,13 +92,15 @@ class Worker:
         self._store = store
         self._settings = settings
         # Windows that wait for a slot of an engine that decodes many pieces at once go along with the one that gets it.
-        batches = any(info.batch > 1 for info in fleet.offered(settings).values())
+        self._offered = fleet.offered(settings)
+        batches = any(info.batch > 1 for info in self._offered.values())
         self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
         self._lock = HomeLock(settings.home, several=self.is_shared)
         self._wakeups: Wakeups | None = None
         self._beating = threading.Thread(target=self._beat, name="dashscribe-beat", daemon=True)
         self._is_over = threading.Event()
         self._freed_s = time.monotonic()
+        self._presence = Presence(settings.lease_s)
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
         self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
@@ -171,6 +173,7 @@ class Worker:
         self._store.clean()
         self._recover(self._lock.name if self.is_shared else None)
         if self.is_shared:
+            self._look_for_models()
             self._show()
             self._wakeups = Wakeups(self._engine, self.member.id, lambda word: self._ring(Stage(word)))
             self._wakeups.start()
@@ -205,13 +208,22 @@ class Worker:
         return self.is_shared and time.monotonic() - self._freed_s > LOST_S
 
     def _show(self) -> None:
-        """Say that this worker lives and what it can run, which changes as models come and go."""
-        offered = fleet.offered(self._settings)
-        self.member = Member(self._lock.name, tuple(sorted(offered)))
-        fleet.beat(self._engine, self.member, offered, self._settings)
+        """Say that this worker lives and what it can run."""
+        at_s = time.monotonic()
+        fleet.beat(self._engine, self.member, self._offered, self._settings)
+        self._presence.seen(at_s)
+
+    def _look_for_models(self) -> None:
+        """See what can be run here, which changes as models come and go."""
+        self._offered = fleet.offered(self._settings)
+        self.member = Member(self._lock.name, tuple(sorted(self._offered)))
 
     def _beat(self) -> None:
         while not self._is_over.wait(self._settings.lease_s / fleet.BEATS):
+            try:
+                self._look_for_models()
+            except Exception as error:  # a folder that is away for a moment is no reason to lose all that is held
+                logger.warning("it cannot be told which models are installed: %s", error)
             try:
                 self._show()
             except Exception as error:  # nothing may end the beat; what is missed for long is free for others
@@ -307,6 +319,8 @@ class Worker:
                 logger.warning("trouble with the database, sweeping again soon", exc_info=True)
 
     def _look_after_others(self) -> None:
+        if not self._presence.may_judge(time.monotonic()):
+            return
         self._recover(None)
         orphans = fleet.release_unserved(self._engine)
         if orphans:
