@@ -9,7 +9,7 @@ import pytest
 from durable import Home, close_homes, speech, take
 from sqlalchemy import select, update
 
-from dashscribe import files, fleet, windows
+from dashscribe import files, fleet, order, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
@@ -98,6 +98,43 @@ def test_the_most_urgent_of_several_queues_comes_first(home: Home) -> None:
     first = windows.claim(home.engine, both)
     assert first is not None
     assert first.number == 2
+
+
+def waiting_windows(home: Home, queue: str, first_tag_ms: int, url: str = "http://x/a") -> None:
+    """A file whose three windows wait in a queue, tagged from there on."""
+    fetched(home, queue, url)
+    bench = home.bench
+    bench.worker.member = Member("cutter", (queue,))
+    file = files.claim(home.engine, FileState.FETCHED, bench.worker.member)
+    assert file is not None
+    prepare.cut(bench, file)
+    with writing(home.engine) as connection:
+        rows = update(tables.windows).where(tables.windows.c.file_id == file.id)
+        connection.execute(rows.values(queue=queue, tag_ms=first_tag_ms + tables.windows.c.number))
+
+
+def test_what_waits_for_slow_engines_gives_no_other_worker_a_rest(home: Home) -> None:
+    fast, slow = member(home, "fast", STANDIN), member(home, "slow", SPHINX)
+    waiting_windows(home, slow.queues[0], 1000)
+    assert windows.brim(home.engine, 60_000, slow) == 1002  # three windows of 30 s
+    assert windows.brim(home.engine, 60_000, fast) is None
+    both = member(home, "both", STANDIN, SPHINX)
+    assert windows.brim(home.engine, 60_000, both) == 1002
+
+
+def test_newcomer_begins_where_the_order_has_got_to_among_the_same_workers(home: Home) -> None:
+    """Hours behind, what waits for a slow engine would give him those hours before all who are at work here."""
+    fast, slow = member(home, "fast", STANDIN), member(home, "slow", SPHINX)
+    waiting_windows(home, slow.queues[0], 1000)
+    waiting_windows(home, fast.queues[0], 9_000_000, "http://x/b")
+    home.submit("http://x/a", owner="new")
+    with reading(home.engine) as connection:
+        tags = [order.window_tag(connection, "new", 500, queues) for queues in (fast.queues, slow.queues, None)]
+    assert tags == [9_000_500, 1500, 1500]
+    with writing(home.engine) as connection:
+        order.charge(connection, "new", 500, fast.queues)
+    with reading(home.engine) as connection:
+        assert order.window_tag(connection, "new", 500, fast.queues) == 9_001_000
 
 
 def test_what_nobody_waits_for_is_for_everybody(home: Home) -> None:

@@ -285,7 +285,7 @@ class Worker:
     def _claim_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         if self.pressure.is_disk_low():
             return None
-        brim = self.pressure.cut_brim()
+        brim = self.pressure.cut_brim(self.member)
         return files.claim(self._engine, FileState.FETCHED, self.member, busy_owners=busy_owners, before_tag_ms=brim)
 
     def _claim_express_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
