@@ -158,7 +158,7 @@ def release_unserved(engine: Engine) -> int:
     """Let any worker take the files whose queue nobody serves any more, to be cut anew; how many there were."""
     with reading(engine) as connection:
         in_use = set(connection.execute(select(_file.c.queue).where(_file.c.state.in_(_BOUND)).distinct()).scalars())
-        unserved = in_use - {""} - _served(connection)
+        unserved = in_use - {""} - served(connection)
     if not unserved:
         return 0
     waiting = (FileState.FETCHED, FileState.RECOGNIZING, FileState.JOINING)
@@ -167,7 +167,8 @@ def release_unserved(engine: Engine) -> int:
         return connection.execute(free.values(state=FileState.FETCHED, queue="")).rowcount
 
 
-def _served(connection: Connection) -> set[str]:
+def served(connection: Connection) -> set[str]:
+    """The queues of all workers that there are, or were a moment ago."""
     recent = _workers.c.seen_ms > DatabaseClock() - ABSENT_MS
     lists = connection.execute(select(_workers.c.queues).where(recent).distinct()).scalars()
     return {queue for text in lists for queue in msgspec.json.decode(text, type=list[str])}

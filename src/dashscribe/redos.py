@@ -124,12 +124,19 @@ def _queue(
 
 
 def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE) -> ClaimedRedo | None:
-    """Take what was asked for first and is due; ``busy_owners`` get nothing more."""
+    """Take what was asked for first and is due; ``busy_owners`` get nothing more.
+
+    A file goes to those who have the models that it was done with, or their successors: one without a model for marks
+    would take the marks away. Where there are none of those any more, to anybody.
+    """
     waiting = (_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms(), _redo.c.owner.not_in(busy_owners))
-    first = select(_redo.c.file_id).where(*waiting).order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1)
-    first = first.with_for_update(skip_locked=True).scalar_subquery()
-    mine = (_redo.c.file_id == first, _redo.c.state == Status.PENDING)
+    first = select(_redo.c.file_id).join(_file, _file.c.id == _redo.c.file_id).where(*waiting)
+    first = first.order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1).with_for_update(skip_locked=True, of=_redo)
     with writing(engine) as connection:
+        if by.queues is not None:
+            others = fleet.served(connection) - set(by.queues)
+            first = first.where(_file.c.queue.not_in(others))
+        mine = (_redo.c.file_id == first.scalar_subquery(), _redo.c.state == Status.PENDING)
         claimed = update(_redo).where(*mine).values(state=Status.RUNNING, claim=_redo.c.claim + 1, done_ms=0)
         row = connection.execute(claimed.values(worker=by.id).returning(_redo)).mappings().one_or_none()
         if row is None:

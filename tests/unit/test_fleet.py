@@ -9,13 +9,14 @@ import pytest
 from durable import Home, close_homes, speech, take
 from sqlalchemy import select, update
 
-from dashscribe import files, fleet, order, windows
+from dashscribe import files, fleet, order, redos, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.db import clock_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.engines import ENGINES
+from dashscribe.enrich import StageName
 from dashscribe.errors import ModelNotFoundError
 from dashscribe.fleet import Member, Offers
 from dashscribe.steps import prepare
@@ -299,3 +300,19 @@ def test_worker_lives_on_while_it_cannot_tell_which_models_are_installed(
         assert time.monotonic() < until
         time.sleep(0.05)
     assert home.worker.member.queues == queues
+
+
+def test_stage_is_done_again_by_a_worker_with_the_models_of_the_file_while_there_is_one(home: Home) -> None:
+    """One without a model for marks would take the marks away."""
+    gpu, cpu = member(home, "gpu", STANDIN), member(home, "cpu", SPHINX)
+    task = home.submit("http://x/a")
+    with writing(home.engine) as connection:
+        ended = {"state": FileState.SUCCEEDED, "heard_key": "kept", "queue": gpu.queues[0]}
+        connection.execute(update(tables.files).values(ended))
+    redos.ask(home.engine, "default", task.id, StageName.MARKS)
+    assert redos.claim(home.engine, (), cpu) is None
+    claimed = redos.claim(home.engine, (), gpu)
+    assert claimed is not None
+    redos.release(home.engine, claimed)
+    grow_old(home, "gpu", fleet.ABSENT_MS + 1000)
+    assert redos.claim(home.engine, (), cpu) is not None
