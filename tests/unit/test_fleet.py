@@ -1,7 +1,10 @@
 """Workers of one PostgreSQL as rows: who may take what, who has gone, and what becomes of files that nobody serves."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +22,9 @@ from dashscribe.engines import ENGINES
 from dashscribe.enrich import StageName
 from dashscribe.errors import ModelNotFoundError
 from dashscribe.fleet import Member, Offers
+from dashscribe.keys import Keys
+from dashscribe.notify import targets
+from dashscribe.notify.targets import Target, TargetBook
 from dashscribe.steps import prepare
 from dashscribe.types import Media
 from postgres import Cluster
@@ -316,3 +322,44 @@ def test_stage_is_done_again_by_a_worker_with_the_models_of_the_file_while_there
     redos.release(home.engine, claimed)
     grow_old(home, "gpu", fleet.ABSENT_MS + 1000)
     assert redos.claim(home.engine, (), cpu) is not None
+
+
+def test_workers_that_start_at_once_make_each_thing_of_the_installation_once(home: Home) -> None:
+    """Twice the target of the settings would be every event twice, for good."""
+    settings = home.settings.model_copy(update={"callback_url": "https://events.example.net/in"})
+    keys = Keys(home.engine, home.settings)
+    at_once = threading.Barrier(8)
+
+    def start(_: int) -> str | None:
+        at_once.wait(20)
+        targets.keep_fixed(home.engine, settings)
+        return keys.ensure_first()
+
+    with ThreadPoolExecutor(8) as threads:
+        first_keys = [secret for secret in threads.map(start, range(8)) if secret]
+    assert [target.url for target in TargetBook(home.engine).list("", operates=True)] == [settings.callback_url]
+    assert len(first_keys) == 1
+
+
+def test_changes_of_a_target_at_once_are_all_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = TargetBook(home.engine)
+    target = book.add(Target(owner="a", url="https://events.example.net/in"))
+    find, both = targets._find, threading.Barrier(2)
+
+    def find_together(*args: object, **named: object) -> Target:
+        found = find(*args, **named)
+        with suppress(threading.BrokenBarrierError):  # who has to wait for the other one does not get here with him
+            both.wait(1)
+        return found
+
+    monkeypatch.setattr(targets, "_find", find_together)
+    with ThreadPoolExecutor(2) as threads:
+        changes = [{"paused": True}, {"name": "new"}]
+        list(threads.map(lambda change: book.change("a", target.id, change, operates=False), changes))
+    monkeypatch.undo()
+    changed = book.get("a", target.id, operates=False)
+    assert (changed.paused, changed.name) == (True, "new")
+
+
+def test_wake_up_of_a_kind_that_only_a_newer_program_knows_is_passed_over(home: Home) -> None:
+    home.worker._hear("transmogrify")

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -18,11 +19,20 @@ from dashscribe.db import reading, tables
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.errors import ConfigError
 from dashscribe.queue.lock import HomeLock
-from dashscribe.queue.slots import Bell, Turnstile
+from dashscribe.queue.slots import Bell, Crew, Job, Stage, Turnstile
 from dashscribe.queue.worker import GRACE_S
 from dashscribe.tasks import Status
 
 A = "http://x/a"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a slot needs to know of a claim."""
+
+    id: int
+    owner: str = "a"
+    interrupted: int = 0
 
 
 @pytest.fixture
@@ -121,6 +131,30 @@ def test_stop_hands_back_what_does_not_end_and_counts_no_interruption(home: Home
     home.worker.start()
     never.set()  # the old slots go on now, too late
     assert home.wait(task).status is Status.SUCCEEDED
+
+
+def test_stop_does_not_ask_a_database_that_is_away_once_for_every_row() -> None:
+    both_hold, stopping, asked = threading.Barrier(3), threading.Event(), []
+
+    def work(row: Row) -> None:
+        both_hold.wait(20)
+        stopping.wait(20)
+
+    def release(row: Row, after_ms: int = 0) -> None:
+        asked.append(row.id)
+        raise OperationalError("UPDATE", {}, ConnectionRefusedError("it is away"))
+
+    rows = iter((Row(1), Row(2)))
+    job = Job(
+        stage=Stage.CUT, claim=lambda busy: next(rows, None), work=work, book=lambda row, error: None, release=release
+    )
+    crew = Crew(job, 2, stopping)
+    crew.start()
+    both_hold.wait(20)
+    assert not crew.hand_back()
+    assert len(asked) == 1
+    stopping.set()
+    crew.bell.break_off()
 
 
 def test_stop_of_an_idle_worker_is_quick(home: Home) -> None:

@@ -194,8 +194,11 @@ class Crew(Generic[C]):
         with self._guard:
             yield [row.id for row in self._held.values()]
 
-    def hand_back(self) -> None:
-        """Give back what slots still hold: whatever they write from now on comes too late."""
+    def hand_back(self) -> bool:
+        """Give back what slots still hold: whatever they write from now on comes too late.
+
+        False where the database is away, for which a stop does not wait once for every row.
+        """
         with self._guard:
             held = list(self._held.values())
         for row in held:
@@ -203,8 +206,10 @@ class Crew(Generic[C]):
                 self.job.release(row)
             except SQLAlchemyError as error:
                 logger.warning(
-                    "%s: a claim was not handed back, the next start will free it: %s", self.job.stage, error
+                    "%s: claims were not handed back, the next start will free them: %s", self.job.stage, error
                 )
+                return False
+        return True
 
     def _run(self) -> None:
         while not self._stopping.is_set():

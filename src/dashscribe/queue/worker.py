@@ -175,7 +175,7 @@ class Worker:
         if self.is_shared:
             self._look_for_models()
             self._show()
-            self._wakeups = Wakeups(self._engine, self.member.id, lambda word: self._ring(Stage(word)))
+            self._wakeups = Wakeups(self._engine, self.member.id, self._hear)
             self._wakeups.start()
             self._beating.start()
         for crew in self._crews:
@@ -239,19 +239,19 @@ class Worker:
         until_s = time.monotonic() + GRACE_S
         for crew in self._crews:
             crew.join_until(until_s)
-        for crew in self._crews:
-            crew.hand_back()
+        is_there = all(crew.hand_back() for crew in self._crews)
         self._sweeper.join(GRACE_S)
         if self.is_shared:
-            self._depart()
+            self._depart(is_there=is_there)
         self._lock.release()
 
-    def _depart(self) -> None:
-        """Tell the others that this worker has ended, and that there is work of its to take."""
+    def _depart(self, *, is_there: bool) -> None:
+        """Tell the others, if the database is there, that this worker has ended, and that there is work to take."""
         self._is_over.set()
         self._beating.join(GRACE_S)
         try:
-            fleet.leave(self._engine, self.member)
+            if is_there:
+                fleet.leave(self._engine, self.member)
         except SQLAlchemyError as error:
             logger.warning("the database was not told that this worker has ended: %s", error)
         if self._wakeups:
@@ -270,6 +270,11 @@ class Worker:
         self._ring(stage)
         if self._wakeups:
             self._wakeups.ring(stage)
+
+    def _hear(self, word: str) -> None:
+        """Another process says that there is work; a newer program may know of kinds that this one does not."""
+        if word in set(Stage):
+            self._ring(Stage(word))
 
     def _ring(self, stage: Stage) -> None:
         for crew in self._crews:
