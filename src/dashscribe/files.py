@@ -391,6 +391,8 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
         open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(_ENDED))
+        # In order, as all who want several files.
+        connection.execute(select(_file.c.id).where(*open_files).order_by(_file.c.id).with_for_update())
         ended = update(_file).where(*open_files).values(state=FileState.FAILED, **failure).returning(_file.c.id)
         files = connection.execute(ended).scalars().all()
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))

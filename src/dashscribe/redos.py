@@ -67,10 +67,12 @@ def ask(
         .outerjoin(_redo, _redo.c.file_id == _file.c.id)
         .where(_task.c.id == task_id, _task.c.owner == owner, *answering())
         .order_by(_file.c.number)
-        .with_for_update(of=_file)
     )
+    files = select(_file.c.id).where(_file.c.task_id == task_id).order_by(_file.c.id).with_for_update()
     now = now_ms()
     with writing(engine, urgent=True) as connection:
+        # By a statement of their own: one that waits for a lock sees the other tables as they were before.
+        connection.execute(files)
         rows = connection.execute(query).mappings().all()
         if not rows:
             raise NotFoundError(f"There is no task {task_id}, any more or of this key.")

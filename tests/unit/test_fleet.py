@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 from durable import Home, close_homes, speech, take
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, text, update
 
 from dashscribe import files, fleet, order, redos, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.db import clock_ms, reading, tables, writing
-from dashscribe.db.tables import FileState, WindowState
+from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.engines import ENGINES
 from dashscribe.enrich import StageName
-from dashscribe.errors import ModelNotFoundError
+from dashscribe.errors import ModelNotFoundError, NotRetriedError
 from dashscribe.fleet import Member, Offers
 from dashscribe.keys import Keys
 from dashscribe.notify import targets
@@ -363,3 +363,33 @@ def test_changes_of_a_target_at_once_are_all_kept(home: Home, monkeypatch: pytes
 
 def test_wake_up_of_a_kind_that_only_a_newer_program_knows_is_passed_over(home: Home) -> None:
     home.worker._hear("transmogrify")
+
+
+def test_request_that_waited_for_another_one_sees_what_that_one_asked_for(home: Home) -> None:
+    task = home.submit("http://x/a")
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.files).values(state=FileState.SUCCEEDED, heard_key="kept"))
+
+    def ask(stage: StageName) -> object:
+        return redos.ask(home.engine, "default", task.id, stage)
+
+    with ThreadPoolExecutor(1) as other:
+        with writing(home.engine) as connection:
+            file_id = connection.execute(select(tables.files.c.id).with_for_update()).scalar_one()
+            waiting = other.submit(ask, StageName.SPEAKERS)
+            wait_for_a_lock(home)
+            row = {"owner": "default", "stage": StageName.MARKS, "speaker_count": None, "state": Status.PENDING}
+            connection.execute(insert(tables.redos).values(file_id=file_id, asked_ms=1, **row))
+        with pytest.raises(NotRetriedError, match="marks is being done again"):
+            waiting.result(20)
+
+
+def wait_for_a_lock(home: Home) -> None:
+    """Until some other transaction waits for one."""
+    until = time.monotonic() + 20
+    while True:
+        with home.engine.connect() as connection:
+            if connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
+                return
+        assert time.monotonic() < until
+        time.sleep(0.02)

@@ -180,6 +180,7 @@ class TargetBook:
         """Keep a new target: it is told of every task that ends from now on. Raises InvalidParameterError."""
         target = replace(checked(target), id=f"cb-{secrets.token_hex(8)}", created_ms=now_ms())
         with writing(self._engine, urgent=True) as connection:
+            serialize(connection, "callback targets", target.owner)
             mine = select(_target.c.id).where(_target.c.owner == target.owner, _target.c.removed.is_(False))
             if len(connection.execute(mine.limit(MAX_TARGETS)).all()) >= MAX_TARGETS:
                 raise ConflictError(f"There are {MAX_TARGETS} targets already, which is the limit: remove one.")
