@@ -106,6 +106,23 @@ def test_task_that_another_process_submitted_is_found_without_a_wake_up(home: Ho
     assert home.wait(Home(home.settings.home).submit(A), 5).status is Status.SUCCEEDED
 
 
+def test_work_is_found_while_what_expired_is_still_being_removed(home: Home) -> None:
+    """A store may take minutes to delete thousands of tasks."""
+    removing, hold = threading.Event(), threading.Event()
+
+    def tidy() -> None:
+        removing.set()
+        hold.wait(60)
+
+    home.worker._tidy = tidy
+    home.worker.start()
+    try:
+        assert removing.wait(20)
+        assert home.wait(home.submit(A)).status is Status.SUCCEEDED
+    finally:
+        hold.set()
+
+
 def test_leftovers_of_a_killed_worker_are_cleared_away(home: Home, tmp_path: Path) -> None:
     (tmp_path / "scratch" / "tmp123").mkdir(parents=True)
     (tmp_path / "scratch" / "tmp123" / "source").write_bytes(b"half a download")

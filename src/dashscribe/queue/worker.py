@@ -63,7 +63,7 @@ _STAGE = {FileState.WAITING: Stage.FETCH, FileState.FETCHED: Stage.CUT, FileStat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """What the slots do. ``book_*`` decide what an error means for a row; ``tidy`` is called with every sweep."""
+    """What the slots do. ``book_*`` decide what an error means for a row; ``tidy`` is called as often as the sweep."""
 
     fetch: Callable[[ClaimedFile], None]
     cut: Callable[[ClaimedFile], None]
@@ -103,7 +103,10 @@ class Worker:
         self._presence = Presence(settings.lease_s)
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
-        self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
+        self._sweepers = [
+            threading.Thread(target=self._again_and_again, args=(sweep,), name=f"dashscribe-{name}", daemon=True)
+            for name, sweep in (("sweep", self._sweep), ("tidy", lambda: self._tidy()))
+        ]
 
     def staff(self, steps: Steps) -> None:
         """Say what the slots do."""
@@ -180,7 +183,8 @@ class Worker:
             self._beating.start()
         for crew in self._crews:
             crew.start()
-        self._sweeper.start()
+        for sweeper in self._sweepers:
+            sweeper.start()
 
     def _recover(self, worker: str | None) -> None:
         """Free what a worker held that is gone; None for whichever."""
@@ -232,7 +236,7 @@ class Worker:
     def stop(self) -> None:
         """End within a few seconds: what does not end by itself is handed back, uncounted, for the next start."""
         self.stopping.set()
-        if self._sweeper.ident is None:
+        if self._sweepers[0].ident is None:
             return  # it never began
         for crew in self._crews:
             crew.bell.break_off()
@@ -240,7 +244,8 @@ class Worker:
         for crew in self._crews:
             crew.join_until(until_s)
         is_there = all(crew.hand_back() for crew in self._crews)
-        self._sweeper.join(GRACE_S)
+        for sweeper in self._sweepers:
+            sweeper.join(GRACE_S)
         if self.is_shared:
             self._depart(is_there=is_there)
         self._lock.release()
@@ -304,24 +309,27 @@ class Worker:
     def _claim_express_finish(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         return files.claim(self._engine, FileState.JOINING, self.member, busy_owners=busy_owners, express_only=True)
 
-    def _sweep(self) -> None:
+    def _again_and_again(self, sweep: Callable[[], None]) -> None:
         while not self.stopping.wait(SHARED_SWEEP_S if self.is_shared else SWEEP_S):
             try:
-                if any(crew.may_hold_more for crew in self._crews) or self._is_time_for_lost():
-                    self._free_lost()
-                if self.offers and random.random() * self.offers.alive() < LOOKERS:  # noqa: S311 (spreads the load)
-                    self._look_after_others()
-                for state in files.due(self._engine):
-                    self._ring(_STAGE[state])
-                if windows.due(self._engine):
-                    self._ring(Stage.RECOGNIZE)
-                if redos.is_due(self._engine):
-                    self._ring(Stage.REDO)
-                self._tidy()
-                if deliveries.is_due(self._engine):
-                    self._ring(Stage.DELIVER)
+                sweep()
             except Exception:  # nothing may end the sweep
                 logger.warning("trouble with the database, sweeping again soon", exc_info=True)
+
+    def _sweep(self) -> None:
+        """Ring for what nobody has rung for. Tidying up is not for this thread: a bucket may take minutes for it."""
+        if any(crew.may_hold_more for crew in self._crews) or self._is_time_for_lost():
+            self._free_lost()
+        if self.offers and random.random() * self.offers.alive() < LOOKERS:  # noqa: S311 (spreads the load)
+            self._look_after_others()
+        for state in files.due(self._engine):
+            self._ring(_STAGE[state])
+        if windows.due(self._engine):
+            self._ring(Stage.RECOGNIZE)
+        if redos.is_due(self._engine):
+            self._ring(Stage.REDO)
+        if deliveries.is_due(self._engine):
+            self._ring(Stage.DELIVER)
 
     def _look_after_others(self) -> None:
         if not self._presence.may_judge(time.monotonic()):
