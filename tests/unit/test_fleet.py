@@ -1,5 +1,8 @@
 """Workers of one PostgreSQL as rows: who may take what, who has gone, and what becomes of files that nobody serves."""
 
+import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from durable import Home, close_homes, speech, take
+from durable import Home, close_homes, run, speech, take
 from sqlalchemy import insert, select, text, update
 
 from dashscribe import files, fleet, order, redos, windows
@@ -27,7 +30,7 @@ from dashscribe.notify import targets
 from dashscribe.notify.targets import Target, TargetBook
 from dashscribe.steps import prepare
 from dashscribe.types import Media
-from postgres import Cluster
+from postgres import Cluster, free_port
 
 STANDIN, SPHINX = ENGINES["standin"], ENGINES["pocketsphinx"]
 MEDIA = Media(url="http://x/a", container="wav", codec="pcm", rate_hz=16_000, channel_count=1, duration_ms=90_000)
@@ -393,3 +396,38 @@ def wait_for_a_lock(home: Home) -> None:
                 return
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+@pytest.fixture
+def bouncer(cluster: Cluster) -> Iterator[str]:
+    """The address of a PgBouncer before the cluster, in session mode, as Debian installs it."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
+    port = free_port()
+    settings = cluster.folder / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={cluster.port} user=test\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = any\npool_mode = session\ndefault_pool_size = 60\n"
+    )
+    settings.chmod(0o644)
+    user = "postgres" if os.getuid() == 0 else None
+    running = subprocess.Popen([program, "-q", str(settings)], user=user, cwd="/", stderr=subprocess.DEVNULL)
+    yield f"127.0.0.1:{port}"
+    running.kill()
+    running.wait()
+
+
+def test_workers_work_through_pgbouncer(
+    tmp_path: Path, cluster: Cluster, bouncer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = cluster.new_database().replace(f"127.0.0.1:{cluster.port}", bouncer)
+    monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", url)
+    home = Home(tmp_path, {"http://x/a": speech(3)})
+    try:
+        with reading(home.engine) as connection:
+            assert connection.execute(text("SHOW lock_timeout")).scalar() == "15s"
+        assert run(home, "http://x/a").status is Status.SUCCEEDED
+    finally:
+        close_homes()
