@@ -56,8 +56,14 @@ LOOKERS = 4
 GRACE_S = 3.0
 
 #: Where the rows of each kind of work lie.
-_ROOMS = {Stage.FETCH: files, Stage.CUT: files, Stage.RECOGNIZE: windows, Stage.FINISH: files}
-_ROOMS |= {Stage.REDO: redos, Stage.DELIVER: deliveries}
+_ROOMS = {
+    Stage.FETCH: files,
+    Stage.CUT: files,
+    Stage.RECOGNIZE: windows,
+    Stage.FINISH: files,
+    Stage.REDO: redos,
+    Stage.DELIVER: deliveries,
+}
 _STAGE = {FileState.WAITING: Stage.FETCH, FileState.FETCHED: Stage.CUT, FileState.JOINING: Stage.FINISH}
 
 
