@@ -24,6 +24,7 @@ from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.engines import ENGINES
 from dashscribe.enrich import StageName
 from dashscribe.errors import ModelNotFoundError, NotRetriedError
+from dashscribe.errors.sources import SourceNotFoundError
 from dashscribe.fleet import Member, Offers
 from dashscribe.keys import Keys
 from dashscribe.notify import targets
@@ -431,3 +432,11 @@ def test_workers_work_through_pgbouncer(
         assert run(home, "http://x/a").status is Status.SUCCEEDED
     finally:
         close_homes()
+
+
+def test_error_of_a_hostile_source_ends_its_file_whatever_it_says(home: Home) -> None:
+    """PostgreSQL takes no NUL: to book it again and again kept the slot from everybody else."""
+    home.origin.sources["http://x/a"] = SourceNotFoundError("x answered \0 404")
+    task = run(home, "http://x/a")
+    assert task.status is Status.FAILED
+    assert "x answered \ufffd 404" in task.subtasks[0].message

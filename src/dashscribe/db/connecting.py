@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from dashscribe.errors import ConfigError
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.abc import Buffer
+    from psycopg.types.string import StrDumper
 
 FORMS = "give sqlite:///PATH with the path of a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 #: How long a SQLite writer waits for one in another process, in milliseconds.
@@ -102,3 +105,19 @@ def _set_up(connection: psycopg.Connection, record: object) -> None:
     for name, value in session.items():
         connection.execute(f"SET {name} = {value}".encode())
     connection.commit()
+    connection.adapters.register_dumper(str, _text_dumper())
+
+
+@cache
+def _text_dumper() -> type[StrDumper]:
+    """How texts are sent: PostgreSQL knows none with NUL, which clients, and errors of hostile sources, may hold.
+
+    It becomes U+FFFD, rather than an error that no other try would mend.
+    """
+    from psycopg.types.string import StrDumper
+
+    class Dumper(StrDumper):
+        def dump(self, obj: str) -> Buffer | None:
+            return super().dump(obj.replace("\0", "\ufffd"))
+
+    return Dumper
