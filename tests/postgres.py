@@ -42,7 +42,7 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="dashscribe-pg-"))
         if self._user is not None:
             os.chown(self.folder, self._user, -1)
-        self.port = _free_port()
+        self.port = free_port()
         self._run("initdb", "-D", self.folder / "data", "-U", "test", "--auth=trust", "--no-sync", "-E", "UTF8")
         settings = f"port={self.port}\nunix_socket_directories='{self.folder}'\n"
         settings += f"listen_addresses='{'*' if networks else '127.0.0.1'}'\n"
@@ -97,7 +97,8 @@ class Cluster:
         return self.url(name)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     import socket
 
     with socket.socket() as listener:

@@ -391,6 +391,8 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
         open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(_ENDED))
+        # In order, as all who want several files.
+        connection.execute(select(_file.c.id).where(*open_files).order_by(_file.c.id).with_for_update())
         ended = update(_file).where(*open_files).values(state=FileState.FAILED, **failure).returning(_file.c.id)
         files = connection.execute(ended).scalars().all()
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
@@ -415,13 +417,15 @@ def release(engine: Engine, file: ClaimedFile, after_ms: int = 0, *, failed_once
         return _set(connection, file, values)
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, counting the interruption; how many there were.
+
+    ``but_for`` are ids of rows that the worker knows of, and keeps.
 
     On SQLite for the holder of the worker lock only: there is no other way to know that nobody works on them.
     """
     with writing(engine) as connection:
-        held = fleet.held(_file, worker)
+        held = fleet.held(_file, worker, but_for)
         return sum(
             connection.execute(
                 update(_file)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, select, update
 
 from dashscribe import weights
 from dashscribe.config import Settings
@@ -112,16 +112,40 @@ def leave(engine: Engine, member: Member) -> None:
         connection.execute(gone.values(seen_ms=DatabaseClock() - _workers.c.lease_ms))
 
 
+class Presence:
+    """Whether a worker may judge who is gone; instants are of a monotonic clock, in seconds.
+
+    One that could not say for a whole lease that it lives knows that others could not, either: the database was away,
+    or the network. Until they have had a lease's time to say so again, their silence means nothing.
+    """
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._seen_s = self._back_s = float("-inf")
+
+    def seen(self, at_s: float) -> None:
+        """The database was told that this worker lives."""
+        if self._lease_s < at_s - self._seen_s < float("inf"):
+            self._back_s = at_s
+        self._seen_s = at_s
+
+    def may_judge(self, at_s: float) -> bool:
+        """Whether the silence of others means that they are gone."""
+        return at_s - self._seen_s <= self._lease_s <= at_s - self._back_s
+
+
 # --- what others left behind ----------------------------------------------------------------------------------------
 
 
-def held(table: Table, worker: str | None) -> ColumnElement[bool]:
+def held(table: Table, worker: str | None, but_for: Collection[int] = ()) -> ColumnElement[bool]:
     """What holds for claimed rows of a table that are that worker's, or, for None, of any that is not there any more.
 
-    On SQLite nobody says that he lives: there every claim is of somebody who is gone when the next worker begins.
+    Rows ``but_for`` are not meant. On SQLite nobody says that he lives: there every claim is of somebody who is gone
+    when the next worker begins.
     """
     if worker is not None:
-        return table.c.worker == worker
+        (key,) = table.primary_key.columns
+        return and_(table.c.worker == worker, key.not_in(but_for))
     living = select(_workers.c.id).where(_is_alive())
     return table.c.worker.not_in(living)
 
@@ -134,7 +158,7 @@ def release_unserved(engine: Engine) -> int:
     """Let any worker take the files whose queue nobody serves any more, to be cut anew; how many there were."""
     with reading(engine) as connection:
         in_use = set(connection.execute(select(_file.c.queue).where(_file.c.state.in_(_BOUND)).distinct()).scalars())
-        unserved = in_use - {""} - _served(connection)
+        unserved = in_use - {""} - served(connection)
     if not unserved:
         return 0
     waiting = (FileState.FETCHED, FileState.RECOGNIZING, FileState.JOINING)
@@ -143,7 +167,8 @@ def release_unserved(engine: Engine) -> int:
         return connection.execute(free.values(state=FileState.FETCHED, queue="")).rowcount
 
 
-def _served(connection: Connection) -> set[str]:
+def served(connection: Connection) -> set[str]:
+    """The queues of all workers that there are, or were a moment ago."""
     recent = _workers.c.seen_ms > DatabaseClock() - ABSENT_MS
     lists = connection.execute(select(_workers.c.queues).where(recent).distinct()).scalars()
     return {queue for text in lists for queue in msgspec.json.decode(text, type=list[str])}

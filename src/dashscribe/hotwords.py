@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from dashscribe.catalog import MODELS, Model, find_model
-from dashscribe.db import as_datetime, now_ms, reading, tables, writing
+from dashscribe.db import as_datetime, now_ms, reading, serialize, tables, writing
 from dashscribe.errors import InvalidParameterError, ListQuotaError, NotFoundError, ResourceNotExistError
 from dashscribe.types import Hotword, is_unspaced
 
@@ -84,6 +84,7 @@ class HotwordBook:
         check_words(kind, model, words)
         created_ms = now_ms()
         with writing(self._engine, urgent=True) as connection:
+            serialize(connection, "hotword lists", owner)
             mine = select(func.count()).where(_lists.c.owner == owner, _lists.c.kind == kind)
             if connection.execute(mine).scalar_one() >= MAX_LISTS:
                 raise ListQuotaError(f"An owner may have {MAX_LISTS} lists of this kind; delete one, or update it.")

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, Insert, delete, func, insert, select,
 
 from dashscribe import usage
 from dashscribe.config import Settings
-from dashscribe.db import as_datetime, now_ms, reading, tables, writing
+from dashscribe.db import as_datetime, now_ms, reading, serialize, tables, writing
 from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError, QuotaError
 
 #: Owner of ``settings.api_key`` and of the first key.
@@ -211,6 +211,7 @@ class Keys:
             return None
         secret = f"sk-{secrets.token_hex(24)}"
         with writing(self._engine) as connection:
+            serialize(connection, "first key")
             if connection.execute(select(func.count()).select_from(tables.keys)).scalar_one():
                 return None
             connection.execute(_new(secret, DEFAULT_OWNER, "first"))

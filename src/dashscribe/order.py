@@ -12,10 +12,10 @@ for each, divided by its weight, differs by no more than one window of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from sqlalchemy import Case, Column, Connection, Engine, Table, case, func, select, update
+from sqlalchemy import Case, Column, ColumnElement, Connection, Engine, Table, case, func, select, true, update
 
 from dashscribe.db import inserting, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
@@ -67,25 +67,35 @@ def correct(connection: Connection, owner: str, sound_ms: int) -> None:
     connection.execute(update(_owners).where(_owners.c.name == owner).values(tag_ms=_owners.c.tag_ms + change_ms))
 
 
-def window_tag(connection: Connection, owner: str, speech_ms: int, *, express: bool = False) -> int:
-    """The tag of a window with so much speech, behind the owner's other ones; of an express one, now."""
-    virtual_ms = _windows_now(connection)
+def window_tag(
+    connection: Connection, owner: str, speech_ms: int, queues: Sequence[str] | None = None, *, express: bool = False
+) -> int:
+    """The tag of a window with so much speech, behind the owner's other ones; of an express one, now.
+
+    ``queues`` are those of the worker that cuts it, None for all there are. Virtual time is counted among them: what
+    waits for a slow engine elsewhere would hold it back, and whoever came new would have a long start on all who are
+    at work here.
+    """
+    virtual_ms = _windows_now(connection, queues)
     row = connection.execute(select(_owners.c.window_tag_ms, _owners.c.weight).where(_owners.c.name == owner)).one()
     tag_ms = max(row.window_tag_ms, virtual_ms) + speech_ms // row.weight
     return max(virtual_ms, tag_ms - AHEAD_MS) if express else tag_ms
 
 
-def charge(connection: Connection, owner: str, speech_ms: int) -> None:
-    """Count a window with so much speech that was handed out."""
-    begin_ms = _later(_owners.c.window_tag_ms, _windows_now(connection))
+def charge(connection: Connection, owner: str, speech_ms: int, queues: Sequence[str] | None = None) -> None:
+    """Count a window with so much speech that was handed out; ``queues`` as for its tag."""
+    begin_ms = _later(_owners.c.window_tag_ms, _windows_now(connection, queues))
     charged = update(_owners).where(_owners.c.name == owner)
     connection.execute(charged.values(window_tag_ms=begin_ms + speech_ms // _owners.c.weight))
 
 
-def _windows_now(connection: Connection) -> int:
+def _windows_now(connection: Connection, queues: Sequence[str] | None) -> int:
     # Begun at the clock, as older programs tagged everything: what they left, or still write, stays comparable.
     states = (WindowState.READY, WindowState.CLAIMED)
-    return _now(connection, tables.windows, states, _owners.c.window_tag_ms, now_ms())
+    # Queue by queue: with an index over queue and tag each is one look, however many wait in the others.
+    queue = tables.windows.c.queue
+    among = [true()] if queues is None else [queue == name for name in ("", *queues)]
+    return _now(connection, tables.windows, states, _owners.c.window_tag_ms, now_ms(), among)
 
 
 def files_now(connection: Connection, beginning_ms: int = 0) -> int:
@@ -94,7 +104,12 @@ def files_now(connection: Connection, beginning_ms: int = 0) -> int:
 
 
 def _now(
-    connection: Connection, table: Table, states: Iterable[StrEnum], ahead: Column[int], beginning_ms: int = 0
+    connection: Connection,
+    table: Table,
+    states: Iterable[StrEnum],
+    ahead: Column[int],
+    beginning_ms: int = 0,
+    among: Sequence[ColumnElement[bool]] = (true(),),
 ) -> int:
     """The lowest tag that waits; where nothing does, all owners are equal, and begin with the one furthest ahead.
 
@@ -102,11 +117,12 @@ def _now(
     """
     heads = [
         select(table.c.tag_ms)
-        .where(table.c.state == state, table.c.express.is_(False))
+        .where(table.c.state == state, table.c.express.is_(False), some)
         .order_by(table.c.tag_ms)
         .limit(1)
         .scalar_subquery()
         for state in states
+        for some in among
     ]
     furthest = select(func.max(ahead)).scalar_subquery()
     *found, furthest_ms = connection.execute(select(*heads, furthest)).one()

@@ -67,10 +67,12 @@ def ask(
         .outerjoin(_redo, _redo.c.file_id == _file.c.id)
         .where(_task.c.id == task_id, _task.c.owner == owner, *answering())
         .order_by(_file.c.number)
-        .with_for_update(of=_file)
     )
+    files = select(_file.c.id).where(_file.c.task_id == task_id).order_by(_file.c.id).with_for_update()
     now = now_ms()
     with writing(engine, urgent=True) as connection:
+        # By a statement of their own: one that waits for a lock sees the other tables as they were before.
+        connection.execute(files)
         rows = connection.execute(query).mappings().all()
         if not rows:
             raise NotFoundError(f"There is no task {task_id}, any more or of this key.")
@@ -124,12 +126,19 @@ def _queue(
 
 
 def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE) -> ClaimedRedo | None:
-    """Take what was asked for first and is due; ``busy_owners`` get nothing more."""
+    """Take what was asked for first and is due; ``busy_owners`` get nothing more.
+
+    A file goes to those who have the models that it was done with, or their successors: one without a model for marks
+    would take the marks away. Where there are none of those any more, to anybody.
+    """
     waiting = (_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms(), _redo.c.owner.not_in(busy_owners))
-    first = select(_redo.c.file_id).where(*waiting).order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1)
-    first = first.with_for_update(skip_locked=True).scalar_subquery()
-    mine = (_redo.c.file_id == first, _redo.c.state == Status.PENDING)
+    first = select(_redo.c.file_id).join(_file, _file.c.id == _redo.c.file_id).where(*waiting)
+    first = first.order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1).with_for_update(skip_locked=True, of=_redo)
     with writing(engine) as connection:
+        if by.queues is not None:
+            others = fleet.served(connection) - set(by.queues)
+            first = first.where(_file.c.queue.not_in(others))
+        mine = (_redo.c.file_id == first.scalar_subquery(), _redo.c.state == Status.PENDING)
         claimed = update(_redo).where(*mine).values(state=Status.RUNNING, claim=_redo.c.claim + 1, done_ms=0)
         row = connection.execute(claimed.values(worker=by.id).returning(_redo)).mappings().one_or_none()
         if row is None:
@@ -196,10 +205,10 @@ def release(engine: Engine, redo: ClaimedRedo, after_ms: int = 0, *, failed_once
         return _set(connection, redo, values)
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does; how many there were."""
     with writing(engine) as connection:
-        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(_redo, worker))
+        left = update(_redo).where(_redo.c.state == Status.RUNNING, fleet.held(_redo, worker, but_for))
         freed = left.values(state=Status.PENDING, due_ms=0, interrupted=_redo.c.interrupted + 1)
         return connection.execute(freed).rowcount
 

@@ -262,7 +262,8 @@ class UploadBook:
             named = _named(connection)
             over = connection.execute(select(_upload.c.key).where(past)).scalars()
             keys = [key for key in over if key not in named][:BATCH]
-            connection.execute(update(_upload).where(_upload.c.key.in_(keys)).values(removed=True))
+            # Once more, for a submit that named one of them meanwhile.
+            connection.execute(update(_upload).where(_upload.c.key.in_(keys), past).values(removed=True))
             removed = select(_upload.c.key).where(_upload.c.removed, ~is_held())
             return connection.execute(removed.limit(BATCH)).scalars().all()
 

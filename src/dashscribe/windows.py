@@ -8,7 +8,7 @@ for sound, keeps its row, its blobs and its result.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -142,8 +142,20 @@ def left_over(engine: Engine, file: ClaimedFile) -> dict[tuple[int, int], CutWin
     }
 
 
-def add(engine: Engine, file: ClaimedFile, window: Window, key: str, audio: Stored, tag_ms: int, express: bool) -> bool:
-    """Hand out a window whose sound lies in the store, in place of one that an earlier cut put there."""
+def add(
+    engine: Engine,
+    file: ClaimedFile,
+    window: Window,
+    key: str,
+    audio: Stored,
+    tag_ms: int,
+    express: bool,
+    queues: Sequence[str] | None = None,
+) -> bool:
+    """Hand out a window whose sound lies in the store, in place of one that an earlier cut put there.
+
+    ``queues`` are as for ``order.charge``.
+    """
     place = {"file_id": file.id, "channel": window.channel, "number": window.index}
     values = {"generation": file.generation, "state": WindowState.READY, "tag_ms": tag_ms, "express": express}
     values |= {"spans": as_json(window.spans), "speech_ms": window.speech_ms}
@@ -153,7 +165,7 @@ def add(engine: Engine, file: ClaimedFile, window: Window, key: str, audio: Stor
             return False
         if file.generation > 1:
             connection.execute(delete(_window).where(*(_window.c[name] == value for name, value in place.items())))
-        order.charge(connection, file.owner, window.speech_ms)
+        order.charge(connection, file.owner, window.speech_ms, queues)
         connection.execute(insert(_window).values(**place, **values))
     return True
 
@@ -186,13 +198,17 @@ def _count_in(connection: Connection, file: ClaimedFile, speech_ms: int, *, clos
     return connection.execute(update(_file).where(*mine).values(values)).rowcount == 1
 
 
-def brim(engine: Engine, limit_ms: int) -> int | None:
+def brim(engine: Engine, limit_ms: int, by: Member = ANYONE) -> int | None:
     """The tag from which on new windows have to wait, because this much speech is waiting before them; None for none.
 
     Counted along the one order, so that one owner's long file never holds up what is due before it, and no further than
-    up to there, nor than ``COUNTED`` windows, however many wait.
+    up to there, nor than ``COUNTED`` windows, however many wait. Only queues of ``by`` count: what waits for other
+    engines is no reason for these to have nothing to do.
     """
     waiting = select(_window.c.tag_ms, _window.c.id, _window.c.speech_ms).where(_window.c.state == WindowState.READY)
+    mine = by.may_take(_window.c.queue)
+    if mine is not None:
+        waiting = waiting.where(mine)
     waiting = waiting.order_by(_window.c.tag_ms, _window.c.id).limit(_PAGE)
     ahead_ms, count, page = 0, 0, waiting
     with reading(engine) as connection:
@@ -348,12 +364,12 @@ def recut(engine: Engine, window: ClaimedWindow) -> bool:
         return connection.execute(cut.values(state=FileState.FETCHED)).rowcount == 1
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does."""
     with writing(engine) as connection:
         return connection.execute(
             update(_window)
-            .where(_window.c.state == WindowState.CLAIMED, fleet.held(_window, worker))
+            .where(_window.c.state == WindowState.CLAIMED, fleet.held(_window, worker, but_for))
             .values(state=WindowState.READY, due_ms=0, interrupted=_window.c.interrupted + 1)
         ).rowcount
 

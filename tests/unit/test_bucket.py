@@ -370,6 +370,14 @@ def test_copies_give_way_before_the_disk_is_called_low(tmp_path: Path) -> None:
     assert copies(folder) == []
 
 
+def test_room_is_told_without_a_look_at_each_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path / "cache", 10**9, 0)
+    with cache.file("a", 1, lambda file: file.write(b"a")):
+        pass
+    monkeypatch.setattr(os, "scandir", lambda path: pytest.fail("each submission would take as long as this"))
+    assert cache.free_bytes() > 0
+
+
 def test_copy_that_a_crash_cut_short_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "a").write_bytes(b"so")

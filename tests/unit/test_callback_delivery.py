@@ -562,3 +562,16 @@ def test_events_go_with_their_tasks_and_dead_letters_after_a_week(home: Home) ->
     expire.expire(home.bench, now + 7 * day_ms + 60_000)
     assert [count(home, table) for table in (tables.callback_events, tables.callback_deliveries)] == [0, 0]
     assert count(home, tables.callback_targets) == 0
+
+
+def test_owner_with_many_targets_has_no_more_turns_than_one_with_one(home: Home) -> None:
+    book = TargetBook(home.engine)
+    owners = ["many", "many", "many", "one"]
+    added = [book.add(Target(owner=owner, url=f"http://127.0.0.1/{number}")) for number, owner in enumerate(owners)]
+    for number, target in enumerate(added):
+        events.store_test(home.engine, target, BASE, "UTC")
+        with writing(home.engine) as connection:
+            row = update(tables.callback_targets).where(tables.callback_targets.c.id == target.id)
+            connection.execute(row.values(served_ms=number))
+    claimed = [deliveries.claim(home.engine) for _ in added]
+    assert [row.target.owner for row in claimed if row] == ["many", "one", "many", "many"]

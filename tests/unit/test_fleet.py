@@ -1,25 +1,37 @@
 """Workers of one PostgreSQL as rows: who may take what, who has gone, and what becomes of files that nobody serves."""
 
+import os
+import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from durable import Home, close_homes, speech, take
-from sqlalchemy import select, update
+from durable import Home, close_homes, run, speech, take
+from sqlalchemy import insert, select, text, update
 
-from dashscribe import files, fleet, windows
+from dashscribe import files, fleet, order, redos, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
 from dashscribe.db import clock_ms, reading, tables, writing
-from dashscribe.db.tables import FileState, WindowState
+from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.engines import ENGINES
-from dashscribe.errors import ModelNotFoundError
+from dashscribe.enrich import StageName
+from dashscribe.errors import ModelNotFoundError, NotRetriedError
+from dashscribe.errors.sources import SourceNotFoundError
 from dashscribe.fleet import Member, Offers
+from dashscribe.keys import Keys
+from dashscribe.notify import targets
+from dashscribe.notify.targets import Target, TargetBook
 from dashscribe.steps import prepare
 from dashscribe.types import Media
-from postgres import Cluster
+from postgres import Cluster, free_port
 
 STANDIN, SPHINX = ENGINES["standin"], ENGINES["pocketsphinx"]
 MEDIA = Media(url="http://x/a", container="wav", codec="pcm", rate_hz=16_000, channel_count=1, duration_ms=90_000)
@@ -97,6 +109,43 @@ def test_the_most_urgent_of_several_queues_comes_first(home: Home) -> None:
     first = windows.claim(home.engine, both)
     assert first is not None
     assert first.number == 2
+
+
+def waiting_windows(home: Home, queue: str, first_tag_ms: int, url: str = "http://x/a") -> None:
+    """A file whose three windows wait in a queue, tagged from there on."""
+    fetched(home, queue, url)
+    bench = home.bench
+    bench.worker.member = Member("cutter", (queue,))
+    file = files.claim(home.engine, FileState.FETCHED, bench.worker.member)
+    assert file is not None
+    prepare.cut(bench, file)
+    with writing(home.engine) as connection:
+        rows = update(tables.windows).where(tables.windows.c.file_id == file.id)
+        connection.execute(rows.values(queue=queue, tag_ms=first_tag_ms + tables.windows.c.number))
+
+
+def test_what_waits_for_slow_engines_gives_no_other_worker_a_rest(home: Home) -> None:
+    fast, slow = member(home, "fast", STANDIN), member(home, "slow", SPHINX)
+    waiting_windows(home, slow.queues[0], 1000)
+    assert windows.brim(home.engine, 60_000, slow) == 1002  # three windows of 30 s
+    assert windows.brim(home.engine, 60_000, fast) is None
+    both = member(home, "both", STANDIN, SPHINX)
+    assert windows.brim(home.engine, 60_000, both) == 1002
+
+
+def test_newcomer_begins_where_the_order_has_got_to_among_the_same_workers(home: Home) -> None:
+    """Hours behind, what waits for a slow engine would give him those hours before all who are at work here."""
+    fast, slow = member(home, "fast", STANDIN), member(home, "slow", SPHINX)
+    waiting_windows(home, slow.queues[0], 1000)
+    waiting_windows(home, fast.queues[0], 9_000_000, "http://x/b")
+    home.submit("http://x/a", owner="new")
+    with reading(home.engine) as connection:
+        tags = [order.window_tag(connection, "new", 500, queues) for queues in (fast.queues, slow.queues, None)]
+    assert tags == [9_000_500, 1500, 1500]
+    with writing(home.engine) as connection:
+        order.charge(connection, "new", 500, fast.queues)
+    with reading(home.engine) as connection:
+        assert order.window_tag(connection, "new", 500, fast.queues) == 9_001_000
 
 
 def test_what_nobody_waits_for_is_for_everybody(home: Home) -> None:
@@ -227,3 +276,167 @@ def test_wake_up_reaches_another_process_within_moments(home: Home, monkeypatch:
 
 def test_state_words_fit_the_columns() -> None:
     assert max(len(state) for state in (*FileState, *WindowState)) <= 16
+
+
+def test_who_was_away_with_the_database_waits_a_lease_before_taking_from_others() -> None:
+    here = fleet.Presence(lease_s=30)
+    assert not here.may_judge(0)
+    here.seen(100)
+    assert here.may_judge(100)  # it has just begun: those that ended before it are gone
+    here.seen(125)
+    assert here.may_judge(155)
+    assert not here.may_judge(156)  # it is away itself, as all may be
+    here.seen(170)
+    assert not here.may_judge(170)
+    here.seen(195)
+    assert not here.may_judge(199)
+    assert here.may_judge(200)
+
+
+def test_worker_lives_on_while_it_cannot_tell_which_models_are_installed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(settings: Settings) -> dict[str, fleet.EngineInfo]:
+        raise OSError("the folder of models does not answer")
+
+    home.worker = Home.new_worker(home)
+    monkeypatch.setattr(home.worker, "_settings", home.settings.model_copy(update={"lease_s": 0.6}))
+    home.worker.start()
+    queues = home.worker.member.queues
+    monkeypatch.setattr(fleet, "offered", away)
+    grow_old(home, home.worker.member.id, 60_000)
+    until = time.monotonic() + 10
+    while not fleet.workers(home.engine)[0].is_alive:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert home.worker.member.queues == queues
+
+
+def test_stage_is_done_again_by_a_worker_with_the_models_of_the_file_while_there_is_one(home: Home) -> None:
+    """One without a model for marks would take the marks away."""
+    gpu, cpu = member(home, "gpu", STANDIN), member(home, "cpu", SPHINX)
+    task = home.submit("http://x/a")
+    with writing(home.engine) as connection:
+        ended = {"state": FileState.SUCCEEDED, "heard_key": "kept", "queue": gpu.queues[0]}
+        connection.execute(update(tables.files).values(ended))
+    redos.ask(home.engine, "default", task.id, StageName.MARKS)
+    assert redos.claim(home.engine, (), cpu) is None
+    claimed = redos.claim(home.engine, (), gpu)
+    assert claimed is not None
+    redos.release(home.engine, claimed)
+    grow_old(home, "gpu", fleet.ABSENT_MS + 1000)
+    assert redos.claim(home.engine, (), cpu) is not None
+
+
+def test_workers_that_start_at_once_make_each_thing_of_the_installation_once(home: Home) -> None:
+    """Twice the target of the settings would be every event twice, for good."""
+    settings = home.settings.model_copy(update={"callback_url": "https://events.example.net/in"})
+    keys = Keys(home.engine, home.settings)
+    at_once = threading.Barrier(8)
+
+    def start(_: int) -> str | None:
+        at_once.wait(20)
+        targets.keep_fixed(home.engine, settings)
+        return keys.ensure_first()
+
+    with ThreadPoolExecutor(8) as threads:
+        first_keys = [secret for secret in threads.map(start, range(8)) if secret]
+    assert [target.url for target in TargetBook(home.engine).list("", operates=True)] == [settings.callback_url]
+    assert len(first_keys) == 1
+
+
+def test_changes_of_a_target_at_once_are_all_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = TargetBook(home.engine)
+    target = book.add(Target(owner="a", url="https://events.example.net/in"))
+    find, both = targets._find, threading.Barrier(2)
+
+    def find_together(*args: object, **named: object) -> Target:
+        found = find(*args, **named)
+        with suppress(threading.BrokenBarrierError):  # who has to wait for the other one does not get here with him
+            both.wait(1)
+        return found
+
+    monkeypatch.setattr(targets, "_find", find_together)
+    with ThreadPoolExecutor(2) as threads:
+        changes = [{"paused": True}, {"name": "new"}]
+        list(threads.map(lambda change: book.change("a", target.id, change, operates=False), changes))
+    monkeypatch.undo()
+    changed = book.get("a", target.id, operates=False)
+    assert (changed.paused, changed.name) == (True, "new")
+
+
+def test_wake_up_of_a_kind_that_only_a_newer_program_knows_is_passed_over(home: Home) -> None:
+    home.worker._hear("transmogrify")
+
+
+def test_request_that_waited_for_another_one_sees_what_that_one_asked_for(home: Home) -> None:
+    task = home.submit("http://x/a")
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.files).values(state=FileState.SUCCEEDED, heard_key="kept"))
+
+    def ask(stage: StageName) -> object:
+        return redos.ask(home.engine, "default", task.id, stage)
+
+    with ThreadPoolExecutor(1) as other:
+        with writing(home.engine) as connection:
+            file_id = connection.execute(select(tables.files.c.id).with_for_update()).scalar_one()
+            waiting = other.submit(ask, StageName.SPEAKERS)
+            wait_for_a_lock(home)
+            row = {"owner": "default", "stage": StageName.MARKS, "speaker_count": None, "state": Status.PENDING}
+            connection.execute(insert(tables.redos).values(file_id=file_id, asked_ms=1, **row))
+        with pytest.raises(NotRetriedError, match="marks is being done again"):
+            waiting.result(20)
+
+
+def wait_for_a_lock(home: Home) -> None:
+    """Until some other transaction waits for one."""
+    until = time.monotonic() + 20
+    while True:
+        with home.engine.connect() as connection:
+            if connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
+                return
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def bouncer(cluster: Cluster) -> Iterator[str]:
+    """The address of a PgBouncer before the cluster, in session mode, as Debian installs it."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
+    port = free_port()
+    settings = cluster.folder / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={cluster.port} user=test\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = any\npool_mode = session\ndefault_pool_size = 60\n"
+    )
+    settings.chmod(0o644)
+    user = "postgres" if os.getuid() == 0 else None
+    running = subprocess.Popen([program, "-q", str(settings)], user=user, cwd="/", stderr=subprocess.DEVNULL)
+    yield f"127.0.0.1:{port}"
+    running.kill()
+    running.wait()
+
+
+def test_workers_work_through_pgbouncer(
+    tmp_path: Path, cluster: Cluster, bouncer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = cluster.new_database().replace(f"127.0.0.1:{cluster.port}", bouncer)
+    monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", url)
+    home = Home(tmp_path, {"http://x/a": speech(3)})
+    try:
+        with reading(home.engine) as connection:
+            assert connection.execute(text("SHOW lock_timeout")).scalar() == "15s"
+        assert run(home, "http://x/a").status is Status.SUCCEEDED
+    finally:
+        close_homes()
+
+
+def test_error_of_a_hostile_source_ends_its_file_whatever_it_says(home: Home) -> None:
+    """PostgreSQL takes no NUL: to book it again and again kept the slot from everybody else."""
+    home.origin.sources["http://x/a"] = SourceNotFoundError("x answered \0 404")
+    task = run(home, "http://x/a")
+    assert task.status is Status.FAILED
+    assert "x answered \ufffd 404" in task.subtasks[0].message

@@ -5,22 +5,34 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from durable import Home, speech
+from durable import Home, run, shorten_waits, speech
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from dashscribe import files, windows
 from dashscribe.db import reading, tables
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.errors import ConfigError
 from dashscribe.queue.lock import HomeLock
-from dashscribe.queue.slots import Bell, Turnstile
+from dashscribe.queue.slots import Bell, Crew, Job, Stage, Turnstile
 from dashscribe.queue.worker import GRACE_S
 from dashscribe.tasks import Status
 
 A = "http://x/a"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a slot needs to know of a claim."""
+
+    id: int
+    owner: str = "a"
+    interrupted: int = 0
 
 
 @pytest.fixture
@@ -94,6 +106,23 @@ def test_task_that_another_process_submitted_is_found_without_a_wake_up(home: Ho
     assert home.wait(Home(home.settings.home).submit(A), 5).status is Status.SUCCEEDED
 
 
+def test_work_is_found_while_what_expired_is_still_being_removed(home: Home) -> None:
+    """A store may take minutes to delete thousands of tasks."""
+    removing, hold = threading.Event(), threading.Event()
+
+    def tidy() -> None:
+        removing.set()
+        hold.wait(60)
+
+    home.worker._tidy = tidy
+    home.worker.start()
+    try:
+        assert removing.wait(20)
+        assert home.wait(home.submit(A)).status is Status.SUCCEEDED
+    finally:
+        hold.set()
+
+
 def test_leftovers_of_a_killed_worker_are_cleared_away(home: Home, tmp_path: Path) -> None:
     (tmp_path / "scratch" / "tmp123").mkdir(parents=True)
     (tmp_path / "scratch" / "tmp123" / "source").write_bytes(b"half a download")
@@ -119,6 +148,30 @@ def test_stop_hands_back_what_does_not_end_and_counts_no_interruption(home: Home
     home.worker.start()
     never.set()  # the old slots go on now, too late
     assert home.wait(task).status is Status.SUCCEEDED
+
+
+def test_stop_does_not_ask_a_database_that_is_away_once_for_every_row() -> None:
+    both_hold, stopping, asked = threading.Barrier(3), threading.Event(), []
+
+    def work(row: Row) -> None:
+        both_hold.wait(20)
+        stopping.wait(20)
+
+    def release(row: Row, after_ms: int = 0) -> None:
+        asked.append(row.id)
+        raise OperationalError("UPDATE", {}, ConnectionRefusedError("it is away"))
+
+    rows = iter((Row(1), Row(2)))
+    job = Job(
+        stage=Stage.CUT, claim=lambda busy: next(rows, None), work=work, book=lambda row, error: None, release=release
+    )
+    crew = Crew(job, 2, stopping)
+    crew.start()
+    both_hold.wait(20)
+    assert not crew.hand_back()
+    assert len(asked) == 1
+    stopping.set()
+    crew.bell.break_off()
 
 
 def test_stop_of_an_idle_worker_is_quick(home: Home) -> None:
@@ -258,3 +311,23 @@ def test_who_has_to_be_alone_is_alone_and_a_second_one_comes_later() -> None:
     assert True in granted
     assert crowded
     assert not any(crowded)
+
+
+@pytest.mark.parametrize("room", [files, windows], ids=["files", "windows"])
+def test_claim_that_was_committed_without_word_of_it_is_not_lost(
+    home: Home, room: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks between the commit and its confirmation: the row is this worker's, who does not know it."""
+    shorten_waits(monkeypatch)
+    claim, broken = room.claim, threading.Event()
+
+    def claim_and_break(*args: object, **named: object) -> object:
+        row = claim(*args, **named)
+        if row is not None and not broken.is_set():
+            broken.set()
+            raise OperationalError("COMMIT", {}, ConnectionResetError("the connection was cut"))
+        return row
+
+    monkeypatch.setattr(room, "claim", claim_and_break)
+    assert run(home, "http://x/a").status is Status.SUCCEEDED
+    assert broken.is_set()

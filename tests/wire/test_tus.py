@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -468,3 +469,29 @@ def test_our_client_uploads_through_a_server_that_is_killed(tmp_path: Path, monk
     finally:
         for running in restarted:
             stop_server(running)
+
+
+def test_nobody_waits_for_a_store_that_takes_its_time_with_uploads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as may come in at once are on their way into a slow bucket: everything else still answers."""
+    put, hold, reached = desk.parts.store.put, threading.Event(), threading.Semaphore(0)
+
+    def slow(key: str, data: Any) -> object:
+        reached.release()
+        assert hold.wait(60)
+        return put(key, data)
+
+    monkeypatch.setattr(desk.parts.store, "put", slow)
+    at_once = int(desk.parts.arriving.total_tokens)
+    addresses = [begun(desk, 4) for _ in range(at_once // 2)]
+    carried = {"model": "qwen3-asr-flash-filetrans", "input_audio": {"data": "data:audio/wav;base64,UklGRg=="}}
+    with ThreadPoolExecutor(at_once + 1) as clients:
+        calls = [clients.submit(patch, desk, address, 0, b"RIFF") for address in addresses]
+        calls += [clients.submit(desk.submit, carried) for _ in range(at_once - len(calls))]
+        for _ in calls:
+            assert reached.acquire(timeout=60)
+        try:
+            asked = clients.submit(desk.http.get, begun(desk))
+            assert asked.result(60).status_code == 200
+        finally:
+            hold.set()
+        assert {call.result(60).status_code for call in calls} == {204, 200}

@@ -129,7 +129,10 @@ def _migrate(engine: Engine, shown: str) -> None:
     config = Config()
     config.set_main_option("script_location", "dashscribe.db:migrations")
     with writing(engine) as connection:
-        serialize(connection, "migration")
+        if is_shared(engine):  # whoever starts beside the one that migrates waits for as long as that takes
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            serialize(connection, "migration")
+            connection.execute(text(f"SET LOCAL lock_timeout = {connecting.LOCK_MS}"))
         if revision_of(connection) >= tables.REVISION:
             return  # somebody else was faster
         config.attributes["connection"] = connection

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from dashscribe.errors import ConfigError
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.abc import Buffer
+    from psycopg.types.string import StrDumper
 
 FORMS = "give sqlite:///PATH with the path of a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 #: How long a SQLite writer waits for one in another process, in milliseconds.
@@ -74,8 +81,7 @@ def _begin(connection: Connection) -> None:
 def _postgresql(where: URL, connections: int) -> Engine:
     if find_spec("psycopg") is None:
         raise ConfigError("database_url: PostgreSQL needs a driver: pip install 'dashscribe[postgres]'")
-    session = f"-c lock_timeout={LOCK_MS} -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
-    return create_engine(
+    engine = create_engine(
         where.set(drivername="postgresql+psycopg"),
         pool_size=min(5, connections),
         max_overflow=connections - min(5, connections),
@@ -85,7 +91,33 @@ def _postgresql(where: URL, connections: int) -> Engine:
             "connect_timeout": CONNECT_MS // 1000,
             "tcp_user_timeout": SILENT_MS,
             "keepalives_idle": SILENT_MS // 1000,
-            "options": session,
             "application_name": "dashscribe",
         },
     )
+    event.listen(engine, "connect", _set_up)
+    return engine
+
+
+def _set_up(connection: psycopg.Connection, record: object) -> None:
+    """Set up a new PostgreSQL session; not with its first message, of which PgBouncer takes no such settings."""
+    del record
+    session = {"lock_timeout": LOCK_MS, "idle_in_transaction_session_timeout": 60_000, "timezone": "'UTC'"}
+    for name, value in session.items():
+        connection.execute(f"SET {name} = {value}".encode())
+    connection.commit()
+    connection.adapters.register_dumper(str, _text_dumper())
+
+
+@cache
+def _text_dumper() -> type[StrDumper]:
+    """How texts are sent: PostgreSQL knows none with NUL, which clients, and errors of hostile sources, may hold.
+
+    It becomes U+FFFD, rather than an error that no other try would mend.
+    """
+    from psycopg.types.string import StrDumper
+
+    class Dumper(StrDumper):
+        def dump(self, obj: str) -> Buffer | None:
+            return super().dump(obj.replace("\0", "\ufffd"))
+
+    return Dumper

@@ -127,6 +127,7 @@ def grant_time(seconds: float) -> None:
 def program_files() -> Iterator[Path]:
     """Where this program's code lies: Python, the packages, and what was imported from elsewhere."""
     yield from map(Path, SYSTEM_FILES)
+    yield Path(sys.base_prefix, "lib")  # Python's own libraries, where it did not come with the system
     yield from (Path(path) for name, path in sysconfig.get_paths().items() if name.endswith("lib"))
     with suppress(AttributeError):  # some environments leave these out
         yield from map(Path, (*site.getsitepackages(), site.getusersitepackages()))

@@ -110,7 +110,10 @@ class Delivery:
 
 
 def _servable(now: int, busy: Collection[str]) -> Select[Any]:
-    """The targets that have something due and may get a slot, the one that has waited longest first."""
+    """The targets that have something due and may get a slot, the one that has waited longest first.
+
+    Owners come in turn, and of each its targets: one with fifty slow ones has no more turns than one with one.
+    """
     sending = _delivery.c.state == DeliveryState.SENDING
     held = select(func.count()).where(_delivery.c.target_id == _target.c.id, sending).scalar_subquery()
     failing = select(_target.c.id).where(_target.c.failures > 0)
@@ -122,10 +125,12 @@ def _servable(now: int, busy: Collection[str]) -> Select[Any]:
     until = case((_target.c.paused, TEST_DUE_MS), else_=now)
     waiting = (_delivery.c.target_id == _target.c.id, _delivery.c.state == DeliveryState.WAITING)
     any_due = exists().where(*waiting, _delivery.c.due_ms <= until)
+    of_owner = _target.alias()
+    owner_served_ms = select(func.max(of_owner.c.served_ms)).where(of_owner.c.owner == _target.c.owner)
     return (
         select(_target.c.id)
         .where(_target.c.removed.is_(False), _target.c.id.not_in(busy), may_have, any_due)
-        .order_by(_target.c.served_ms, _target.c.id)
+        .order_by(owner_served_ms.scalar_subquery(), _target.c.served_ms, _target.c.id)
         .limit(1)
     )
 
@@ -223,13 +228,14 @@ def release(engine: Engine, delivery: ClaimedDelivery, after_ms: int = 0) -> boo
         return _set(connection, delivery, {"state": DeliveryState.WAITING, "due_ms": due_ms, "worker": ""})
 
 
-def recover(engine: Engine, worker: str | None = None) -> int:
+def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
     """Free the claims of that worker, or of all that are gone, as ``files.recover`` does; how many there were.
 
     What they may have sent is sent again.
     """
     with writing(engine) as connection:
-        left = update(_delivery).where(_delivery.c.state == DeliveryState.SENDING, fleet.held(_delivery, worker))
+        held = fleet.held(_delivery, worker, but_for)
+        left = update(_delivery).where(_delivery.c.state == DeliveryState.SENDING, held)
         return connection.execute(left.values(state=DeliveryState.WAITING, due_ms=_AT_ONCE, worker="")).rowcount
 
 

@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from dashscribe import callbacks
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import now_ms, reading, serialize, tables, writing
 from dashscribe.notify.targets import Scheme
 
 KEY_BITS = 2048
@@ -37,6 +37,8 @@ CERTIFICATE_LIVES = timedelta(days=3650)
 RETIRED_LIVES_MS = 7 * 24 * 3600 * 1000
 
 _key = tables.callback_keys
+#: Who makes a key is alone, so that there is one that signs.
+_LOCK = "callback keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class SigningKeys:
                 row = _newest(connection)
             if row is None:
                 with writing(self._engine) as connection:
+                    serialize(connection, _LOCK)
                     row = _newest(connection) or _make(connection)
             if self._parsed is None or self._parsed.fingerprint != row[0]:
                 private = load_pem_private_key(row[1].encode(), None)
@@ -83,6 +86,7 @@ class SigningKeys:
         now = now_ms()
         retired = {"private_key": "", "retired_ms": now}
         with writing(self._engine, urgent=True) as connection:
+            serialize(connection, _LOCK)
             connection.execute(update(_key).where(_key.c.retired_ms.is_(None)).values(retired))
             connection.execute(delete(_key).where(_key.c.retired_ms <= now - RETIRED_LIVES_MS))
             return _make(connection)[0]

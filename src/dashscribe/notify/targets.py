@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, insert, se
 
 from dashscribe.catalog import MODELS
 from dashscribe.config import Settings
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import now_ms, reading, serialize, tables, writing
 from dashscribe.db.tables import DeliveryState, Status
 from dashscribe.errors import ConfigError, ConflictError, InvalidParameterError, NotFoundError
 from dashscribe.errors.sources import SourceAddressError, SourceError
@@ -180,6 +180,7 @@ class TargetBook:
         """Keep a new target: it is told of every task that ends from now on. Raises InvalidParameterError."""
         target = replace(checked(target), id=f"cb-{secrets.token_hex(8)}", created_ms=now_ms())
         with writing(self._engine, urgent=True) as connection:
+            serialize(connection, "callback targets", target.owner)
             mine = select(_target.c.id).where(_target.c.owner == target.owner, _target.c.removed.is_(False))
             if len(connection.execute(mine.limit(MAX_TARGETS)).all()) >= MAX_TARGETS:
                 raise ConflictError(f"There are {MAX_TARGETS} targets already, which is the limit: remove one.")
@@ -201,7 +202,7 @@ class TargetBook:
     def change(self, owner: str, target_id: str, changes: dict[str, object], *, operates: bool) -> Target:
         """Set members of a target, by name. Raises NotFoundError, InvalidParameterError, ConflictError."""
         with writing(self._engine, urgent=True) as connection:
-            found = _find(connection, owner, target_id, operates=operates)
+            found = _find(connection, owner, target_id, operates=operates, lock=True)
             if found.origin == "settings" and set(changes) - {"paused"}:
                 raise ConflictError("It stands in the settings (DASHSCRIBE_CALLBACK_URL): change it there.")
             changed = checked(replace(found, **changes))  # type: ignore[arg-type]
@@ -217,9 +218,11 @@ class TargetBook:
             _remove(connection, [target_id])
 
 
-def _find(connection: Connection, owner: str, target_id: str, *, operates: bool) -> Target:
+def _find(connection: Connection, owner: str, target_id: str, *, operates: bool, lock: bool = False) -> Target:
+    """A target that is there; ``lock`` it for who writes back what he read."""
     mine = (managed_by(owner, operates=operates), _target.c.id == target_id, _target.c.removed.is_(False))
-    row = connection.execute(select(_target).where(*mine)).mappings().one_or_none()
+    query = select(_target).where(*mine)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFoundError(f"There is no callback target {target_id[:80]!r} of this key.")
     return target_of(row)
@@ -249,6 +252,7 @@ def keep_fixed(engine: Engine, settings: Settings) -> None:
     if urls == set(kept) and all(row.token == token for row in kept.values()):
         return
     with writing(engine) as connection:
+        serialize(connection, "callback targets of the settings")  # many workers may start at once
         kept = {row.url: row for row in connection.execute(select(_target).where(*fixed))}
         if gone := [row.id for url, row in kept.items() if url not in urls]:
             _remove(connection, gone)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from dashscribe import files, windows
 from dashscribe.config import Settings
-from dashscribe.fleet import Offers
+from dashscribe.fleet import ANYONE, Member, Offers
 from dashscribe.store import Store
 
 logger = logging.getLogger(__name__)
@@ -44,13 +44,13 @@ class Pressure:
         """The tag from which on no more files should be fetched for now; None when any may be."""
         return files.brim(self._engine, FETCHED_AHEAD * self._workers())
 
-    def cut_brim(self) -> int | None:
-        """The tag from which on no more sound should be cut for now; None when any may be."""
+    def cut_brim(self, by: Member = ANYONE) -> int | None:
+        """The tag from which on no more sound should be cut for queues of ``by`` for now; None when any may be."""
         if self._offers is None:
             return windows.brim(self._engine, self._limit_ms)
         if time.monotonic() - self._counted_s > COUNT_S * max(1.0, self._workers() / 50):
             self._counted_s = time.monotonic()
-            self._brim = windows.brim(self._engine, self._limit_ms * self._workers())
+            self._brim = windows.brim(self._engine, self._limit_ms * self._workers(), by)
         return self._brim
 
     def _workers(self) -> int:

@@ -172,6 +172,8 @@ class Crew(Generic[C]):
         self._size = size
         self._stopping = stopping
         self._held: dict[int, C] = {}
+        #: Whether a claim failed in such a way that the database may have made it nevertheless.
+        self.may_hold_more = False
         self._guard = threading.Lock()
         names = [f"dashscribe-{job.stage}-{number}" for number in range(size)]
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
@@ -186,8 +188,17 @@ class Crew(Generic[C]):
         for thread in self._threads:
             thread.join(max(0.0, end_s - time.monotonic()))
 
-    def hand_back(self) -> None:
-        """Give back what slots still hold: whatever they write from now on comes too late."""
+    @contextmanager
+    def paused(self) -> Generator[list[int]]:
+        """Nothing is claimed meanwhile: the ids of all rows that the slots know of."""
+        with self._guard:
+            yield [row.id for row in self._held.values()]
+
+    def hand_back(self) -> bool:
+        """Give back what slots still hold: whatever they write from now on comes too late.
+
+        False where the database is away, for which a stop does not wait once for every row.
+        """
         with self._guard:
             held = list(self._held.values())
         for row in held:
@@ -195,8 +206,10 @@ class Crew(Generic[C]):
                 self.job.release(row)
             except SQLAlchemyError as error:
                 logger.warning(
-                    "%s: a claim was not handed back, the next start will free it: %s", self.job.stage, error
+                    "%s: claims were not handed back, the next start will free them: %s", self.job.stage, error
                 )
+                return False
+        return True
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -224,7 +237,12 @@ class Crew(Generic[C]):
         with self._guard:
             counts = Counter(row.owner for row in self._held.values())
             # An owner who holds all slots but one gets no more: the last one is for somebody else.
-            row = self.job.claim([owner for owner, count in counts.items() if 0 < self._size - 1 <= count])
+            busy_owners = [owner for owner, count in counts.items() if 0 < self._size - 1 <= count]
+            try:
+                row = self.job.claim(busy_owners)
+            except BaseException:
+                self.may_hold_more = True  # the connection may have broken while the commit was on its way
+                raise
             if row is not None:
                 self._held[threading.get_ident()] = row
             return row

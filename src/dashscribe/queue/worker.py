@@ -13,9 +13,12 @@ import random
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +28,7 @@ from dashscribe.config import Settings
 from dashscribe.db import is_shared
 from dashscribe.db.tables import FileState
 from dashscribe.files import ClaimedFile
-from dashscribe.fleet import ANYONE, Member, Offers
+from dashscribe.fleet import ANYONE, Member, Offers, Presence
 from dashscribe.hosts.gather import MOST_WINDOWS
 from dashscribe.notify import deliveries
 from dashscribe.notify.deliveries import ClaimedDelivery
@@ -44,17 +47,29 @@ FETCH_SLOTS, CUT_SLOTS = 8, 3
 #: Stages done again at once: listening to a long recording is no reason for another owner's short one to wait.
 REDO_SLOTS = 2
 SWEEP_S, SHARED_SWEEP_S = 1.0, 5.0
+#: How often a worker of a shared database looks whether it holds rows that it knows nothing of, in seconds; soon after
+#: a claim that failed anyway. A server that stalls may commit long after its client has given up.
+LOST_S = 300.0
 #: How many of a shared database's workers look in one sweep for what others left behind, on average.
 LOOKERS = 4
 #: How long a stop waits for work to end before it is handed back, in seconds.
 GRACE_S = 3.0
 
+#: Where the rows of each kind of work lie.
+_ROOMS = {
+    Stage.FETCH: files,
+    Stage.CUT: files,
+    Stage.RECOGNIZE: windows,
+    Stage.FINISH: files,
+    Stage.REDO: redos,
+    Stage.DELIVER: deliveries,
+}
 _STAGE = {FileState.WAITING: Stage.FETCH, FileState.FETCHED: Stage.CUT, FileState.JOINING: Stage.FINISH}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """What the slots do. ``book_*`` decide what an error means for a row; ``tidy`` is called with every sweep."""
+    """What the slots do. ``book_*`` decide what an error means for a row; ``tidy`` is called as often as the sweep."""
 
     fetch: Callable[[ClaimedFile], None]
     cut: Callable[[ClaimedFile], None]
@@ -83,15 +98,21 @@ class Worker:
         self._store = store
         self._settings = settings
         # Windows that wait for a slot of an engine that decodes many pieces at once go along with the one that gets it.
-        batches = any(info.batch > 1 for info in fleet.offered(settings).values())
+        self._offered = fleet.offered(settings)
+        batches = any(info.batch > 1 for info in self._offered.values())
         self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
         self._lock = HomeLock(settings.home, several=self.is_shared)
         self._wakeups: Wakeups | None = None
         self._beating = threading.Thread(target=self._beat, name="dashscribe-beat", daemon=True)
         self._is_over = threading.Event()
+        self._freed_s = time.monotonic()
+        self._presence = Presence(settings.lease_s)
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
-        self._sweeper = threading.Thread(target=self._sweep, name="dashscribe-sweep", daemon=True)
+        self._sweepers = [
+            threading.Thread(target=self._again_and_again, args=(sweep,), name=f"dashscribe-{name}", daemon=True)
+            for name, sweep in (("sweep", self._sweep), ("tidy", lambda: self._tidy()))
+        ]
 
     def staff(self, steps: Steps) -> None:
         """Say what the slots do."""
@@ -161,13 +182,15 @@ class Worker:
         self._store.clean()
         self._recover(self._lock.name if self.is_shared else None)
         if self.is_shared:
+            self._look_for_models()
             self._show()
-            self._wakeups = Wakeups(self._engine, self.member.id, lambda word: self._ring(Stage(word)))
+            self._wakeups = Wakeups(self._engine, self.member.id, self._hear)
             self._wakeups.start()
             self._beating.start()
         for crew in self._crews:
             crew.start()
-        self._sweeper.start()
+        for sweeper in self._sweepers:
+            sweeper.start()
 
     def _recover(self, worker: str | None) -> None:
         """Free what a worker held that is gone; None for whichever."""
@@ -175,14 +198,42 @@ class Worker:
         if freed:
             logger.info("going on with %d pieces of work that a worker left", freed)
 
+    def _free_lost(self) -> None:
+        """Free what is claimed for this worker without a slot that knows of it.
+
+        That is what remains where the connection breaks between a claim's commit and the word of it. The worker lives,
+        so that nobody else would ever free it.
+        """
+        with ExitStack() as stack:
+            known: dict[Any, list[int]] = defaultdict(list)
+            for crew in self._crews:
+                known[_ROOMS[crew.job.stage]] += stack.enter_context(crew.paused())
+            if freed := sum(room.recover(self._engine, self.member.id, ids) for room, ids in known.items()):
+                logger.warning("%d pieces of work were claimed without word of it, and are free again", freed)
+            for crew in self._crews:
+                crew.may_hold_more = False
+        self._freed_s = time.monotonic()
+
+    def _is_time_for_lost(self) -> bool:
+        return self.is_shared and time.monotonic() - self._freed_s > LOST_S
+
     def _show(self) -> None:
-        """Say that this worker lives and what it can run, which changes as models come and go."""
-        offered = fleet.offered(self._settings)
-        self.member = Member(self._lock.name, tuple(sorted(offered)))
-        fleet.beat(self._engine, self.member, offered, self._settings)
+        """Say that this worker lives and what it can run."""
+        at_s = time.monotonic()
+        fleet.beat(self._engine, self.member, self._offered, self._settings)
+        self._presence.seen(at_s)
+
+    def _look_for_models(self) -> None:
+        """See what can be run here, which changes as models come and go."""
+        self._offered = fleet.offered(self._settings)
+        self.member = Member(self._lock.name, tuple(sorted(self._offered)))
 
     def _beat(self) -> None:
         while not self._is_over.wait(self._settings.lease_s / fleet.BEATS):
+            try:
+                self._look_for_models()
+            except Exception as error:  # a folder that is away for a moment is no reason to lose all that is held
+                logger.warning("it cannot be told which models are installed: %s", error)
             try:
                 self._show()
             except Exception as error:  # nothing may end the beat; what is missed for long is free for others
@@ -191,26 +242,27 @@ class Worker:
     def stop(self) -> None:
         """End within a few seconds: what does not end by itself is handed back, uncounted, for the next start."""
         self.stopping.set()
-        if self._sweeper.ident is None:
+        if self._sweepers[0].ident is None:
             return  # it never began
         for crew in self._crews:
             crew.bell.break_off()
         until_s = time.monotonic() + GRACE_S
         for crew in self._crews:
             crew.join_until(until_s)
-        for crew in self._crews:
-            crew.hand_back()
-        self._sweeper.join(GRACE_S)
+        is_there = all(crew.hand_back() for crew in self._crews)
+        for sweeper in self._sweepers:
+            sweeper.join(GRACE_S)
         if self.is_shared:
-            self._depart()
+            self._depart(is_there=is_there)
         self._lock.release()
 
-    def _depart(self) -> None:
-        """Tell the others that this worker has ended, and that there is work of its to take."""
+    def _depart(self, *, is_there: bool) -> None:
+        """Tell the others, if the database is there, that this worker has ended, and that there is work to take."""
         self._is_over.set()
         self._beating.join(GRACE_S)
         try:
-            fleet.leave(self._engine, self.member)
+            if is_there:
+                fleet.leave(self._engine, self.member)
         except SQLAlchemyError as error:
             logger.warning("the database was not told that this worker has ended: %s", error)
         if self._wakeups:
@@ -230,6 +282,11 @@ class Worker:
         if self._wakeups:
             self._wakeups.ring(stage)
 
+    def _hear(self, word: str) -> None:
+        """Another process says that there is work; a newer program may know of kinds that this one does not."""
+        if word in set(Stage):
+            self._ring(Stage(word))
+
     def _ring(self, stage: Stage) -> None:
         for crew in self._crews:
             if crew.job.stage is stage:
@@ -244,7 +301,7 @@ class Worker:
     def _claim_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         if self.pressure.is_disk_low():
             return None
-        brim = self.pressure.cut_brim()
+        brim = self.pressure.cut_brim(self.member)
         return files.claim(self._engine, FileState.FETCHED, self.member, busy_owners=busy_owners, before_tag_ms=brim)
 
     def _claim_express_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
@@ -258,24 +315,31 @@ class Worker:
     def _claim_express_finish(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         return files.claim(self._engine, FileState.JOINING, self.member, busy_owners=busy_owners, express_only=True)
 
-    def _sweep(self) -> None:
+    def _again_and_again(self, sweep: Callable[[], None]) -> None:
         while not self.stopping.wait(SHARED_SWEEP_S if self.is_shared else SWEEP_S):
             try:
-                if self.offers and random.random() * self.offers.alive() < LOOKERS:  # noqa: S311 (spreads the load)
-                    self._look_after_others()
-                for state in files.due(self._engine):
-                    self._ring(_STAGE[state])
-                if windows.due(self._engine):
-                    self._ring(Stage.RECOGNIZE)
-                if redos.is_due(self._engine):
-                    self._ring(Stage.REDO)
-                self._tidy()
-                if deliveries.is_due(self._engine):
-                    self._ring(Stage.DELIVER)
+                sweep()
             except Exception:  # nothing may end the sweep
                 logger.warning("trouble with the database, sweeping again soon", exc_info=True)
 
+    def _sweep(self) -> None:
+        """Ring for what nobody has rung for. Tidying up is not for this thread: a bucket may take minutes for it."""
+        if any(crew.may_hold_more for crew in self._crews) or self._is_time_for_lost():
+            self._free_lost()
+        if self.offers and random.random() * self.offers.alive() < LOOKERS:  # noqa: S311 (spreads the load)
+            self._look_after_others()
+        for state in files.due(self._engine):
+            self._ring(_STAGE[state])
+        if windows.due(self._engine):
+            self._ring(Stage.RECOGNIZE)
+        if redos.is_due(self._engine):
+            self._ring(Stage.REDO)
+        if deliveries.is_due(self._engine):
+            self._ring(Stage.DELIVER)
+
     def _look_after_others(self) -> None:
+        if not self._presence.may_judge(time.monotonic()):
+            return
         self._recover(None)
         orphans = fleet.release_unserved(self._engine)
         if orphans:

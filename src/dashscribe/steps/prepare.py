@@ -176,14 +176,16 @@ class _Cutting:
         else:
             key = windows.audio_key(file, window)
             audio = bench.store.put(key, window.audio)
-            handed_out = windows.add(bench.engine, file, window, key, audio, tag_ms, express)
+            queues = bench.worker.member.queues
+            handed_out = windows.add(bench.engine, file, window, key, audio, tag_ms, express, queues)
         if not handed_out:
             raise PutBack  # somebody else has the file
         bench.worker.ring(Stage.RECOGNIZE)
 
     def _tag_ms(self, window: Window, express: bool) -> int:
         with reading(self._bench.engine) as connection:
-            return order.window_tag(connection, self._file.owner, window.speech_ms, express=express)
+            owner, queues = self._file.owner, self._bench.worker.member.queues
+            return order.window_tag(connection, owner, window.speech_ms, queues, express=express)
 
     def check_engine(self) -> None:
         """Raise PutBack once the engine is down and another one can go on: the next cut is for that one.
@@ -199,9 +201,10 @@ class _Cutting:
             self._bench.worker.ring(Stage.FINISH)
 
     def _wait_for_room(self, tag_ms: int | None) -> None:
-        pressure = self._bench.worker.pressure
+        worker = self._bench.worker
+        pressure = worker.pressure
         while pressure.is_disk_low() or (
-            tag_ms is not None and (brim := pressure.cut_brim()) is not None and tag_ms >= brim
+            tag_ms is not None and (brim := pressure.cut_brim(worker.member)) is not None and tag_ms >= brim
         ):
             self._bench.pause(LOOK_S)
             self.check_engine()

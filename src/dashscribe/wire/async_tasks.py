@@ -35,6 +35,8 @@ from dashscribe.wire.values import number, refusal
 DAY = timedelta(hours=24)
 #: Larger bodies than this are received on disk: those that hold a recording.
 SPOOLED_BYTES = 1024**2
+#: A body that names sources only has hardly ever more bytes.
+BARE_BYTES = 64 * 1024
 MAX_PAGE_SIZE = 100
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 #: Statuses that the service names; the ones beyond ``Status`` are never those of a task here, so they match nothing.
@@ -73,7 +75,8 @@ async def submit(
     call = _Call(envelope.request_id(request), idempotency_key, no_oss, base_url)
     with SpooledTemporaryFile(SPOOLED_BYTES) as sent:
         await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
-        task, engine = await in_thread(parts.queries, _submit, parts, caller, call, sent)
+        threads = parts.arriving if _may_carry(sent) else parts.queries
+        task, engine = await in_thread(threads, _submit, parts, caller, call, sent)
     parts.wake()
     members: dict[str, Any] = {"output": {"task_id": task.id, "task_status": task.status.value}}
     if task.notes:
@@ -89,6 +92,14 @@ class _Call:
     idempotency_key: str
     no_oss: bool
     base_url: str
+
+
+def _may_carry(sent: IO[bytes]) -> bool:
+    """Whether a body may carry a recording, which goes to the store first: polls are not to wait for that."""
+    if sent.tell() > BARE_BYTES:
+        return True
+    sent.seek(0)
+    return b"input_audio" in sent.read()
 
 
 def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:

@@ -19,6 +19,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -232,3 +233,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _refuse_arguments)
     app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(NoConnectionError, _no_database)

@@ -59,6 +59,8 @@ class Parts:
     # Sizes: a query takes a millisecond, a blob is read at the pace of the disk, readiness may decode a sound.
     queries: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
     blobs: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
+    # What comes in goes out to the store, and a bucket may take minutes for it: results are not to wait for that.
+    arriving: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
     checks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     scrapes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     # A name server may take its time.

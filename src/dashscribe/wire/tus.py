@@ -238,19 +238,19 @@ async def _add(request: Request, parts: Parts, owner: str, key: str, offset: int
     checksum = _checksum(request.headers.get("upload-checksum", ""))
     stack = ExitStack()
     try:
-        arrival = await in_thread(parts.blobs, stack.enter_context, parts.uploads.resume(owner, key))
+        arrival = await in_thread(parts.arriving, stack.enter_context, parts.uploads.resume(owner, key))
         if offset != arrival.offset:
             raise ConflictError(f"Upload-Offset is {offset}, the upload stands at {arrival.offset}.")
         announced = request.headers.get("content-length", "")
         if announced.isdecimal():
             _check_length(arrival, int(announced))
         await _receive(request, parts, arrival, checksum)
-        await in_thread(parts.blobs, arrival.settle)
+        await in_thread(parts.arriving, arrival.settle)
     except UploadGoneError as error:
         raise NotFoundError(error.detail) from error
     finally:
         with anyio.CancelScope(shield=True):
-            await in_thread(parts.blobs, stack.close)
+            await in_thread(parts.arriving, stack.close)
     return await _receipt(parts, owner, key)
 
 
@@ -262,14 +262,14 @@ async def _receive(request: Request, parts: Parts, arrival: Arrival, checksum: _
             _check_length(arrival, len(chunk))
             if digest:
                 digest.update(chunk)
-            await in_thread(parts.blobs, arrival.write, chunk, may_save=digest is None)
+            await in_thread(parts.arriving, arrival.write, chunk, may_save=digest is None)
     except ClientDisconnect:
         if digest is None:
-            await in_thread(parts.blobs, arrival.save)
+            await in_thread(parts.arriving, arrival.save)
         raise
     if checksum and digest and digest.digest() != checksum.digest:
         raise ChecksumError
-    await in_thread(parts.blobs, arrival.save)
+    await in_thread(parts.arriving, arrival.save)
 
 
 def _check_length(arrival: Arrival, more_bytes: int) -> None:

@@ -148,7 +148,7 @@ async def _receive(request: Request, parts: Parts, ticket: str) -> Response:
     with ExitStack() as stack:
         folder = await in_thread(parts.blobs, stack.enter_context, parts.uploads.folder())
         form = await _read(request, parts, folder, most, room)
-        return await in_thread(parts.blobs, _keep, parts, secret, form)
+        return await in_thread(parts.arriving, _keep, parts, secret, form)
 
 
 async def _read(request: Request, parts: Parts, folder: Path, most: int, room: int) -> Form:
