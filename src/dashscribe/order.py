@@ -6,9 +6,12 @@ not by number of files; express work is tagged now. What is claimed, and by whom
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, update
+from functools import cache
 
-from dashscribe.db import inserting, tables
+from sqlalchemy import BigInteger, Connection, bindparam, case, update
+from sqlalchemy.sql.dml import ReturningInsert
+
+from dashscribe.db import inserting_on, tables
 
 #: What a file counts for until its length is known, in milliseconds.
 NOMINAL_MS = 60_000
@@ -18,14 +21,22 @@ EXPRESS_MS = 60_000
 
 def reserve(connection: Connection, owner: str, files: int, now_ms: int) -> list[int]:
     """Queue ``files`` files of unknown length behind the owner's other work: a tag for each, rising."""
-    owners = tables.owners
-    cost_ms = files * NOMINAL_MS // owners.c.weight
-    ahead_ms = case((owners.c.tag_ms > now_ms, owners.c.tag_ms), else_=now_ms)
-    new = inserting(connection, owners).values(name=owner, tag_ms=now_ms + files * NOMINAL_MS, weight=1)
-    reserved = new.on_conflict_do_update(index_elements=["name"], set_={"tag_ms": ahead_ms + cost_ms})
-    row = connection.execute(reserved.returning(owners.c.tag_ms, owners.c.weight)).one()
+    sound_ms = files * NOMINAL_MS
+    given = {"name": owner, "weight": 1, "tag_ms": now_ms + sound_ms, "now_ms": now_ms, "sound_ms": sound_ms}
+    row = connection.execute(_reserving(connection.dialect.name), given).one()
     begin_ms = row.tag_ms - files * NOMINAL_MS // row.weight
     return [begin_ms + count * NOMINAL_MS // row.weight for count in range(1, files + 1)]
+
+
+@cache
+def _reserving(product: str) -> ReturningInsert[tuple[int, int]]:
+    # Built once: that takes longer than all else which a submission does about its place.
+    owners = tables.owners
+    now_ms, sound_ms = bindparam("now_ms", type_=BigInteger), bindparam("sound_ms", type_=BigInteger)
+    ahead_ms = case((owners.c.tag_ms > now_ms, owners.c.tag_ms), else_=now_ms)
+    later = {"tag_ms": ahead_ms + sound_ms // owners.c.weight}
+    new = inserting_on(product, owners).on_conflict_do_update(index_elements=["name"], set_=later)
+    return new.returning(owners.c.tag_ms, owners.c.weight)
 
 
 def correct(connection: Connection, owner: str, sound_ms: int) -> None:
