@@ -31,6 +31,7 @@ from dashscribe.db.tables import DeliveryState, FileState
 from dashscribe.fleet import Member
 from dashscribe.notify import deliveries
 
+_LARGE = "windows|files|tasks|redos|callback_deliveries|callback_events"
 BY = Member("w0", (MINE,))
 OWNER = "crowd"
 
@@ -139,9 +140,7 @@ def scans(engine: Engine, act: Callable[[Engine], None]) -> list[str]:
         for statement, parameters in seen:
             plan = connection.exec_driver_sql(f"{words} {statement}", parameters).all()
             lines = [" ".join(map(str, row)) for row in plan]
-            found += [
-                line.strip() for line in lines if re.search(r"Seq Scan on (?!workers|owners)|SCAN (?!.*USING)", line)
-            ]
+            found += [line.strip() for line in lines if re.search(rf"(Seq Scan on|SCAN) ({_LARGE})\b(?!.*USING)", line)]
     return found
 
 

@@ -66,7 +66,9 @@ def pieces(path: Path) -> Iterator[bytes]:
 
 def form(path: Path, fields: dict[str, str]) -> tuple[Iterator[bytes], int]:
     """A form with these fields and the file, and its length."""
-    head = "".join(f'--{_BORDER}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items())
+    head = ""
+    for name, value in fields.items():
+        head += f'--{_BORDER}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
     head += f'--{_BORDER}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\n\r\n'
     tail = f"\r\n--{_BORDER}--\r\n"
 
@@ -81,7 +83,8 @@ def form(path: Path, fields: dict[str, str]) -> tuple[Iterator[bytes], int]:
 def by_tus(server: Running, blob: Path) -> None:
     """One PATCH."""
     size = blob.stat().st_size
-    begun = call(server.base, "POST", "/dashscribe/v1/uploads", iter(()), 0, Tus_Resumable="1.0.0", Upload_Length=f"{size}")
+    told = {"Tus_Resumable": "1.0.0", "Upload_Length": f"{size}"}
+    begun = call(server.base, "POST", "/dashscribe/v1/uploads", iter(()), 0, **told)
     kind = {"Tus_Resumable": "1.0.0", "Upload_Offset": "0", "Content_Type": "application/offset+octet-stream"}
     place = urlsplit(begun.headers["location"]).path
     assert call(server.base, "PATCH", place, pieces(blob), size, **kind).status == 204
@@ -159,7 +162,7 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[tuple[str, float, float, float]] = []
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transfers-", dir=os.environ.get("TMPDIR"))))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transfers-")))
         settings = {"DASHSCRIBE_ENGINE": "standin"}
         if options.store == "s3":
             settings["DASHSCRIBE_STORE_URL"] = options.s3 or _bucket(stack)

@@ -23,6 +23,9 @@ from dashscribe.tasks import answering, as_json
 
 _redo, _file, _task = tables.redos, tables.files, tables.tasks
 _ACTIVE = (Status.PENDING, Status.RUNNING)
+#: How many waiting ones a claim looks at for one of an owner who holds no slot, so that looking costs the same however
+#: many one owner asked for. Behind so many of a busy owner, others wait until some of those are done.
+_FRONT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +128,17 @@ def _queue(
 
 def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE) -> ClaimedRedo | None:
     """Take what was asked for first and is due; ``busy_owners`` get nothing more."""
-    waiting = (_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms(), _redo.c.owner.not_in(busy_owners))
-    first = select(_redo.c.file_id).where(*waiting).order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1)
-    first = first.with_for_update(skip_locked=True).scalar_subquery()
+    order = (_redo.c.asked_ms, _redo.c.file_id)
+    front = select(_redo.c.file_id, _redo.c.owner).where(_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms())
+    front = front.order_by(*order).limit(_FRONT).subquery()
+    first = (
+        select(_redo.c.file_id)
+        .join(front, front.c.file_id == _redo.c.file_id)
+        .where(front.c.owner.not_in(busy_owners), _redo.c.state == Status.PENDING)
+        .order_by(*order)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=_redo)
+    ).scalar_subquery()
     mine = (_redo.c.file_id == first, _redo.c.state == Status.PENDING)
     with writing(engine) as connection:
         claimed = update(_redo).where(*mine).values(state=Status.RUNNING, claim=_redo.c.claim + 1, done_ms=0)
