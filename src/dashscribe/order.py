@@ -7,6 +7,7 @@ not by number of files; express work is tagged now. What is claimed, and by whom
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, update
 from sqlalchemy.sql.dml import ReturningInsert
@@ -29,7 +30,7 @@ def reserve(connection: Connection, owner: str, files: int, now_ms: int) -> list
 
 
 @cache
-def _reserving(product: str) -> ReturningInsert[tuple[int, int]]:
+def _reserving(product: str) -> ReturningInsert[Any]:
     # Built once: that takes longer than all else which a submission does about its place.
     owners = tables.owners
     now_ms, sound_ms = bindparam("now_ms", type_=BigInteger), bindparam("sound_ms", type_=BigInteger)

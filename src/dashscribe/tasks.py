@@ -337,7 +337,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
     )
 
 
-def _row_of(submission: Submission, task_id: str, tags: Sequence[int], now: int) -> dict[str, object]:
+def _row_of(submission: Submission, task_id: str, tags: Sequence[int], now: int) -> dict[str, Any]:
     same = ("owner", "key_id", "request_id", "model", "shape", "no_oss", "retry_of", "base_url", "time_zone")
     return {name: getattr(submission, name) for name in same} | {
         "id": task_id,
