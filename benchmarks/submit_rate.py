@@ -5,9 +5,9 @@
 The server answers HTTP alone (``--no-worker``), as an API process does; the clients, and PostgreSQL with fsync, share
 its cores. Tasks are queued first. Then submits are sent as fast as they are taken, by clients that each wait for their
 answer: what counts on a busy machine is the processor time that the server spends on one, and the rate that this
-allows on a core of its own. Last, submits and queries are timed one at a time with nothing else going on. ``--rate
-300`` sends them at a steady rate instead, whatever answers come. Goals: 300 a second, p99 of a submit and of a query
-below 20 ms.
+allows on a core of its own. Last, submits and queries are timed one at a time with nothing else going on, beside
+``/healthz``, which touches nothing, and a bare write of 4 KB with fsync: what the machine itself takes. ``--rate 300``
+sends at a steady rate instead, whatever answers come. Goals: 300 a second, p99 of a submit and of a query below 20 ms.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -48,6 +49,10 @@ class Client:
     def submit(self) -> str:
         """The id of a new task."""
         return self._call("POST", SUBMIT, BODY)["output"]["task_id"]
+
+    def health(self) -> None:
+        """Ask for nothing."""
+        self._call("GET", "/healthz")
 
     def query(self, task_id: str) -> None:
         """Ask for a task."""
@@ -109,6 +114,12 @@ def cpu_ms(process: psutil.Process) -> float:
     return (times.user + times.system) * 1000
 
 
+def sync(descriptor: int) -> None:
+    """Write 4 KB, on disk when this returns."""
+    os.write(descriptor, bytes(4096))
+    os.fsync(descriptor)
+
+
 def timed(call: Callable[[], object], count: int) -> list[float]:
     """Milliseconds of each call."""
     times: list[float] = []
@@ -132,14 +143,17 @@ def measure(server: Running, options: argparse.Namespace) -> None:
     each_ms = (cpu_ms(server.process) - before_ms) / options.measure
     client = Client(server.base)
     task_id = client.submit()
-    submits, queries = (timed(call, options.measure // 3) for call in (client.submit, lambda: client.query(task_id)))
+    calls = {"submit": client.submit, "query": lambda: client.query(task_id), "healthz": client.health}
+    times = {name: timed(call, options.measure // 3) for name, call in calls.items()}
+    with tempfile.NamedTemporaryFile() as file:
+        times["fsync alone"] = timed(lambda: sync(file.fileno()), options.measure // 3)
     load = psutil.getloadavg()[0]
     print(
         f"{machine()}; {options.database}, {options.queued} queued, load {load:.0f}\n"
         f"{options.measure / wall_s:.0f} submits/s by the clock with {options.clients} clients; {each_ms:.2f} ms of "
         f"processor time each: {1000 / each_ms:.0f}/s on a core (goal 300)"
     )
-    rows = [("submit", *quantiles(submits)), ("query", *quantiles(queries))]
+    rows = [(name, *quantiles(found)) for name, found in times.items()]
     if late:
         rows.append((f"submit, {options.rate:g}/s", *quantiles(late)))
     print(table(("ms", "p50", "p95", "p99 (goal 20)", "max"), rows))
