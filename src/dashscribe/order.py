@@ -30,7 +30,7 @@ def reserve(connection: Connection, owner: str, files: int, now_ms: int) -> list
 
 
 @cache
-def _reserving(product: str) -> ReturningInsert[Any]:
+def _reserving(product: str) -> ReturningInsert[Any, Any]:
     # Built once: that takes longer than all else which a submission does about its place.
     owners = tables.owners
     now_ms, sound_ms = bindparam("now_ms", type_=BigInteger), bindparam("sound_ms", type_=BigInteger)
