@@ -189,6 +189,7 @@ def main() -> None:
                     ours = act(engine, files, cores, home)
                     ratios = [f"{theirs / own:.2f}" for theirs, own in zip(bare, ours, strict=True)]
                     rows.append((f"cores {cores}, {way}", run + 1, *(f"{s:.1f}" for s in (*bare, *ours)), *ratios))
+                    print("  ".join(map(str, rows[-1])), file=sys.stderr, flush=True)
     print(table(("", "run", "bare wall", "bare cpu", "wall s", "cpu s", "ratio wall", "ratio cpu (goal 0.9)"), rows))
     for what in dict.fromkeys(row[0] for row in rows):
         found = [[float(cell) for cell in row[-2:]] for row in rows if row[0] == what]
