@@ -68,6 +68,7 @@ class Keys:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._configured = settings.api_key.get_secret_value() if settings.api_key else ""
+        self._configured_digest = _digest(self._configured) if self._configured else ""
         self._time_zone = settings.time_zone
         self._trusted: dict[str, tuple[Identity, float]] = {}
         self._quotas: dict[str, tuple[int | None, float]] = {}
@@ -78,14 +79,16 @@ class Keys:
         """Who holds this key; raises InvalidApiKeyError."""
         if not bearer:
             raise MissingApiKeyError("send the header Authorization: Bearer KEY")
-        if self._configured and hmac.compare_digest(_digest(bearer), _digest(self._configured)):
-            return Identity(DEFAULT_OWNER, SETTINGS_KEY_ID)
+        return self.known(bearer) or self._look_up(bearer, _digest(bearer))
+
+    def known(self, bearer: str) -> Identity | None:
+        """Who holds this key if that needs no look into the database; None if it does."""
         digest = _digest(bearer)
+        if self._configured and hmac.compare_digest(digest, self._configured_digest):
+            return Identity(DEFAULT_OWNER, SETTINGS_KEY_ID)
         with self._guard:
             identity, until = self._trusted.get(digest, (None, 0.0))
-        if identity is None or time.monotonic() > until:
-            identity = self._look_up(bearer, digest)
-        return identity
+        return identity if time.monotonic() <= until else None
 
     def lend(self, lender: Identity, life_s: int) -> tuple[str, int]:
         """A temporary key with the rights of ``lender``: the key, and when it expires in Unix seconds.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, exists, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, exists, insert, select, update
 
 from dashscribe import fleet
 from dashscribe.db import now_ms, reading, tables, writing
@@ -23,6 +24,9 @@ from dashscribe.tasks import answering, as_json
 
 _redo, _file, _task = tables.redos, tables.files, tables.tasks
 _ACTIVE = (Status.PENDING, Status.RUNNING)
+#: How many waiting ones a claim looks at for one of an owner who holds no slot, so that looking costs the same however
+#: many one owner asked for. Behind so many of a busy owner, others wait until some of those are done.
+_FRONT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +135,14 @@ def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE
     A file goes to those who have the models that it was done with, or their successors: one without a model for marks
     would take the marks away. Where there are none of those any more, to anybody.
     """
-    waiting = (_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms(), _redo.c.owner.not_in(busy_owners))
-    first = select(_redo.c.file_id).join(_file, _file.c.id == _redo.c.file_id).where(*waiting)
-    first = first.order_by(_redo.c.asked_ms, _redo.c.file_id).limit(1).with_for_update(skip_locked=True, of=_redo)
+    order = (_redo.c.asked_ms, _redo.c.file_id)
+    front = select(_redo.c.file_id, _redo.c.owner).where(_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms())
     with writing(engine) as connection:
         if by.queues is not None:
             others = fleet.served(connection) - set(by.queues)
-            first = first.where(_file.c.queue.not_in(others))
-        mine = (_redo.c.file_id == first.scalar_subquery(), _redo.c.state == Status.PENDING)
+            front = front.join(_file, _file.c.id == _redo.c.file_id).where(_file.c.queue.not_in(others))
+        first = _first(front.order_by(*order).limit(_FRONT), busy_owners).scalar_subquery()
+        mine = (_redo.c.file_id == first, _redo.c.state == Status.PENDING)
         claimed = update(_redo).where(*mine).values(state=Status.RUNNING, claim=_redo.c.claim + 1, done_ms=0)
         row = connection.execute(claimed.values(worker=by.id).returning(_redo)).mappings().one_or_none()
         if row is None:
@@ -151,6 +155,19 @@ def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE
         file=claimed_file(file),
         **{name: row[name] for name in same},
         **{name: file[name] for name in ("result_key", "transcript_key", "heard_key")},
+    )
+
+
+def _first(front: Select[Any], busy_owners: Collection[str]) -> Select[tuple[int]]:
+    """The first of these whose owner is not among the busy ones and that nobody else is taking."""
+    some = front.subquery()
+    return (
+        select(_redo.c.file_id)
+        .join(some, some.c.file_id == _redo.c.file_id)
+        .where(some.c.owner.not_in(busy_owners), _redo.c.state == Status.PENDING)
+        .order_by(_redo.c.asked_ms, _redo.c.file_id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=_redo)
     )
 
 

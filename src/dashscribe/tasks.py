@@ -318,28 +318,8 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
     task_id = str(uuid.uuid4())
     uploads.pin(connection, submission.owner, submission.file_urls, now)
     tags = order.reserve(connection, submission.owner, len(submission.file_urls), now)
-    connection.execute(
-        insert(tables.tasks).values(
-            id=task_id,
-            owner=submission.owner,
-            key_id=submission.key_id,
-            request_id=submission.request_id,
-            model=submission.model,
-            shape=submission.shape,
-            options=as_json(submission.options),
-            notes=as_json(submission.notes),
-            no_oss=submission.no_oss,
-            retry_of=submission.retry_of,
-            base_url=submission.base_url,
-            time_zone=submission.time_zone,
-            traceparent=submission.traceparent,
-            status=Status.PENDING,
-            tag_ms=tags[0],
-            file_count=len(tags),
-            open_files=len(tags),
-            submitted_ms=now,
-        )
-    )
+    # Values apart from the statement, which is built and compiled once: with a column each it would be built anew.
+    connection.execute(insert(tables.tasks), _row_of(submission, task_id, tags, now))
     same = {"task_id": task_id, "owner": submission.owner, "state": FileState.WAITING}
     connection.execute(
         insert(tables.files),
@@ -376,6 +356,21 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
             for number, url in enumerate(submission.file_urls)
         ),
     )
+
+
+def _row_of(submission: Submission, task_id: str, tags: Sequence[int], now: int) -> dict[str, Any]:
+    same = ("owner", "key_id", "request_id", "model", "shape", "no_oss", "retry_of", "base_url", "time_zone")
+    same += ("traceparent",)
+    return {name: getattr(submission, name) for name in same} | {
+        "id": task_id,
+        "options": as_json(submission.options),
+        "notes": as_json(submission.notes),
+        "status": Status.PENDING,
+        "tag_ms": tags[0],
+        "file_count": len(tags),
+        "open_files": len(tags),
+        "submitted_ms": now,
+    }
 
 
 def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None, told: tuple[Delivery, ...] = ()) -> Task:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from dashscribe.cli.heap import give_back_large_blocks
 from dashscribe.db import is_shared, open_database, secret
 from dashscribe.enrich.censor import check_list
 from dashscribe.fetch.address import Guard
@@ -39,6 +40,7 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
 
     Raises ConfigError for a setting that cannot be used: it is to be told now, not with the first task.
     """
+    give_back_large_blocks()
     Guard(settings.fetch_allow)
     check_list(settings.sensitive_words)
     database = open_database(settings.resolved_database_url, settings.database_connections)

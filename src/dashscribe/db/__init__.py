@@ -114,7 +114,12 @@ def _lock_number(*names: str) -> int:
 
 def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that can be told what to do where the row is there already."""
-    return (postgresql if is_shared(connection.engine) else sqlite).insert(table)
+    return inserting_on(connection.dialect.name, table)
+
+
+def inserting_on(product: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """The same for statements that are built once per product, by the name of its dialect."""
+    return (postgresql if product == "postgresql" else sqlite).insert(table)
 
 
 def _migrate(engine: Engine, shown: str) -> None:

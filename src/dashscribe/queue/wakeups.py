@@ -25,6 +25,7 @@ CHANNEL = "dashscribe"
 GATHER_S = 0.01
 #: How often the listener looks whether it should end, and how long it waits after trouble, in seconds.
 LOOK_S, PAUSE_S = 1.0, 2.0
+_NOTIFY = text("SELECT pg_notify(:channel, word) FROM unnest(CAST(:words AS text[])) AS word")
 
 
 class Wakeups:
@@ -59,6 +60,7 @@ class Wakeups:
         self._rung.set()
 
     def _send(self) -> None:
+        alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         while True:
             self._rung.wait()
             stopping = self._stopping.wait(GATHER_S)
@@ -66,12 +68,8 @@ class Wakeups:
             with self._guard:
                 words, self._words = self._words, set()
             # Others are told by their sweep if this fails.
-            with suppress(SQLAlchemyError), self._engine.begin() as connection:
-                for word in words:
-                    connection.execute(
-                        text("SELECT pg_notify(:channel, :word)"),
-                        {"channel": CHANNEL, "word": f"{word} {self._name}"},
-                    )
+            with suppress(SQLAlchemyError), alone.connect() as connection:
+                connection.execute(_NOTIFY, {"channel": CHANNEL, "words": [f"{word} {self._name}" for word in words]})
             if stopping:
                 return
 

@@ -24,21 +24,36 @@ EVENT_TAGS = (SPEECH_TAG, "Applause", "BGM", "Laughter")
 
 
 def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = True, language: str = "") -> str:
-    """The result as one line of JSON, not escaped beyond what JSON demands.
+    """The result as one line of JSON, not escaped beyond what JSON demands; see ``pieces``."""
+    return "".join(pieces(transcript, shape=shape, words=words, language=language))
+
+
+def pieces(
+    transcript: Transcript, *, shape: Shape = "file_urls", words: bool = True, language: str = ""
+) -> Iterator[str]:
+    """The text of the result, little by little: as objects, a long one's words would take as much memory again.
 
     ``words`` (the service's enable_words) and ``language`` (for sentences whose language nothing measured: the caller's
     first hint) matter in the shape ``file_url`` only; the other shapes always or never carry them.
     """
-    result: dict[str, Any] = {"file_url": transcript.media.url, **_about(transcript.media, shape)}
-    result["transcripts"] = [_track(track, shape, words, language) for track in transcript.tracks]
-    ours = result["dashscribe"] = extras(transcript)
+    yield _json({"file_url": transcript.media.url, **_about(transcript.media, shape)})[:-1] + ',"transcripts":['
+    for number, track in enumerate(transcript.tracks):
+        yield ("," if number else "") + _json(_head(track, shape))[:-1] + ',"sentences":['
+        for count, sentence in enumerate(_sentences(track, shape, words, language)):
+            yield ("," if count else "") + _json(sentence)
+        yield "]}"
+    ours = extras(transcript)
     if shape == "file_url":
         ours["notes"] += _stand_ins(transcript, language)
     if shape == "sensevoice":
         if not all(sentence.events for sentence in transcript.sentences):
             ours["notes"].append(f"sentences: not every one has a measured event; {SPEECH_TAG} stands for that")
         ours["dropped"] = [entry for track in transcript.tracks for entry in _dropped(track)]
-    return json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+    yield f'],"dashscribe":{_json(ours)}}}\n'
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def render_for_model(transcript: Transcript) -> str:
@@ -63,19 +78,23 @@ def _about(media: Media, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _track(track: Track, shape: Shape, words: bool, language: str) -> dict[str, Any]:
+def _head(track: Track, shape: Shape) -> dict[str, Any]:
+    """What stands before the sentences of a channel."""
     result: dict[str, Any] = {"channel_id": track.channel}
-    if shape == "file_url":
-        result["text"] = track.text
-        result["sentences"] = [_filetrans_sentence(s, i, words, language) for i, s in enumerate(track.sentences)]
-        return result
-    result["content_duration_in_milliseconds"] = track.speech_ms
-    if shape == "sensevoice":
-        tagged = [{**_times(s), "text": _tagged(s)} for s in track.sentences]
-        return result | {"text": "".join(s["text"] for s in tagged), "sentences": tagged}
-    result["text"] = track.text
-    result["sentences"] = [_sentence(s, i) for i, s in enumerate(track.sentences, start=1)]
-    return result
+    if shape != "file_url":
+        result["content_duration_in_milliseconds"] = track.speech_ms
+    return result | {"text": "".join(map(_tagged, track.sentences)) if shape == "sensevoice" else track.text}
+
+
+def _sentences(track: Track, shape: Shape, words: bool, language: str) -> Iterator[dict[str, Any]]:
+    for number, sentence in enumerate(track.sentences):
+        match shape:
+            case "file_url":
+                yield _filetrans_sentence(sentence, number, words, language)
+            case "sensevoice":
+                yield {**_times(sentence), "text": _tagged(sentence)}
+            case "file_urls":
+                yield _sentence(sentence, number + 1)
 
 
 def _sentence(sentence: Sentence, sentence_id: int) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-import msgspec
-
 from dashscribe import files, pipeline, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import lacks
@@ -16,6 +14,7 @@ from dashscribe.files import ClaimedFile
 from dashscribe.queue.slots import Stage
 from dashscribe.render import transcription_json
 from dashscribe.steps.bench import Bench
+from dashscribe.steps.encoding import blocks, encoded
 from dashscribe.steps.heard import Heard, Keys, writes_numbers
 from dashscribe.steps.recognize import read_outcomes, read_voices
 from dashscribe.store import Stored
@@ -114,12 +113,12 @@ def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcri
 
 def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, transcript: Transcript) -> Stored:
     """Store what was heard, the transcript as we know it, and the result as the service words it, which is returned."""
-    bench.store.put(keys.heard, msgspec.json.encode(heard))
-    bench.store.put(keys.transcript, msgspec.json.encode(transcript))
-    text = transcription_json.render(
+    bench.store.put(keys.heard, blocks(encoded(heard)))
+    bench.store.put(keys.transcript, blocks(encoded(transcript)))
+    pieces = transcription_json.pieces(
         transcript, shape=file.shape, words=file.options.words, language=next(iter(file.options.languages), "")
     )
-    return bench.store.put(keys.result, text.encode())
+    return bench.store.put(keys.result, blocks(piece.encode() for piece in pieces))
 
 
 def _sums(transcript: Transcript) -> dict[str, int]:

@@ -43,16 +43,16 @@ class Space:
     measured: bool
     same_speaker: float = 0.5
 
-    def placed(self, voiceprints: Floats) -> Floats:
+    def placed(self, voiceprints: NDArray[np.float32]) -> NDArray[np.float32]:
         """Voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are."""
         if self.measured:
-            return voiceprints / np.maximum(np.linalg.norm(voiceprints, axis=1, keepdims=True), 1e-9)
-        filled = voiceprints.copy()
+            return voiceprints / np.maximum(np.linalg.norm(voiceprints, axis=1, keepdims=True), np.float32(1e-9))
+        filled = voiceprints.astype(np.float64)
         unpitched = np.isnan(filled[:, -1])
         filled[unpitched, -1] = 0.0 if unpitched.all() else np.nanmedian(filled[:, -1])
         points = (filled - filled.mean(axis=0)) / np.maximum(filled.std(axis=0), 1e-9)
         points[:, -1] *= PITCH_WEIGHT
-        return points
+        return points.astype(np.float32)
 
 
 def speakers(
@@ -64,31 +64,31 @@ def speakers(
     """
     if not voiceprints:
         return np.zeros(0, np.int64)
-    points = space.placed(np.array([np.frombuffer(v, np.float32) for v in voiceprints], np.float64))
+    points = space.placed(np.frombuffer(b"".join(voiceprints), np.float32).reshape(len(voiceprints), -1))
     long = np.array(durations_ms) >= SHORT_MS
     if long.sum() < max(2, count or 0):
         long[:] = True
-    labels = _labels(points[long], space, count)
-    centers = np.array([points[long][labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+    certain = points if long.all() else points[long]
+    labels = _labels(certain, space, count)
+    centers = np.array([certain[labels == label].mean(axis=0) for label in range(labels.max() + 1)], np.float32)
     # Of squared distances, less what is the same for all centers: no array of points by centers by values.
-    nearest = ((centers**2).sum(axis=1) - 2 * points @ centers.T).argmin(axis=1)
+    nearest = ((centers**2).sum(axis=1) - points @ (2 * centers).T).argmin(axis=1)
     nearest[long] = labels
     return _in_order(nearest)
 
 
-def _labels(points: Floats, space: Space, count: int | None) -> NDArray[np.int64]:
+def _labels(points: NDArray[np.float32] | Floats, space: Space, count: int | None) -> NDArray[np.int64]:
     """A label from 0 for each point, no number left out."""
     if len(points) > MOST:
-        sums = np.concatenate([_tree(block).labels(SUMS) + SUMS * i for i, block in enumerate(_blocks(points))])
+        # Twelve hours have some 25,000 points: as float64 only a block at a time.
+        trees = (_tree(block.astype(np.float64)) for block in np.array_split(points, -(-len(points) // MOST)))
+        sums = np.concatenate([tree.labels(SUMS) + SUMS * i for i, tree in enumerate(trees)])
         used, place = np.unique(sums, return_inverse=True)
-        centers = np.array([points[sums == number].mean(axis=0) for number in used])
+        centers = np.array([points[sums == number].mean(axis=0, dtype=np.float64) for number in used])
         return _labels(centers, space, count)[place]
+    points = points.astype(np.float64)
     tree = _tree(points)
     return tree.labels(count if count is not None else _count(points, tree, space))
-
-
-def _blocks(points: Floats) -> list[Floats]:
-    return np.array_split(points, -(-len(points) // MOST))
 
 
 def _count(points: Floats, tree: _Tree, space: Space) -> int:
