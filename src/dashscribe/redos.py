@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, exists, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, Subquery, exists, insert, select, update
 
 from dashscribe import fleet
 from dashscribe.db import now_ms, reading, tables, writing
@@ -141,7 +140,7 @@ def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE
         if by.queues is not None:
             others = fleet.served(connection) - set(by.queues)
             front = front.join(_file, _file.c.id == _redo.c.file_id).where(_file.c.queue.not_in(others))
-        first = _first(front.order_by(*order).limit(_FRONT), busy_owners).scalar_subquery()
+        first = _first(front.order_by(*order).limit(_FRONT).subquery(), busy_owners).scalar_subquery()
         mine = (_redo.c.file_id == first, _redo.c.state == Status.PENDING)
         claimed = update(_redo).where(*mine).values(state=Status.RUNNING, claim=_redo.c.claim + 1, done_ms=0)
         row = connection.execute(claimed.values(worker=by.id).returning(_redo)).mappings().one_or_none()
@@ -158,13 +157,12 @@ def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE
     )
 
 
-def _first(front: Select[Any], busy_owners: Collection[str]) -> Select[tuple[int]]:
+def _first(front: Subquery, busy_owners: Collection[str]) -> Select[tuple[int]]:
     """The first of these whose owner is not among the busy ones and that nobody else is taking."""
-    some = front.subquery()
     return (
         select(_redo.c.file_id)
-        .join(some, some.c.file_id == _redo.c.file_id)
-        .where(some.c.owner.not_in(busy_owners), _redo.c.state == Status.PENDING)
+        .join(front, front.c.file_id == _redo.c.file_id)
+        .where(front.c.owner.not_in(busy_owners), _redo.c.state == Status.PENDING)
         .order_by(_redo.c.asked_ms, _redo.c.file_id)
         .limit(1)
         .with_for_update(skip_locked=True, of=_redo)
