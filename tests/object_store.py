@@ -106,8 +106,10 @@ def missing() -> str:
 def running(folder: Path | None = None, port: int = 0) -> Iterator[ObjectStore]:
     """A server of one's own, to be killed and restarted on the same folder and port if a test wants that."""
     with tempfile.TemporaryDirectory(prefix="swift-") as made:
-        port = port or free_port()
-        process = start(folder or Path(made), port)
+        try:
+            process = start(folder or Path(made), port := port or free_port())
+        except AssertionError:  # somebody else has taken the port meanwhile
+            process = start(folder or Path(made), port := free_port())
         try:
             yield ObjectStore(f"http://127.0.0.1:{port}")
         finally:

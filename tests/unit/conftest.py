@@ -16,20 +16,20 @@ _CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whoever works with a whole home does so on both back ends: SQLite with a folder, PostgreSQL with a bucket."""
+    """Whoever works with a whole home does so on both databases, but for what only one machine has."""
     if getattr(metafunc.module, "Home", None) is durable.Home and metafunc.module.__name__ not in _CHOOSE_THEMSELVES:
-        metafunc.fixturenames.insert(0, "backend")
-        metafunc.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+        alone = metafunc.definition.get_closest_marker("one_machine")
+        metafunc.parametrize("backend", ["sqlite"] if alone else ["sqlite", "postgresql"], indirect=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def backend(request: pytest.FixtureRequest, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The database and the store of every home that the test makes."""
-    if request.param == "postgresql":
+    """The database of every home that the test makes."""
+    kind = getattr(request, "param", "sqlite")
+    if kind == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")
         monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", cluster.new_database())
-        monkeypatch.setenv("DASHSCRIBE_STORE_URL", request.getfixturevalue("bucket"))
-    yield request.param
+    yield kind
     durable.close_homes()
 
 

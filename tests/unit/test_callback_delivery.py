@@ -378,6 +378,7 @@ def test_paused_target_gets_its_events_once_it_is_resumed(home: Home, consume: C
     wait_for(home, DeliveryState.DELIVERED, DeliveryState.DELIVERED)
 
 
+@pytest.mark.one_machine
 def test_claims_of_a_paused_target_cost_no_look_at_what_waits_for_it(home: Home) -> None:
     target = add(home, "http://127.0.0.1:9/", paused=True)
     end_task(home)

@@ -50,6 +50,7 @@ def test_short_clip_takes_the_express_slot_while_a_long_file_runs(home: Home) ->
     assert home.wait(long).status is Status.SUCCEEDED
 
 
+@pytest.mark.one_machine
 def test_preparing_pauses_while_enough_sound_waits_but_not_for_others(tmp_path: Path) -> None:
     home = Home(tmp_path, {A: speech(100), B: speech(1, 5000), C: speech(3)}, waiting_audio_s=120)
     blocked = threading.Event()

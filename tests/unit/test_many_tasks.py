@@ -52,6 +52,7 @@ def test_all_end_and_the_last_to_come_is_not_the_last_to_be_served(tmp_path: Pat
     assert [tuple(row) for row in states] == [(FileState.SUCCEEDED, FILES * (TASKS - 1) + 10)]
 
 
+@pytest.mark.one_machine
 def test_no_query_of_the_queue_looks_at_all_rows(tmp_path: Path) -> None:
     home = Home(tmp_path, {"http://x/a": speech(2)}, max_owner_files=10**6)
     task = home.submit("http://x/a", "http://x/a")

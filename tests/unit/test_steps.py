@@ -63,6 +63,7 @@ def test_transcript_is_kept_beside_the_result(home: Home) -> None:
     assert transcript.text
 
 
+@pytest.mark.one_machine
 def test_blobs_of_windows_are_gone_at_the_end_and_the_source_is_kept(home: Home, tmp_path: Path) -> None:
     run(home, A)
     home.worker.stop()

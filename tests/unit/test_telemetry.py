@@ -273,6 +273,7 @@ def test_usage_survives_a_clock_that_jumps_ahead_and_back(tmp_path: Path, monkey
     assert found(rows)["usage_audio_seconds_total"] == {("a",): 2.0}
 
 
+@pytest.mark.one_machine
 def test_without_the_database_the_rest_is_still_told(tmp_path: Path, telemetry: Telemetry) -> None:
     home = Home(tmp_path)
     home.engine.dispose()

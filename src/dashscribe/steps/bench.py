@@ -74,7 +74,9 @@ class Bench:
     def choose(self, model: Model, languages: Sequence[str], down: Container[str]) -> EngineInfo:
         """The best engine that this worker has, or, where work is shared, that any of the workers has."""
         offers = self.worker.offers
-        among = list(offers.engines().values()) if offers else None
+        among = (
+            (list(offers.engines().values()) or None) if offers else None
+        )  # before any worker was seen: what is here
         return self.choose_engine(model, languages, self.settings, down, among)
 
     def queue_of(self, info: EngineInfo) -> str:
