@@ -128,7 +128,9 @@ def on_terminal(*arguments: str, reply: bytes) -> tuple[int, str]:
     os.close(other_end)
     shown = b""
     asked = False
-    while select.select([terminal], [], [], 60)[0]:
+    watch = select.poll()  # not select(): it knows the first thousand descriptors only
+    watch.register(terminal, select.POLLIN)
+    while watch.poll(60_000):
         try:
             shown += os.read(terminal, 65536)
         except OSError:  # the other end is closed
