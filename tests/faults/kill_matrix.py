@@ -37,7 +37,7 @@ from store_proxy import Fault, faulty_store
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "gettysburg.flac"
 #: For the tests: how much of a run of 100 kills, and which one; the variables are those of the other kill tests.
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "5"))
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 #: Every transaction that moves work, by the function whose it is.
 CHANGES = (
