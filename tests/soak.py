@@ -1,6 +1,6 @@
 """All long tests in full, one after the other, unattended; what came of each stands in one table at the end.
 
-    python tests/soak.py                 everything, some three hours on two cores
+    python tests/soak.py                 everything, some hours on two cores
     python tests/soak.py --only faults   one part; --list names them
     python tests/soak.py --seed 11 --write docs/soak.md
 
@@ -84,6 +84,18 @@ PARTS = (
         "100 tasks of 100 files in the queue",
         _pytest("tests/unit/test_many_tasks.py"),
         {"DASHSCRIBE_MANY_TASKS": "100"},
+    ),
+    Part(
+        "hours",
+        "200 tasks of an hour: whether the server grows, what they leave behind",
+        ("benchmarks/many_hours.py",),
+        shows=r"^(?:server|all|children|threads).*",
+    ),
+    Part(
+        "memory",
+        "12 hours of sound against one, process by process, speakers told apart",
+        ("benchmarks/memory.py", "--engine", "small", "--through", "serve"),
+        shows=r"^(?:server|media|asr|speaker|text|all together).*",
     ),
     Part(
         "blobs",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, Select, delete, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, Subquery, delete, select, update
 
 from dashscribe import fleet, order, usage
 from dashscribe.db import now_ms, reading, tables, writing
@@ -103,27 +103,10 @@ def claim(
     be cut, those whose owner's next window would be.
     """
     now = now_ms()
-    front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
-    mine = by.may_take(_file.c.queue)
-    if mine is not None:
-        front = front.where(mine)
+    front = _front(ready, by, now, before_tag_ms)
     if express_only:
         front = front.where(_file.c.express)
-    if before_tag_ms is not None and ready is FileState.FETCHED:
-        # Windows have an order of their own: what counts is where those of this owner would come.
-        ahead = tables.owners.c.window_tag_ms
-        front = front.where(_file.c.owner.in_(select(tables.owners.c.name).where(ahead < before_tag_ms)))
-    elif before_tag_ms is not None:
-        front = front.where(_file.c.tag_ms < before_tag_ms)
-    front = front.order_by(_file.c.tag_ms, _file.c.id).limit(_FRONT).subquery()
-    first = (
-        select(_file.c.id)
-        .join(front, front.c.id == _file.c.id)
-        .where(front.c.owner.not_in(busy_owners), _file.c.state == ready)
-        .order_by(front.c.tag_ms, front.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=_file)
-    ).scalar_subquery()
+    first = _first(front.limit(_FRONT).subquery(), ready, busy_owners).scalar_subquery()
     values: dict[str, object] = {"state": CLAIMED[ready], "claim": _file.c.claim + 1, "worker": by.id}
     if ready is FileState.FETCHED:
         values |= {"generation": _file.c.generation + 1, "open": 0, "speech_ms": 0, "recognized_ms": 0}
@@ -143,6 +126,33 @@ def claim(
             stale = update(_window).where(_window.c.file_id == file_id, unfinished)
             connection.execute(stale.values(state=WindowState.STALE))
     return claimed_file(row)
+
+
+def _front(ready: FileState, by: Member, now: int, before_tag_ms: int | None) -> Select[Any]:
+    """What may be claimed, in the one order."""
+    front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
+    mine = by.may_take(_file.c.queue)
+    if mine is not None:
+        front = front.where(mine)
+    if before_tag_ms is not None and ready is FileState.FETCHED:
+        # Windows have an order of their own: what counts is where those of this owner would come.
+        ahead = tables.owners.c.window_tag_ms
+        front = front.where(_file.c.owner.in_(select(tables.owners.c.name).where(ahead < before_tag_ms)))
+    elif before_tag_ms is not None:
+        front = front.where(_file.c.tag_ms < before_tag_ms)
+    return front.order_by(_file.c.tag_ms, _file.c.id)
+
+
+def _first(front: Subquery, ready: FileState, busy_owners: Collection[str]) -> Select[tuple[int]]:
+    """The first of these whose owner is not among the busy ones and that nobody else is taking."""
+    return (
+        select(_file.c.id)
+        .join(front, front.c.id == _file.c.id)
+        .where(front.c.owner.not_in(busy_owners), _file.c.state == ready)
+        .order_by(front.c.tag_ms, front.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=_file)
+    )
 
 
 def brim(engine: Engine, limit: int) -> int | None:

@@ -16,9 +16,12 @@ from threading import Thread
 import pytest
 from cli_inputs import dashscribe, environment
 
+from dashscribe import fleet
 from dashscribe.config import Settings
 from dashscribe.db import open_database
+from dashscribe.fleet import Member
 from dashscribe.keys import Keys
+from postgres import Cluster
 from small_models import install
 
 CHECKS = {"python", "settings", "home", "database", "store", "keys", "clock", "port", "isolation", "codecs"}
@@ -317,3 +320,35 @@ def test_the_endpoint_is_asked_for_its_model(home: Path, port: str, endpoint: st
     assert told(DASHSCRIBE_OPENAI_MODEL="qwen3-asr")[0] == "warn"
     assert told(DASHSCRIBE_OPENAI_URL=endpoint.removesuffix("/v1"))[0] == "warn"
     assert told(DASHSCRIBE_OPENAI_URL="http://127.0.0.1:9/v1")[0] == "fail"
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+
+def test_a_shared_database_is_looked_into(port: str, tmp_path: Path, cluster: Cluster) -> None:
+    url = cluster.new_database()
+    settings = Settings(home=tmp_path / "home", workers=3)
+    engine = open_database(url)
+    code, found = findings(port, DASHSCRIBE_DATABASE_URL=url.replace("postgresql", "postgres"))
+    assert (code, only(found, "database")[0]) == (0, "ok")
+    assert only(found, "workers")[:2] == ("warn", "none is at work")
+    assert only(found, "keys")[:2] == ("warn", "there is no key that works")
+    Keys(engine, settings).create()
+    member = Member("w", ())
+    fleet.beat(engine, member, {}, settings)
+    _, found = findings(port, DASHSCRIBE_DATABASE_URL=url)
+    assert only(found, "keys")[1].startswith("1 in the database")
+    status, detail, _ = only(found, "workers")
+    assert (status, "1 at work" in detail, "3 slots" in detail) == ("ok", True, True)
+    fleet.leave(engine, member)
+    _, found = findings(port, DASHSCRIBE_DATABASE_URL=url)
+    assert only(found, "workers")[1] == "none is at work, 1 ended within a day"
+    engine.dispose()
+
+
+def test_a_shared_database_that_cannot_be_had_is_told_without_its_password(port: str, cluster: Cluster) -> None:
+    url = cluster.url("never_made").replace("test@", "test:hush@")
+    code, found = findings(port, DASHSCRIBE_DATABASE_URL=url, NO_PROXY="*")
+    assert (code, only(found, "database")[0]) == (1, "fail")
+    assert "never_made" in only(found, "database")[1]
+    assert "hush" not in str(found)

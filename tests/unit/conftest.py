@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import durable
@@ -15,8 +16,12 @@ from postgres import Cluster
 _CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
 
 
+#: Test files whose homes have a bucket beside PostgreSQL; ``DURABLE_STORE=s3`` gives all of them one, which takes long.
+_ON_A_BUCKET = ("test_steps", "test_expire", "test_speaker_steps")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whoever works with a whole home does so on both databases, but for what only one machine has."""
+    """Whoever works with a whole home does so on both back ends, but for what only one machine has."""
     if getattr(metafunc.module, "Home", None) is durable.Home and metafunc.module.__name__ not in _CHOOSE_THEMSELVES:
         alone = metafunc.definition.get_closest_marker("one_machine")
         metafunc.parametrize("backend", ["sqlite"] if alone else ["sqlite", "postgresql"], indirect=True)
@@ -29,6 +34,8 @@ def backend(request: pytest.FixtureRequest, clean_environment: None, monkeypatch
     if kind == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")
         monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", cluster.new_database())
+        if request.module.__name__ in _ON_A_BUCKET or os.environ.get("DURABLE_STORE") == "s3":
+            monkeypatch.setenv("DASHSCRIBE_STORE_URL", request.getfixturevalue("bucket"))
     yield kind
     durable.close_homes()
 

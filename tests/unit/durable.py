@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from dashscribe.tasks import Status, Submission, Subtask, Task, TaskBook
 from dashscribe.telemetry import Telemetry
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Utterance, Voices, Window, Word
 from dashscribe.uploads import UploadBook
+from object_store import ObjectStore
 
 
 def source(*windows: list[tuple[int, int]], channels: int = 1, duration_ms: int | None = None) -> dict:
@@ -279,4 +281,8 @@ def to_joining(home: Home, url: str) -> tuple[Task, list[windows.ClaimedWindow]]
 
 
 def stored(home: Home, tmp_path: Path) -> list[str]:
+    """The names of all blobs of tasks."""
+    if home.settings.store_url.startswith("s3://"):
+        keys = ObjectStore(os.environ["AWS_ENDPOINT_URL"]).keys(home.settings.store_url)
+        return sorted(key.rpartition("/")[2] for key in keys if key.startswith("tasks/"))
     return sorted(path.name for path in (tmp_path / "store" / "tasks").rglob("*") if path.is_file())

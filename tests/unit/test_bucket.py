@@ -16,6 +16,7 @@ import pytest
 from durable import Home, only, run, shorten_waits, speech
 
 from dashscribe.cli import checkup
+from dashscribe.cli.findings import Finding, Patient
 from dashscribe.config import Settings
 from dashscribe.errors import ConfigError
 from dashscribe.store import Store, StoreError, open_store, s3
@@ -214,8 +215,8 @@ def test_place_is_told_without_secrets(settings: Settings, monkeypatch: pytest.M
     assert SECRET_KEY not in where
 
 
-def doctor(settings: Settings) -> checkup.Finding:
-    patient = checkup.Patient(settings=settings, hosts=cast("Any", None), host="127.0.0.1", port=0)
+def doctor(settings: Settings) -> Finding:
+    patient = Patient(settings=settings, hosts=cast("Any", None), host="127.0.0.1", port=0)
     (finding,) = checkup.CHECKS["store"](patient)
     return finding
 
@@ -241,7 +242,7 @@ def test_missing_package_is_named() -> None:
     program = (
         "import sys; sys.modules['obstore'] = None\n"
         "from dashscribe.config import Settings; from dashscribe.store import open_store\n"
-        "open_store(Settings(store_url='file:///tmp/x')); open_store(Settings(store_url='s3://bucket/x'))"
+        "open_store(Settings(store_url='file:///nowhere/x')); open_store(Settings(store_url='s3://bucket/x'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "ConfigError" in done.stderr
@@ -251,7 +252,7 @@ def test_missing_package_is_named() -> None:
 def test_package_is_not_loaded_for_a_folder() -> None:
     program = (
         "import sys; from dashscribe.config import Settings; from dashscribe.store import open_store\n"
-        "open_store(Settings(store_url='file:///tmp/x')); sys.exit('obstore' in sys.modules)"
+        "open_store(Settings(store_url='file:///nowhere/x')); sys.exit('obstore' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -9,45 +9,31 @@ import os
 import platform
 import shutil
 import socket
-import sqlite3
 import wave
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from dashscribe import conformance, fleet, weights
+from dashscribe import conformance, weights
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
+from dashscribe.cli import database_check
+from dashscribe.cli.findings import ASK_S, Check, Finding, Patient
 from dashscribe.config import Settings, config_file
-from dashscribe.db import clock_ms, connecting, now_ms, reading, revision_of, tables
 from dashscribe.errors import DashscribeError
-from dashscribe.hosts import Hosts
 from dashscribe.store import StoreError, open_store
 from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Span, Window
 from dashscribe.weights.shelf import Shelf
 
-Status = Literal["ok", "warn", "fail"]
-
 #: How much sound the engine gets, in milliseconds.
 SOUND_MS = 500
-#: Databases up to this size are looked through for damage; a larger one would take seconds.
-LOOKED_THROUGH_BYTES = 100 * 1024**2
-#: Longest wait for an endpoint or for whatever listens on the port, in seconds.
-ASK_S = 5.0
-#: How far this machine's clock and the database's may be apart, in seconds.
-CLOCKS_APART_S = 5.0
 #: What the containers hold that the service takes (api-async section 1.3), by FFmpeg's names.
 CODECS = frozenset(
     {"aac", "alac", "amrnb", "amrwb", "flac", "mp2", "mp3", "opus", "pcm_alaw", "pcm_mulaw", "pcm_s16le", "speex"}
@@ -56,29 +42,6 @@ CODECS = frozenset(
 #: Variables that are no settings but have a meaning.
 _OTHER_VARIABLES = frozenset({"DASHSCRIBE_CONFIG", "DASHSCRIBE_DEBUG"})
 _GIB = 1024**3
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what was looked at, how it is, and what to do about it, empty if that is nothing."""
-
-    name: str
-    status: Status
-    detail: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
-    """What is looked at."""
-
-    settings: Settings
-    hosts: Hosts
-    host: str
-    port: int
-
-
-Check = Callable[[Patient], Iterator[Finding]]
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
@@ -147,102 +110,6 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def _database(patient: Patient) -> Iterator[Finding]:
-    url = patient.settings.resolved_database_url
-    path = _sqlite_file(url)
-    if path is None:
-        yield from _shared_database(patient.settings)
-        return
-    if not path.exists():
-        yield Finding("database", "ok", f"{path} does not exist yet, the first `dashscribe serve` makes it")
-        return
-    restore = "restore it from a backup, or move it away to begin with an empty one"
-    try:
-        with closing(_open(path)) as connection:
-            small = path.stat().st_size <= LOOKED_THROUGH_BYTES
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if small else "ok"
-            has_revision = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if has_revision else None
-    except sqlite3.Error as error:
-        yield Finding("database", "fail", f"{path}: {error}", restore)
-        return
-    revision = row[0] if row else ""
-    if found != "ok":
-        yield Finding("database", "fail", f"{path} is damaged: {found}", restore)
-    elif not revision:
-        yield Finding("database", "fail", f"{path} is no database of dashscribe", "set DASHSCRIBE_DATABASE_URL")
-    else:
-        yield _schema(str(path), revision)
-
-
-def _schema(where: str, revision: str) -> Finding:
-    """What to think of the schema of a database."""
-    if revision > tables.REVISION:
-        remedy = "it works, as schemas only grow; update dashscribe here, too"
-        return Finding("database", "warn", f"{where}: schema {revision} is newer than {tables.REVISION}", remedy)
-    if revision < tables.REVISION:
-        remedy = "the next `dashscribe serve` migrates it; make a copy before"
-        return Finding("database", "warn", f"{where}: schema {revision} is older than {tables.REVISION}", remedy)
-    return Finding("database", "ok", f"{where}, schema {revision}")
-
-
-def _shared_database(settings: Settings) -> Iterator[Finding]:
-    """PostgreSQL: whether it answers, its schema, how far its clock and ours are apart, who works on it."""
-    where = make_url(settings.resolved_database_url)
-    shown = where.render_as_string(hide_password=True)
-    try:
-        engine = connecting.connect(where, settings.database_connections)
-        with reading(engine) as connection:
-            revision = revision_of(connection)
-            apart_s = abs(now_ms() - clock_ms(connection)) / 1000
-    except (SQLAlchemyError, DashscribeError) as error:
-        reason = getattr(error, "orig", None) or error
-        remedy = "is the server up, do host, port, user and password hold, does the database exist?"
-        yield Finding("database", "fail", f"{shown}: {reason}", remedy)
-        return
-    if not revision:
-        yield Finding("database", "ok", f"{shown} is empty, the first `dashscribe serve` makes the tables")
-    else:
-        yield _schema(shown, revision)
-        found = fleet.workers(engine)
-        alive = sum(worker.is_alive for worker in found)
-        remedy = "" if alive else "start `dashscribe worker` somewhere: until then tasks wait"
-        yield Finding("workers", "ok" if alive else "warn", f"{alive} at work, {len(found)} seen of late", remedy)
-    if apart_s > CLOCKS_APART_S:
-        remedy = "set both clocks by NTP: until then nothing expires here, and retries come late or early"
-        yield Finding("clock", "warn", f"this machine's and the database's are {apart_s:.0f} s apart", remedy)
-    engine.dispose()
-
-
-def _sqlite_file(url: str) -> Path | None:
-    try:
-        parts = make_url(url)
-    except ArgumentError:
-        return None
-    return Path(parts.database) if parts.get_backend_name() == "sqlite" and parts.database else None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open a database to read. Beside one that nobody uses, SQLite would leave files unless it takes it for immutable.
-
-    With a journal beside it, somebody uses it, or was killed: the journal is part of it then.
-    """
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, timeout=ASK_S)
-
-
-def _rows(patient: Patient, query: str) -> int | None:
-    """The one number that a query gives; None where there is no usable database, which is told elsewhere."""
-    path = _sqlite_file(patient.settings.resolved_database_url)
-    if path is None or not path.exists():
-        return None
-    try:
-        with closing(_open(path)) as connection:
-            return connection.execute(query).fetchone()[0]
-    except sqlite3.Error:
-        return None
-
-
 def _store(patient: Patient) -> Iterator[Finding]:
     try:
         store = open_store(patient.settings)
@@ -262,7 +129,7 @@ def _store(patient: Patient) -> Iterator[Finding]:
 
 
 def _keys(patient: Patient) -> Iterator[Finding]:
-    count = _rows(patient, "SELECT count(*) FROM keys WHERE revoked_ms IS NULL")
+    count = database_check.number(patient, "SELECT count(*) FROM keys WHERE revoked_ms IS NULL")
     configured = patient.settings.api_key is not None
     if count is None and not configured:
         yield Finding("keys", "ok", "none yet, the first `dashscribe serve` makes and shows one")
@@ -282,7 +149,7 @@ def _clock(patient: Patient) -> Iterator[Finding]:
             "clock", "fail", f"there is no time zone {name!r}", "set DASHSCRIBE_TIME_ZONE, as in Asia/Shanghai"
         )
         return
-    last_ms = _rows(patient, "SELECT max(ended_ms) FROM tasks") or 0
+    last_ms = database_check.number(patient, "SELECT max(ended_ms) FROM tasks") or 0
     ahead_s = last_ms / 1000 - now.timestamp()
     if now.year < 2025 or ahead_s > 60:
         why = f"a task ended {ahead_s:.0f} s later than it is now" if ahead_s > 60 else "it is long past"
@@ -439,7 +306,7 @@ def _some(names: Sequence[str], shown: int = 4) -> str:
 CHECKS: Mapping[str, Check] = {
     "settings": _variables,
     "home": _home,
-    "database": _database,
+    "database": database_check.database,
     "store": _store,
     "keys": _keys,
     "clock": _clock,

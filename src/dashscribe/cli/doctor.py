@@ -11,7 +11,7 @@ import typer
 from dashscribe.cli.output import print_json
 
 if TYPE_CHECKING:
-    from dashscribe.cli.checkup import Finding
+    from dashscribe.cli.findings import Finding
 
 
 def doctor(
@@ -43,7 +43,8 @@ def doctor(
 
 
 def _findings(host: str, port: int) -> Iterator[Finding]:
-    from dashscribe.cli.checkup import Finding, Patient, examine, python
+    from dashscribe.cli.checkup import examine, python
+    from dashscribe.cli.findings import Finding, Patient
     from dashscribe.config import load
     from dashscribe.errors import ConfigError
     from dashscribe.hosts import Hosts

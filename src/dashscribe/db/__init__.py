@@ -15,9 +15,9 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, insert, inspect, make_url, select, text
+from sqlalchemy import Connection, Engine, Table, func, insert, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from dashscribe.db import connecting, tables
 from dashscribe.db.clock import DatabaseClock as DatabaseClock
@@ -38,10 +38,7 @@ def open_database(url: str, connections: int = 20) -> Engine:
 
     ``connections`` bounds how many this process opens to PostgreSQL.
     """
-    try:
-        where = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError as error:
-        raise ConfigError(f"database_url: {connecting.FORMS}") from error
+    where = connecting.parsed(url)
     shown = where.render_as_string(hide_password=True)
     try:
         engine = connecting.connect(where, connections)

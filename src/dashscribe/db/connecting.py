@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from dashscribe.errors import ConfigError
@@ -27,6 +27,14 @@ BUSY_MS = 15_000
 CONNECT_MS, LOCK_MS, SILENT_MS = 10_000, 15_000, 20_000
 #: For how long a PostgreSQL that does not take connections is asked again, in seconds: a restart takes a few.
 AWAY_S = 15.0
+
+
+def parsed(url: str) -> URL:
+    """A database URL in any usual writing. Raises ConfigError, which does not repeat what might be a password."""
+    try:
+        return make_url(url.replace("postgres://", "postgresql://", 1))
+    except ArgumentError as error:
+        raise ConfigError(f"database_url: {FORMS}") from error
 
 
 def patiently(engine: Engine) -> Connection:
