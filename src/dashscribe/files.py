@@ -128,7 +128,7 @@ def claim(
     return claimed_file(row)
 
 
-def _front(ready: FileState, by: Member, now: int, before_tag_ms: int | None) -> Select[Any]:
+def _front(ready: FileState, by: Member, now: int, before_tag_ms: int | None) -> Select[Any, Any, Any]:
     """What may be claimed, in the one order."""
     front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
     mine = by.may_take(_file.c.queue)
