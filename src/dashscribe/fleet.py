@@ -62,10 +62,8 @@ class Peer:
 
     id: str
     host: str
-    pid: int
     version: str
     slots: int
-    engines: Mapping[str, EngineInfo]
     silent_ms: int
     lease_ms: int
 
@@ -188,19 +186,11 @@ def workers(engine: Engine) -> list[Peer]:
     with reading(engine) as connection:
         now = clock_ms(connection)
         rows = connection.execute(select(_workers).order_by(_workers.c.started_ms, _workers.c.id)).mappings().all()
-    same = ("id", "host", "pid", "version", "slots", "lease_ms")
-    return [
-        Peer(
-            **{name: row[name] for name in same},
-            engines=_engines(row["engines"]),
-            silent_ms=now - row["seen_ms"],
-        )
-        for row in rows
-    ]
+    same = ("id", "host", "version", "slots", "lease_ms")
+    return [Peer(**{name: row[name] for name in same}, silent_ms=now - row["seen_ms"]) for row in rows]
 
 
-def _engines(text: str) -> dict[str, EngineInfo]:
-    return msgspec.json.decode(text, type=dict[str, EngineInfo])
+_decode = msgspec.json.Decoder(dict[str, EngineInfo]).decode
 
 
 class Offers:
@@ -242,7 +232,7 @@ class Offers:
             with reading(self._engine) as connection:
                 recent = _workers.c.seen_ms > DatabaseClock() - ABSENT_MS
                 texts = connection.execute(select(_workers.c.engines).where(recent).distinct())
-                self._engines = {queue: info for (text,) in texts for queue, info in _engines(text).items()}
+                self._engines = {queue: info for (text,) in texts for queue, info in _decode(text).items()}
                 alive = select(func.count()).select_from(_workers).where(_is_alive())
                 self._alive = max(1, connection.execute(alive).scalar_one())
             self._at_s = time.monotonic()

@@ -68,7 +68,7 @@ def connect(where: URL, connections: int) -> Engine:
 
 def _sqlite(where: URL) -> Engine:
     Path(str(where.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(where.set(drivername="sqlite+pysqlite"), pool_size=16, max_overflow=-1)
+    engine = create_engine(where.set(drivername="sqlite+pysqlite"), pool_size=16, max_overflow=-1, hide_parameters=True)
     event.listen(engine, "connect", _tune)
     event.listen(engine, "begin", _begin)
     return engine
@@ -94,6 +94,7 @@ def _postgresql(where: URL, connections: int) -> Engine:
         pool_size=min(5, connections),
         max_overflow=connections - min(5, connections),
         pool_timeout=30,
+        hide_parameters=True,  # they may be secrets, and errors are logged
         pool_pre_ping=True,  # a server that was restarted costs nobody an error
         connect_args={
             "connect_timeout": CONNECT_MS // 1000,
