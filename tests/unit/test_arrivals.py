@@ -145,7 +145,10 @@ def test_writer_that_is_killed_loses_what_was_not_saved_and_nothing_else(
     key = home.uploads.begin("default", "a.wav", len(CONTENT)).key
     program = Path(__file__).with_name("killed_writer.py")
     arguments = [str(tmp_path / "other"), home.settings.resolved_database_url, home.settings.store_url, key, moment]
-    done = subprocess.run([sys.executable, str(program), *arguments], capture_output=True, text=True, check=False)
+    env = os.environ | {"PYTHONPATH": str(program.parents[1])}  # it uses the suite's own modules
+    done = subprocess.run(
+        [sys.executable, str(program), *arguments], env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == -9, done.stderr
     wait_for_lease(home)
     at = receipt_of(home, key).received
