@@ -13,8 +13,20 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from durable import Home, close_homes, speech
 from sqlalchemy import Engine, create_engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
-from dashscribe.db import clock_ms, elected, now_ms, open_database, reading, secret, serialize, tables, writing
+from dashscribe.db import (
+    clock_ms,
+    connecting,
+    elected,
+    now_ms,
+    open_database,
+    reading,
+    secret,
+    serialize,
+    tables,
+    writing,
+)
 from dashscribe.errors import ConfigError
 from dashscribe.tasks import Status
 from postgres import Cluster
@@ -232,6 +244,25 @@ def test_serialized_transactions_come_one_after_the_other(shared: Engine) -> Non
     with reading(shared) as connection:
         counts = connection.execute(select(tables.secrets.c.value)).scalars().all()
     assert sorted(map(int, counts)) == list(range(40))
+
+
+def test_rows_that_a_paused_process_holds_are_free_after_a_while(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "STOPPED_MS", 300)
+    url = cluster.new_database()
+    paused, other = open_database(url), open_database(url)
+    rename = text("UPDATE owners SET weight = weight + 1")
+    with writing(other) as connection:
+        connection.execute(insert(tables.owners).values(name="a", tag_ms=0))
+    with pytest.raises(DBAPIError), writing(paused) as connection:
+        connection.execute(rename)
+        with writing(other) as second:  # waits for the row, less than LOCK_MS, after which it would be an error
+            second.execute(rename)
+    with reading(other) as connection:
+        assert connection.execute(select(tables.owners.c.weight)).scalar_one() == 2
+    paused.dispose()
+    other.dispose()
 
 
 def test_connections_that_were_cut_cost_nobody_an_error(cluster: Cluster, shared: Engine) -> None:

@@ -25,6 +25,9 @@ BUSY_MS = 15_000
 #: PostgreSQL: how long to wait for a connection, for a lock, for a peer that does not answer, in milliseconds. What is
 #: beyond them is an error, after which a step is tried again and a client is told to come back.
 CONNECT_MS, LOCK_MS, SILENT_MS = 10_000, 15_000, 20_000
+#: After how much silence within a transaction PostgreSQL ends its session, in milliseconds. Ours are silent a moment:
+#: a process that is held for longer (a paused machine) must not keep its rows from those who take its work over.
+STOPPED_MS = 20_000
 #: For how long a PostgreSQL that does not take connections is asked again, in seconds: a restart takes a few.
 AWAY_S = 15.0
 
@@ -110,7 +113,7 @@ def _postgresql(where: URL, connections: int) -> Engine:
 def _set_up(connection: psycopg.Connection, record: object) -> None:
     """Set up a new PostgreSQL session; not with its first message, of which PgBouncer takes no such settings."""
     del record
-    session = {"lock_timeout": LOCK_MS, "idle_in_transaction_session_timeout": 60_000, "timezone": "'UTC'"}
+    session = {"lock_timeout": LOCK_MS, "idle_in_transaction_session_timeout": STOPPED_MS, "timezone": "'UTC'"}
     for name, value in session.items():
         connection.execute(f"SET {name} = {value}".encode())
     connection.commit()
