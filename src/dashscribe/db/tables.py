@@ -267,13 +267,15 @@ files = Table(
     _text("code"),
     _text("message"),
     # what its owner makes of it
-    _added("title"),  # given, or the name of the upload; empty for what its URL says
+    _added("title"),  # given by hand; empty for what its URL says
     _added_flag("kept"),  # until it is deleted, however old
     _added_flag("hidden"),  # deleted: nobody sees it any more, its blobs are being deleted
     _added("edits_key"),  # the transcript as it was edited last; empty for none
     _added_number("revision"),  # raised by every edit; 0 for the original
     Column("edited_ms", BigInteger),
-    _added("indexed"),  # of what the search index holds: TRANSCRIPT_KEY#REVISION; empty to have it made anew
+    # of what the search index holds: TRANSCRIPT_KEY#REVISION, empty to have it made anew; of a hidden file ``erased``
+    # once its blobs are gone
+    _added("indexed"),
     UniqueConstraint("task_id", "number"),
     Index("ix_files_behind", "id", sqlite_where=BEHIND, postgresql_where=BEHIND),
     Index("ix_files_hidden", "id", sqlite_where=_HIDDEN, postgresql_where=_HIDDEN),
@@ -289,6 +291,7 @@ search_texts = Table(
     Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
     Column("folded", Text, nullable=False),  # lines of words as they are compared: the title's, then each sentence's
     Column("sentences", LargeBinary, nullable=False),  # zlib of a JSON array of search.Line
+    Column("languages", Text, nullable=False),  # JSON array of the codes of its sentences, the most spoken first
 )
 
 sensitive_words = Table(

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("file_id", ROW_ID, sa.ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("folded", sa.Text(), nullable=False),
         sa.Column("sentences", sa.LargeBinary(), nullable=False),
+        sa.Column("languages", sa.Text(), nullable=False),
     )
     op.create_table(
         "sensitive_words",
