@@ -48,6 +48,27 @@ def standing(
     return Standing(engine, "; ".join((why(model, engine, settings), *passed)))
 
 
+def described(model: Model, stand: Standing) -> dict[str, object]:
+    """A model name with what would run for it, for programs; texts are empty where there is nothing to say."""
+    engine = stand.engine
+    return {
+        "name": model.name,
+        "alias_of": model.alias_of,
+        "call": model.interface,
+        "languages": list(model.coverage),
+        "language_hints": list(model.languages),
+        "engine": engine.name if engine else "",
+        "family": engine.kind if engine else "",
+        "why": stand.why if engine else "",
+        "reason": "" if engine else stand.why,
+        "retired": model.retired,
+        "successor": model.successor,
+        "max_bytes": model.max_bytes,
+        "max_duration_ms": model.max_duration_ms,
+        "max_files": model.max_files,
+    }
+
+
 def choose_engine(
     model: Model,
     languages: Sequence[str],

@@ -30,7 +30,7 @@ CLAIMED = {
     FileState.JOINING: FileState.FINISHING,
 }
 _READY = {claimed: ready for ready, claimed in CLAIMED.items()}
-_ENDED = (FileState.SUCCEEDED, FileState.FAILED, FileState.CANCELED)
+ENDED = (FileState.SUCCEEDED, FileState.FAILED, FileState.CANCELED)
 #: How many files a claim looks at for one of an owner who holds few slots: tags bring every owner's work to the front.
 _FRONT = 64
 
@@ -198,24 +198,8 @@ def with_task(file_id: int) -> Select[Any]:
 
 def claimed_file(row: RowMapping) -> ClaimedFile:
     """A row of ``with_task`` as a slot gets it."""
-    same = (
-        "id",
-        "state",
-        "task_id",
-        "number",
-        "owner",
-        "key_id",
-        "request_id",
-        "traceparent",
-        "no_oss",
-        "submitted_ms",
-        "model",
-        "shape",
-        "file_count",
-        "url",
-        "tag_ms",
-        "express",
-    )
+    same = ("id", "state", "task_id", "number", "owner", "key_id", "request_id", "traceparent", "no_oss")
+    same += ("submitted_ms", "model", "shape", "file_count", "url", "tag_ms", "express")
     same += ("claim", "failures", "interrupted", "engine", "engine_version", "queue")
     same += ("source_key", "source_bytes", "generation")
     return ClaimedFile(
@@ -360,28 +344,26 @@ def _end(connection: Connection, file: ClaimedFile, values: Mapping[str, object]
         .returning(_task.c.open_files)
     ).scalar_one()
     if left == 0:
-        _end_task(connection, file.task_id)
+        end_task(connection, file.task_id)
     return True
 
 
-def _end_task(connection: Connection, task_id: str) -> None:
-    """One file that succeeded makes the task succeed; else it fails for the reason of its first file."""
+def end_task(connection: Connection, task_id: str) -> None:
+    """End a task whose files have all ended: it succeeds if one of them did, else it fails for the first that failed.
+
+    Without any of those it was called off, file by file.
+    """
     of_task = _file.c.task_id == task_id
     good = connection.execute(select(_file.c.id).where(of_task, _file.c.state == FileState.SUCCEEDED).limit(1)).first()
     values: dict[str, object] = {"status": Status.SUCCEEDED}
     if good is None:
-        first = connection.execute(
-            select(_file.c.code, _file.c.message)
-            .where(of_task, _file.c.state == FileState.FAILED)
-            .order_by(_file.c.number)
-            .limit(1)
-        ).one()
-        values = {"status": Status.FAILED, "code": first.code, "message": first.message}
-    ended = connection.execute(
-        update(_task)
-        .where(_task.c.id == task_id, _task.c.status == Status.RUNNING)
-        .values(**values, ended_ms=end_of_task())
-    )
+        failed_ones = select(_file.c.code, _file.c.message).where(of_task, _file.c.state == FileState.FAILED)
+        first = connection.execute(failed_ones.order_by(_file.c.number).limit(1)).one_or_none()
+        values = {"status": Status.CANCELED}
+        if first is not None:
+            values = {"status": Status.FAILED, "code": first.code, "message": first.message}
+    open_still = (_task.c.id == task_id, _task.c.status.in_((Status.PENDING, Status.RUNNING)))
+    ended = connection.execute(update(_task).where(*open_still).values(**values, ended_ms=end_of_task()))
     if ended.rowcount:
         events.store(connection, [task_id])
 
@@ -400,7 +382,7 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
             return 0
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
-        open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(_ENDED))
+        open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))
         # In order, as all who want several files.
         connection.execute(select(_file.c.id).where(*open_files).order_by(_file.c.id).with_for_update())
         ended = update(_file).where(*open_files).values(state=FileState.FAILED, **failure).returning(_file.c.id)

@@ -58,12 +58,13 @@ ANYONE = Member()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A worker as the others see it. ``silent_ms`` is how long ago it was last seen."""
+    """A worker as the others see it; ``engines`` are names. ``silent_ms`` is how long ago it was last seen."""
 
     id: str
     host: str
     version: str
     slots: int
+    engines: tuple[str, ...]
     silent_ms: int
     lease_ms: int
 
@@ -187,7 +188,14 @@ def workers(engine: Engine) -> list[Peer]:
         now = clock_ms(connection)
         rows = connection.execute(select(_workers).order_by(_workers.c.started_ms, _workers.c.id)).mappings().all()
     same = ("id", "host", "version", "slots", "lease_ms")
-    return [Peer(**{name: row[name] for name in same}, silent_ms=now - row["seen_ms"]) for row in rows]
+    return [
+        Peer(
+            **{name: row[name] for name in same},
+            engines=tuple(sorted({info.name for info in _decode(row["engines"]).values()})),
+            silent_ms=now - row["seen_ms"],
+        )
+        for row in rows
+    ]
 
 
 _decode = msgspec.json.Decoder(dict[str, EngineInfo]).decode

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -34,6 +35,7 @@ LENT_PREFIX = "st-"
 TRUSTED_S = 0.8
 #: Temporary keys come and go; beyond this many remembered ones, those past their time are forgotten.
 MAX_TRUSTED = 1000
+_KEY_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Identity:
     owner: str
     key_id: str
     temporary: bool = False
+
+    @property
+    def operates(self) -> bool:
+        """Whether the caller may see and manage what belongs to the whole server."""
+        return self.owner == DEFAULT_OWNER and not self.temporary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +182,12 @@ class Keys:
             key_id = connection.execute(_new(secret, owner, name, quota_s).returning(tables.keys.c.id)).scalar_one()
         return str(key_id), secret
 
-    def list(self) -> Sequence[Key]:
-        """All keys, the oldest first, revoked ones included."""
+    def list(self, owner: str = "") -> Sequence[Key]:
+        """All keys, or those of one owner, the oldest first, revoked ones included."""
         used = usage.used_by_key(self._engine, _month())
+        query = select(tables.keys).order_by(tables.keys.c.id)
         with reading(self._engine) as connection:
-            rows = connection.execute(select(tables.keys).order_by(tables.keys.c.id)).all()
+            rows = connection.execute(query.where(tables.keys.c.owner == owner) if owner else query).all()
         return [
             Key(
                 id=str(row.id),
@@ -194,15 +202,16 @@ class Keys:
             for row in rows
         ]
 
-    def revoke(self, key_id: str) -> bool:
-        """End a key for good; False when there is none of this id that still works."""
+    def revoke(self, key_id: str, owner: str = "") -> bool:
+        """End a key, of this owner if one is given, for good; False when there is none of this id that still works."""
         table = tables.keys
-        if not key_id.isdecimal():
+        if not _KEY_ID.fullmatch(key_id):
             return False
+        working = [table.c.id == int(key_id), table.c.revoked_ms.is_(None)]
+        if owner:
+            working.append(table.c.owner == owner)
         with writing(self._engine) as connection:
-            ended = connection.execute(
-                update(table).where(table.c.id == int(key_id), table.c.revoked_ms.is_(None)).values(revoked_ms=now_ms())
-            )
+            ended = connection.execute(update(table).where(*working).values(revoked_ms=now_ms()))
         with self._guard:
             self._revocations += 1
             self._trusted.clear()

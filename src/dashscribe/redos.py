@@ -68,7 +68,7 @@ def ask(
         .add_columns(_redo.c.speaker_count, _redo.c.state.label("redo_state"))
         .join(_task, _task.c.id == _file.c.task_id)
         .outerjoin(_redo, _redo.c.file_id == _file.c.id)
-        .where(_task.c.id == task_id, _task.c.owner == owner, *answering())
+        .where(_task.c.id == task_id, _task.c.owner == owner, *answering(kept=True), _file.c.hidden.is_(False))
         .order_by(_file.c.number)
     )
     files = select(_file.c.id).where(_file.c.task_id == task_id).order_by(_file.c.id).with_for_update()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashscribe.catalog import MODELS, Model
-from dashscribe.choice import standing
+from dashscribe.choice import Standing, standing
 from dashscribe.engines import EngineInfo
 from dashscribe.types import Media
 
@@ -43,13 +43,21 @@ class RuledOut:
 
 
 def suggest(
-    media: Media, size_bytes: int, languages: Sequence[str], needs: Collection[str], settings: Settings
+    media: Media,
+    size_bytes: int,
+    languages: Sequence[str],
+    needs: Collection[str],
+    settings: Settings,
+    stand: Callable[[Model], Standing] | None = None,
 ) -> tuple[list[Suggestion], list[RuledOut]]:
-    """The models for a recording, best first, and those that are ruled out. ``needs`` are keys of ``NEEDS``."""
+    """The models for a recording, best first, and those that are ruled out. ``needs`` are keys of ``NEEDS``.
+
+    ``stand`` tells what would run for a model; without it, what is installed here decides.
+    """
     found: list[Suggestion] = []
     others: list[RuledOut] = []
     for model in MODELS.values():
-        stands = standing(model, languages, settings)
+        stands = stand(model) if stand else standing(model, languages, settings)
         if stands.engine is None:
             others.append(RuledOut(model, stands.why))
             continue
@@ -88,6 +96,10 @@ def _reasons(model: Model, engine: EngineInfo, why: str, media: Media, met: Sequ
         yield "made for telephone sound"
     if model.min_rate_hz and 0 < media.rate_hz < model.min_rate_hz:
         yield f"made for {model.min_rate_hz} Hz and more; the {media.rate_hz} Hz of this are resampled"
+    if media.channel_count > 1:
+        chosen = "channel_id" in model.parameters
+        tracks = f"the {media.channel_count} tracks"
+        yield f"of {tracks} the first, or those that channel_id names" if chosen else f"{tracks} are mixed into one"
     yield "a call that answers at once" if model.interface == "sync" else "a task"
     if model.retired:
         yield f"an old name; {model.successor} is its successor"

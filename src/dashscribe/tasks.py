@@ -6,7 +6,6 @@ gets a task id only once everything that the work needs is on disk.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,20 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, case, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from dashscribe import order, uploads
 from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, tables, writing
@@ -23,15 +35,15 @@ from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError
 from dashscribe.notify import deliveries, events
 from dashscribe.notify.deliveries import Delivery
+from dashscribe.submissions import Submission as Submission
 from dashscribe.types import Media, Options, Shape
 
 #: How long a task answers after its end, and an ``Idempotency-Key`` after its use, in milliseconds.
 ANSWERS_MS = 24 * 3600 * 1000
 KEY_LIVES_MS = 24 * 3600 * 1000
 
-
 #: A file's state as callers see it; every other one is RUNNING.
-_STATUS = {
+STATUS = {
     FileState.WAITING: Status.PENDING,
     FileState.SUCCEEDED: Status.SUCCEEDED,
     FileState.FAILED: Status.FAILED,
@@ -110,39 +122,6 @@ class Task:
     deliveries: tuple[Delivery, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What a caller asks for, checked and complete.
-
-    ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
-    itself and its URL is of our own making: repeating such a call is repeating its bytes. ``retry_of`` is the task
-    that it repeats. ``base_url`` and ``time_zone`` are those of its answers, for events that tell of its end;
-    ``traceparent`` is the W3C trace context that its steps go on with.
-    """
-
-    owner: str
-    key_id: str
-    request_id: str
-    model: str
-    shape: Shape
-    options: Options
-    file_urls: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    idempotency_key: str = ""
-    no_oss: bool = False
-    content_sha256: str = ""
-    retry_of: str = ""
-    base_url: str = ""
-    time_zone: str = ""
-    traceparent: str = ""
-
-    @property
-    def digest(self) -> str:
-        """What makes two submissions the same."""
-        asked = (self.model, self.shape, self.options, self.content_sha256 or self.file_urls)
-        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-
-
 class TaskBook:
     """The tasks of one installation."""
 
@@ -180,23 +159,21 @@ class TaskBook:
         with reading(self._engine) as connection:
             return int(connection.execute(query.where(task.c.owner == owner) if owner else query).scalar() or 0)
 
-    def get(self, owner: str, task_id: str) -> Task | None:
-        """A task with its files; None when the owner has none of this id, or none any more."""
-        task = tables.tasks
+    def get(self, owner: str, task_id: str, *, kept: bool = False) -> Task | None:
+        """A task with its files; None when the owner has none of this id, or none any more. ``kept``: ``answering``."""
+        task, file = tables.tasks, tables.files
         with reading(self._engine) as connection:
-            row = (
-                connection.execute(select(task).where(task.c.id == task_id, *_visible(owner))).mappings().one_or_none()
-            )
+            mine = select(task).where(task.c.id == task_id, task.c.owner == owner, *answering(kept=kept))
+            row = connection.execute(mine).mappings().one_or_none()
             if row is None:
                 return None
-            rows = connection.execute(_files_of(task_id)).mappings().all()
+            rows = connection.execute(with_redos().where(file.c.task_id == task_id)).mappings().all()
             ahead, told = None, ()
             if row["ended_ms"] is not None:
                 told = deliveries.of_task(connection, owner, task_id)
             if row["status"] == Status.PENDING:
-                waiting = (task.c.status == Status.PENDING, task.c.tag_ms < row["tag_ms"])
-                ahead = connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
-        return _task(row, rows, ahead, told)
+                ahead = ahead_of(connection, row["tag_ms"])
+        return task_of(row, rows, ahead, told)
 
     def result_key(self, task_id: str, index: int) -> str | None:
         """Where the result of one file lies, whoever the owner is: for URLs whose signature is the permission."""
@@ -227,7 +204,7 @@ class TaskBook:
         ``start`` and ``end`` bound the time of submission, both included.
         """
         table = tables.tasks
-        matching = [*_visible(owner)]
+        matching = [table.c.owner == owner, *answering()]
         if start is not None:
             matching.append(table.c.submitted_ms >= as_ms(start))
         if end is not None:
@@ -245,7 +222,7 @@ class TaskBook:
         with reading(self._engine) as connection:
             total = connection.execute(select(func.count()).select_from(table).where(*matching)).scalar_one()
             rows = connection.execute(page).mappings().all()
-        return total, [_task(row, (), None) for row in rows]
+        return total, [task_of(row, (), None) for row in rows]
 
     def cancel(self, owner: str, task_id: str) -> int:
         """Call off a task that is still PENDING: how many files; 0 for any other, and for one that does not exist."""
@@ -266,18 +243,20 @@ class TaskBook:
         return count
 
 
-def _visible(owner: str) -> tuple[ColumnElement[bool], ...]:
-    """What an owner may see: tasks that have not ended, and those that ended not too long ago."""
-    return (tables.tasks.c.owner == owner, *answering())
-
-
-def _files_of(task_id: str) -> Select[Any]:
-    """The files of a task in order, with what was done again."""
+def with_redos() -> Select[Any]:
+    """Files in the order of their task, with what was done again."""
     file, redo = tables.files, tables.redos
     again = (redo.c.stage.label("redo_stage"), redo.c.state.label("redo_state"))
     again += (redo.c.done_ms.label("redo_done_ms"), redo.c.message.label("redo_message"))
     joined = file.outerjoin(redo, redo.c.file_id == file.c.id)
-    return select(file, *again).select_from(joined).where(file.c.task_id == task_id).order_by(file.c.number)
+    return select(file, *again).select_from(joined).order_by(file.c.number)
+
+
+def ahead_of(connection: Connection, tag_ms: int) -> int:
+    """How many tasks that wait are before one with this tag."""
+    task = tables.tasks
+    waiting = (task.c.status == Status.PENDING, task.c.tag_ms < tag_ms)
+    return connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
 
 
 def end_of_task() -> ColumnElement[int]:
@@ -286,10 +265,12 @@ def end_of_task() -> ColumnElement[int]:
     return case((submitted_ms > now, submitted_ms), else_=now)
 
 
-def answering() -> tuple[ColumnElement[bool], ...]:
-    """What holds for tasks that queries still answer for."""
-    table = tables.tasks
+def answering(*, kept: bool = False) -> tuple[ColumnElement[bool], ...]:
+    """What holds for tasks that queries still answer for; with ``kept``, also for those of which something is kept."""
+    table, file = tables.tasks, tables.files.alias()  # another one than that of the query it becomes a part of
     recent = table.c.ended_ms.is_(None) | (table.c.ended_ms > now_ms() - ANSWERS_MS)
+    if kept:
+        recent |= exists().where(file.c.task_id == table.c.id, file.c.kept)
     return (table.c.removed.is_(False), recent)
 
 
@@ -320,7 +301,7 @@ def _insert(connection: Connection, submission: Submission, now: int) -> Task:
     tags = order.reserve(connection, submission.owner, len(submission.file_urls), now)
     # Values apart from the statement, which is built and compiled once: with a column each it would be built anew.
     connection.execute(insert(tables.tasks), _row_of(submission, task_id, tags, now))
-    same = {"task_id": task_id, "owner": submission.owner, "state": FileState.WAITING}
+    same = {"task_id": task_id, "owner": submission.owner, "state": FileState.WAITING, "kept": submission.keep}
     connection.execute(
         insert(tables.files),
         [
@@ -373,7 +354,8 @@ def _row_of(submission: Submission, task_id: str, tags: Sequence[int], now: int)
     }
 
 
-def _task(row: RowMapping, files: Sequence[RowMapping], ahead: int | None, told: tuple[Delivery, ...] = ()) -> Task:
+def task_of(row: RowMapping, files: Sequence[RowMapping], ahead: int | None, told: tuple[Delivery, ...] = ()) -> Task:
+    """A task from its row and those of its files, as ``with_redos`` gives them."""
     options = msgspec.json.decode(row["options"], type=Options)
     known = [_sound(file, len(options.channels)) for file in files]
     return Task(
@@ -404,7 +386,7 @@ def _subtask(row: RowMapping, progress: Progress) -> Subtask:
     return Subtask(
         index=row["number"],
         file_url=row["url"],
-        status=_STATUS.get(row["state"], Status.RUNNING),
+        status=STATUS.get(row["state"], Status.RUNNING),
         engine=row["engine"],
         result_key=row["result_key"] or None,
         code=row["code"],

@@ -6,6 +6,7 @@ Tasks book within the transaction that ends a file, synchronous calls before the
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from sqlalchemy import BigInteger, Connection, Engine, cast, func, select
@@ -37,6 +38,26 @@ def used_by_key(engine: Engine, since: date) -> dict[str, int]:
     query = select(_usage.c.key_id, _sound_ms).where(_usage.c.day >= since.isoformat())
     with reading(engine) as connection:
         return {key_id: used for key_id, used in connection.execute(query.group_by(_usage.c.key_id))}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used on one day (UTC) with one key and model."""
+
+    day: str
+    key_id: str
+    model: str
+    files: int
+    duration_ms: int
+
+
+def by_day(engine: Engine, owner: str, since: date, until: date) -> list[Used]:
+    """What an owner used on the days (UTC) from one to another, both included, the newest first."""
+    mine = (_usage.c.owner == owner, _usage.c.day >= since.isoformat(), _usage.c.day <= until.isoformat())
+    columns = (_usage.c.day, _usage.c.key_id, _usage.c.model, _usage.c.files, _usage.c.duration_ms)
+    order = (_usage.c.day.desc(), _usage.c.key_id, _usage.c.model)
+    with reading(engine) as connection:
+        return [Used(*row) for row in connection.execute(select(*columns).where(*mine).order_by(*order))]
 
 
 def totals(

@@ -54,9 +54,16 @@ def engine(tmp_path: Path) -> Engine:
     return open_database(f"sqlite:///{tmp_path}/a.db")
 
 
+def is_of_the_metadata(name: str | None, kind: str, parents: object) -> bool:
+    """All but what each product has in its own form: the search index, on SQLite a virtual table with its own below."""
+    return not (kind == "table" and str(name).startswith("search_grams"))
+
+
 def test_migrations_make_exactly_the_tables(engine: Engine) -> None:
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": is_of_the_metadata}
+        )
         assert compare_metadata(context, tables.metadata) == []
 
 
@@ -84,6 +91,8 @@ def test_database_of_the_first_schema_is_brought_along_with_its_rows(tmp_path: P
         assert connection.execute(select(tables.tasks.c.id, tables.tasks.c.no_oss)).one() == ("t1", False)
         assert connection.execute(select(tables.tasks.c.retry_of)).scalar_one() == ""
         assert connection.execute(select(tables.files.c.heard_key)).scalar_one() == ""
+        new = (tables.files.c.title, tables.files.c.kept, tables.files.c.revision, tables.files.c.indexed)
+        assert connection.execute(select(*new)).one() == ("", False, 0, "")
         used = connection.execute(select(tables.usage)).mappings().one()
     assert (used["day"], used["key_id"], used["files"], used["duration_ms"]) == ("2026-11-01", "", 3, 9000)
     with writing(engine) as connection:  # as a program of the first schema does it that is still running

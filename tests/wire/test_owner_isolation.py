@@ -26,6 +26,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "3"}
 MINE = {"Authorization": f"Bearer {KEY}"}
 MARK = "kestrel-4711"  # in all that belongs to the owner
+RECORDINGS = "/dashscribe/v1/recordings"
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,35 @@ WALK: dict[str, list[Call] | str] = {
     "get /dashscribe/v1/callbacks/certificates": "the same for everybody",
     "get /dashscribe/v1/callbacks/certificates/{name}": "the same for everybody",
     "post /dashscribe/v1/callbacks/rotate": "for the owner 'default' only: test_callbacks.py",
+    "get /dashscribe/v1/recordings": [
+        lambda ask, ids: ask("GET", RECORDINGS, params={"status": "SUCCEEDED"}),
+        lambda ask, ids: ask("GET", RECORDINGS, params={"q": "wav", "status": "SUCCEEDED,FAILED"}),
+    ],
+    "get /dashscribe/v1/recordings/{recording_id}": [
+        lambda ask, ids: ask("GET", f"{RECORDINGS}/{ids.waiting}.0"),
+        lambda ask, ids: ask("GET", f"{RECORDINGS}/{ids.ended}.0", params={"q": "海"}),
+    ],
+    "patch /dashscribe/v1/recordings/{recording_id}": [
+        lambda ask, ids: ask("PATCH", f"{RECORDINGS}/{ids.waiting}.0", json={"title": "mine"}),
+        lambda ask, ids: ask("PATCH", f"{RECORDINGS}/{ids.ended}.0", json={"kept": True}),
+    ],
+    "delete /dashscribe/v1/recordings/{recording_id}": [
+        lambda ask, ids: ask("DELETE", f"{RECORDINGS}/{ids.waiting}.0"),
+        lambda ask, ids: ask("DELETE", f"{RECORDINGS}/{ids.ended}.0"),
+    ],
+    "post /dashscribe/v1/recordings/delete": [
+        lambda ask, ids: ask("POST", f"{RECORDINGS}/delete", json={"ids": [f"{ids.waiting}.0", f"{ids.ended}.0"]}),
+    ],
+    "get /dashscribe/v1/me": "tells the caller's own: test_account.py",
+    "get /dashscribe/v1/keys": "lists the caller's own: test_account.py",
+    "post /dashscribe/v1/keys": "makes one of the caller's own",
+    "delete /dashscribe/v1/keys/{key_id}": "keys of others: test_account.py",
+    "get /dashscribe/v1/usage": "the caller's own: test_account.py",
+    "get /dashscribe/v1/queue": "the caller's own and sums: test_account.py",
+    "get /dashscribe/v1/sensitive-words": "the caller's own: test_account.py",
+    "put /dashscribe/v1/sensitive-words": "the caller's own: test_account.py",
+    "get /dashscribe/v1/models": "the same for everybody",
+    "get /dashscribe/v1/suggestion": "the same for everybody",
     "get /v1/models": "the same for everybody",
     "get /v1/models/{name}": "the same for everybody",
     "get /api/v1/models": "the same for everybody",
@@ -287,6 +317,8 @@ def everything(desk: Desk, ids: Ids) -> str:
         desk.http.post("/api/v1/services/audio/asr/customization", json={"model": "speech-biasing", "input": query}),
         desk.http.get(f"/api/v1/fine-tunes/outputs/{ids.phrases}"),
         desk.http.get("/dashscribe/v1/uploads"),
+        desk.http.get(RECORDINGS),
+        desk.http.get(f"{RECORDINGS}/{ids.ended}.0"),
     ]
     for answer in answers:
         assert answer.status_code == 200, answer.text
@@ -332,7 +364,8 @@ def test_the_owner_s_own_calls_do_work(desk: Desk, theirs: Ids) -> None:
             if told(call(owner, GHOSTS[0]), GHOSTS[0]) != told(call(owner, theirs), theirs):
                 differing.append(operation)
     walked = {operation for operation, calls in WALK.items() if isinstance(calls, list)}
-    lists = {"get /dashscribe/v1/uploads", "get /api/v1/fine-tunes/outputs"}  # name nothing
+    lists = {"get /dashscribe/v1/uploads", "get /api/v1/fine-tunes/outputs", f"get {RECORDINGS}"}  # name nothing
+    lists.add(f"post {RECORDINGS}/delete")  # finds that each is gone already; test_recordings.py
     assert walked - set(differing) - lists <= {"post /oss-upload/{ticket}", "get /results/{task_id}/{name}"}
 
 

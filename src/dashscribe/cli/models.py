@@ -44,7 +44,7 @@ def ls(
     Example: dashscribe models ls --language zh,en
     """
     from dashscribe.catalog import MODELS
-    from dashscribe.choice import standing
+    from dashscribe.choice import described, standing
     from dashscribe.config import load
 
     settings = load()
@@ -54,7 +54,7 @@ def ls(
     hints = _codes(language)
     stands = {model: standing(model, hints, settings) for model in MODELS.values()}
     if as_json:
-        print_json([_row(model, stand) for model, stand in stands.items()])
+        print_json([described(model, stand) for model, stand in stands.items()])
         return
     _print_table(stands)
     _print_footer(stands, settings)
@@ -104,26 +104,6 @@ def _codes(text: str) -> tuple[str, ...]:
 
 
 # --- what is printed ------------------------------------------------------------------------------------------------
-
-
-def _row(model: Model, stand: Standing) -> dict[str, object]:
-    engine = stand.engine
-    return {
-        "name": model.name,
-        "alias_of": model.alias_of,
-        "call": model.interface,
-        "languages": list(model.coverage),
-        "language_hints": list(model.languages),
-        "engine": engine.name if engine else "",
-        "family": engine.kind if engine else "",
-        "why": stand.why if engine else "",
-        "reason": "" if engine else stand.why,
-        "retired": model.retired,
-        "successor": model.successor,
-        "max_bytes": model.max_bytes,
-        "max_duration_ms": model.max_duration_ms,
-        "max_files": model.max_files,
-    }
 
 
 def _print_table(stands: dict[Model, Standing]) -> None:

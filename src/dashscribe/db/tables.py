@@ -1,7 +1,8 @@
 """The tables: what is to be done, what was done, and who may ask for it. Times are epoch milliseconds.
 
-Rows hold keys, sizes and checksums of what lies in the store, never audio or transcripts. The tables are the only job
-list: ``files.state`` and ``windows.state`` say what is to be claimed, in order of ``tag_ms``.
+Rows hold keys, sizes and checksums of what lies in the store, never audio or transcripts; only the search index holds
+the words that recordings are found by. The tables are the only job list: ``files.state`` and ``windows.state`` say what
+is to be claimed, in order of ``tag_ms``.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0007"
+REVISION = "0008"
 
 
 class Status(StrEnum):
@@ -82,6 +85,15 @@ class DeliveryState(StrEnum):
 metadata = MetaData()
 
 _OPEN = text("ended_ms IS NULL")
+_HIDDEN = text("hidden")
+
+#: What holds of files that the search index does not know as they are now. ``indexed`` is compared with what the text
+#: is made from, so that whoever changes that, older programs too, makes the file known as behind. With ``|| ''``,
+#: since SQLite would rather go through all files of these states than through the index that is just this.
+BEHIND = text(
+    "state || '' IN ('succeeded', 'failed', 'canceled') AND NOT hidden "
+    "AND indexed <> (transcript_key || '#' || CAST(revision AS TEXT))"
+)
 
 #: SQLite numbers rows by itself only where the key's type is INTEGER.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -107,6 +119,11 @@ def _added(name: str) -> Column[str]:
 def _added_number(name: str) -> Column[int]:
     """A number that came with a later migration."""
     return Column(name, BigInteger, nullable=False, default=0, server_default="0")
+
+
+def _added_flag(name: str) -> Column[bool]:
+    """A flag that came with a later migration."""
+    return Column(name, Boolean, nullable=False, default=False, server_default=false())
 
 
 def _state(name: str, states: type[StrEnum]) -> Column[Any]:
@@ -249,10 +266,42 @@ files = Table(
     _text("notes"),  # JSON array of strings
     _text("code"),
     _text("message"),
+    # what its owner makes of it
+    _added("title"),  # given by hand; empty for what its URL says
+    _added_flag("kept"),  # until it is deleted, however old
+    _added_flag("hidden"),  # deleted: nobody sees it any more, its blobs are being deleted
+    _added("edits_key"),  # the transcript as it was edited last; empty for none
+    _added_number("revision"),  # raised by every edit; 0 for the original
+    Column("edited_ms", BigInteger),
+    # of what the search index holds: TRANSCRIPT_KEY#REVISION, empty to have it made anew; of a hidden file ``erased``
+    # once its blobs are gone
+    _added("indexed"),
     UniqueConstraint("task_id", "number"),
+    Index("ix_files_behind", "id", sqlite_where=BEHIND, postgresql_where=BEHIND),
+    Index("ix_files_hidden", "id", sqlite_where=_HIDDEN, postgresql_where=_HIDDEN),
     Index("ix_files_queue", "state", "tag_ms"),
     Index("ix_files_express", "state", "express", "tag_ms"),
     sqlite_autoincrement=True,  # a late writer must never meet another row under its id
+)
+
+#: What recordings are found by; which words each holds is in ``search_grams``, which each product has in its own form.
+search_texts = Table(
+    "search_texts",
+    metadata,
+    Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("folded", Text, nullable=False),  # lines of words as they are compared: the title's, then each sentence's
+    Column("sentences", LargeBinary, nullable=False),  # zlib of a JSON array of search.Line
+    Column("languages", Text, nullable=False),  # JSON array of the codes of its sentences, the most spoken first
+)
+
+sensitive_words = Table(
+    "sensitive_words",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("masked", Text, nullable=False),  # JSON array of strings
+    Column("removed", Text, nullable=False),  # the same
+    Column("system", Boolean, nullable=False),  # whether the operator's list counts, too
+    Column("modified_ms", BigInteger, nullable=False),
 )
 
 redos = Table(

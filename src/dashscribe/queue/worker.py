@@ -34,7 +34,7 @@ from dashscribe.notify import deliveries
 from dashscribe.notify.deliveries import ClaimedDelivery
 from dashscribe.queue.lock import HomeLock
 from dashscribe.queue.pressure import Pressure
-from dashscribe.queue.slots import Crew, Job, Stage, Turnstile
+from dashscribe.queue.slots import Crew, Job, PutBack, Stage, Turnstile
 from dashscribe.queue.wakeups import Wakeups
 from dashscribe.redos import ClaimedRedo
 from dashscribe.store import Store
@@ -69,7 +69,10 @@ _STAGE = {FileState.WAITING: Stage.FETCH, FileState.FETCHED: Stage.CUT, FileStat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """What the slots do. ``book_*`` decide what an error means for a row; ``tidy`` is called as often as the sweep."""
+    """What the slots do. ``book_*`` decide what an error means for a row.
+
+    ``tidy`` and ``index`` are called as often as the sweep, each in a thread of its own.
+    """
 
     fetch: Callable[[ClaimedFile], None]
     cut: Callable[[ClaimedFile], None]
@@ -82,6 +85,7 @@ class Steps:
     book_redo: Callable[[ClaimedRedo, Exception], object]
     book_delivery: Callable[[ClaimedDelivery, Exception], object]
     tidy: Callable[[], None]
+    index: Callable[[], None]
 
 
 class Worker:
@@ -109,14 +113,19 @@ class Worker:
         self._presence = Presence(settings.lease_s)
         self._crews: list[Crew[ClaimedFile] | Crew[ClaimedWindow] | Crew[ClaimedRedo] | Crew[ClaimedDelivery]] = []
         self._tidy: Callable[[], None] = lambda: None
+        self._index: Callable[[], None] = lambda: None
         self._sweepers = [
             threading.Thread(target=self._again_and_again, args=(sweep,), name=f"dashscribe-{name}", daemon=True)
-            for name, sweep in (("sweep", self._sweep), ("tidy", lambda: self._tidy()))
+            for name, sweep in (
+                ("sweep", self._sweep),
+                ("tidy", lambda: self._tidy()),
+                ("index", lambda: self._index()),
+            )
         ]
 
     def staff(self, steps: Steps) -> None:
         """Say what the slots do."""
-        self._tidy = steps.tidy
+        self._tidy, self._index = steps.tidy, steps.index
         engine, turnstile = self._engine, Turnstile()
 
         def file_crew(
@@ -319,6 +328,8 @@ class Worker:
         while not self.stopping.wait(SHARED_SWEEP_S if self.is_shared else SWEEP_S):
             try:
                 sweep()
+            except PutBack:
+                continue  # it was told to stop
             except Exception:  # nothing may end the sweep
                 logger.warning("trouble with the database, sweeping again soon", exc_info=True)
 

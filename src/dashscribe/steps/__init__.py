@@ -1,4 +1,4 @@
-"""What is done to a task's files: fetch and cut, recognize, finish, a stage again, deliver, expire; each may run twice.
+"""What is done to a task's files: fetch, cut, recognize, finish, redo, deliver, index, expire; each may run twice.
 
 A step takes a row that is claimed, does its work with blobs first and rows last, and rings for the next one. When and
 where it runs is the queue's matter. ``open_worker`` puts the two together.
@@ -21,7 +21,7 @@ from dashscribe.notify.signing import SigningKeys
 from dashscribe.queue.slots import Stage
 from dashscribe.queue.worker import Steps, Worker
 from dashscribe.signed_urls import SECRET
-from dashscribe.steps import booking, deliver, expire, finish, prepare, recognize, redo
+from dashscribe.steps import booking, deliver, expire, finish, index, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
 from dashscribe.steps.measuring import measured, told
 from dashscribe.store import Store
@@ -71,6 +71,7 @@ def open_worker(
             book_redo=told(partial(redo.book, bench)),
             book_delivery=told(partial(deliver.book, bench)),
             tidy=expire.Rounds(bench).tidy,
+            index=partial(index.index, bench),
         )
     )
     return worker

@@ -1,4 +1,4 @@
-"""Removes what is past its time: tasks with their blobs, sources and transcripts, uploads, Idempotency-Keys, events.
+"""Removes what is deleted or past its time: tasks with their blobs, sources and transcripts, uploads, events, keys.
 
 Rows go first, by compare-and-set, then blobs, then the last trace of the row, so that a crash in between is made up for
 by the next round. A round is skipped when the clocks disagree: a clock that jumps must not delete anything. Of many
@@ -11,15 +11,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 
-from dashscribe import files
+from dashscribe import files, library, search
 from dashscribe.db import clock_ms, elected, now_ms, reading, tables, writing
+from dashscribe.db.tables import FileState
 from dashscribe.errors.sources import TaskTimeoutError
 from dashscribe.notify import deliveries
 from dashscribe.steps.bench import Bench
 from dashscribe.steps.heard import Keys
-from dashscribe.tasks import ANSWERS_MS, KEY_LIVES_MS
+from dashscribe.tasks import KEY_LIVES_MS
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 EVERY_S, SLACK_S = 60.0, 30.0
 #: Tasks per transaction.
 BATCH = 100
+#: For how long after its end a task stays that was deleted while it was worked on, in milliseconds.
+LINGER_MS = 3600 * 1000
 
 _task, _file, _redo = tables.tasks, tables.files, tables.redos
 
@@ -42,7 +45,11 @@ class Rounds:
         self._last = wall(), monotonic()
 
     def tidy(self) -> None:
-        """Called every second or so: late tasks are failed at once, a round of expiry comes once a minute."""
+        """Called every second or so.
+
+        Late tasks are failed and what was deleted is erased at once, a round of expiry comes once a minute.
+        """
+        erase(self._bench)
         limit_s = self._bench.settings.task_timeout_s
         if limit_s:
             late = TaskTimeoutError(f"The limit is {limit_s:g} s (DASHSCRIBE_TASK_TIMEOUT_S).")
@@ -69,9 +76,13 @@ class Rounds:
 
 
 def expire(bench: Bench, now: int) -> None:
-    """Remove what is past its time at this instant, in epoch milliseconds."""
-    kept_ms = round(bench.settings.retention * 3600 * 1000)
-    while ids := _mark_removed(bench, now - max(kept_ms, ANSWERS_MS)):
+    """Remove what is past its time at this instant, in epoch milliseconds; recordings that are kept never are."""
+    kept_ms, lives_ms = round(bench.settings.retention * 3600 * 1000), library.lives_ms(bench.settings)
+    while library.hide_old(bench.engine, now - lives_ms, BATCH):
+        bench.pause()
+    erase(bench)
+    _drop_hidden(bench, now - lives_ms)
+    while ids := _mark_removed(bench, now - lives_ms, now - LINGER_MS):
         for task_id in ids:
             bench.store.delete_prefix(f"tasks/{task_id}")
         with writing(bench.engine) as connection:
@@ -82,34 +93,76 @@ def expire(bench: Bench, now: int) -> None:
             bench.store.delete(key)
         bench.pause()
     bench.uploads.expire(now, bench.pause)
-    while deliveries.expire(bench.engine, now, max(kept_ms, ANSWERS_MS)):
+    while deliveries.expire(bench.engine, now, lives_ms):
         bench.pause()
     with writing(bench.engine) as connection:
         table = tables.idempotency
         connection.execute(delete(table).where(table.c.created_ms <= now - KEY_LIVES_MS))
 
 
-def _mark_removed(bench: Bench, ended_by_ms: int) -> Sequence[str]:
-    """Hide some tasks that ended before then, and find those that a crash left hidden."""
-    over = _task.c.ended_ms <= ended_by_ms
-    ids = _some_ids(bench, or_(over, _task.c.removed))
-    if ids:
+def erase(bench: Bench) -> None:
+    """Remove what lies in the store of recordings that were deleted."""
+    while gone := library.hidden(bench.engine, BATCH):
+        for one in gone:
+            bench.store.delete_prefix(files.prefix_of(one.task_id, one.number))
+        library.erased(bench.engine, gone)
+        bench.pause()
+
+
+def _drop_hidden(bench: Bench, ended_by_ms: int) -> None:
+    """Remove the rows of recordings that were deleted, once their task answers no more but is kept for others."""
+    over = (_task.c.ended_ms <= ended_by_ms, _task.c.removed.is_(False))
+    erased = (_file.c.hidden, _file.c.indexed == library.ERASED)
+    query = select(_file.c.id, _file.c.task_id, _file.c.number).join(_task, _task.c.id == _file.c.task_id)
+    with reading(bench.engine) as connection:
+        rows = connection.execute(query.where(*over, *erased)).all()
+    for row in rows:  # once more: who worked on it may have put something there before he noticed
+        bench.store.delete_prefix(files.prefix_of(row.task_id, row.number))
+    if rows:
         with writing(bench.engine) as connection:
-            connection.execute(update(_task).where(_task.c.id.in_(ids), over).values(removed=True))
-    return ids
+            connection.execute(delete(_file).where(_file.c.id.in_([row.id for row in rows])))
+
+
+def _mark_removed(bench: Bench, ended_by_ms: int, stopped_by_ms: int) -> Sequence[str]:
+    """Hide some tasks that ended before then and of which nothing is kept, and find those that are hidden already.
+
+    Of what was deleted while it was worked on, only what was before ``stopped_by_ms``: blobs may come late.
+    """
+    of_task = _file.c.task_id == _task.c.id
+    over = (_task.c.ended_ms <= ended_by_ms) & ~exists().where(of_task, _file.c.kept)
+    stopped = exists().where(of_task, _file.c.hidden, _file.c.state == FileState.CANCELED)
+    gone = _task.c.removed & ((_task.c.ended_ms <= stopped_by_ms) | ~stopped)
+    ids = _some_ids(bench, or_(over, gone))
+    if not ids:
+        return ids
+    with writing(bench.engine) as connection:
+        # Who wants to keep one of them waits, or is seen: by a statement of its own, after the one that waited.
+        files_of = select(_file.c.id).where(_file.c.task_id.in_(ids)).order_by(_file.c.id)
+        connection.execute(files_of.with_for_update())
+        connection.execute(update(_task).where(_task.c.id.in_(ids), over).values(removed=True))
+        removed = select(_task.c.id).where(_task.c.id.in_(ids), _task.c.removed)
+        return connection.execute(removed).scalars().all()
 
 
 def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
-    """Forget source and transcript of some tasks that ended before then: the keys of the blobs; None for no task."""
+    """Forget source and transcript of some tasks that ended before then, but for recordings that are kept.
+
+    The keys of the blobs; None where there is no such task.
+    """
     ids = _some_ids(bench, (_task.c.ended_ms <= ended_by_ms) & _task.c.stripped.is_(False))
     if not ids:
         return None
+    names = (_file.c.id, _file.c.source_key, _file.c.transcript_key, _file.c.heard_key, _file.c.task_id)
+    names += (_file.c.number, _file.c.generation)
+    query = select(*names, _redo.c.claim).outerjoin(_redo, _redo.c.file_id == _file.c.id)
     of_tasks = _file.c.task_id.in_(ids)
-    names = (_file.c.source_key, _file.c.transcript_key, _file.c.heard_key, _file.c.task_id, _file.c.number)
-    query = select(*names, _file.c.generation, _redo.c.claim).outerjoin(_redo, _redo.c.file_id == _file.c.id)
     with writing(bench.engine) as connection:
-        rows = connection.execute(query.where(of_tasks)).all()
-        connection.execute(update(_file).where(of_tasks).values(source_key="", transcript_key="", heard_key=""))
+        connection.execute(select(_file.c.id).where(of_tasks).order_by(_file.c.id).with_for_update())
+        rows = connection.execute(query.where(of_tasks, ~_file.c.kept)).all()
+        mine = [row.id for row in rows]
+        nothing = {"source_key": "", "transcript_key": "", "heard_key": ""}
+        connection.execute(update(_file).where(_file.c.id.in_(mine)).values(nothing))
+        search.remove(connection, mine)
         connection.execute(update(_task).where(_task.c.id.in_(ids)).values(stripped=True))
     found = [key for row in rows for key in (row.source_key, row.transcript_key, row.heard_key) if key]
     # What a stage that was done again left of earlier versions, if it was interrupted before it could clear up.

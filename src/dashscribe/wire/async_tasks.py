@@ -63,6 +63,9 @@ async def submit(
     x_dashscope_ossresourceresolve: Annotated[
         str, Header(description="`enable` where a source is an oss:// URL; needed only if the server says so.")
     ] = "",
+    x_dashscribe_keep: Annotated[
+        str, Header(description="`true` keeps its recordings until they are deleted, beyond any retention.")
+    ] = "",
 ) -> Response:
     """Accepts a task: it is on disk when this answers, and goes on whatever happens to the server."""
     if x_dashscope_async.strip().lower() != "enable":
@@ -72,7 +75,10 @@ async def submit(
     resolves = x_dashscope_ossresourceresolve.strip().lower() == "enable"
     no_oss = parts.settings.strict_oss and not resolves
     base_url = envelope.base_url(request, parts.settings.public_url)
-    call = _Call(envelope.request_id(request), idempotency_key, no_oss, base_url)
+    keep = x_dashscribe_keep.strip().lower()
+    if keep not in ("", "true", "false"):
+        raise refusal("X-Dashscribe-Keep", x_dashscribe_keep, "give true or false, or leave it out")
+    call = _Call(envelope.request_id(request), idempotency_key, no_oss, base_url, keep == "true")
     with SpooledTemporaryFile(SPOOLED_BYTES) as sent:
         await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
         threads = parts.arriving if _may_carry(sent) else parts.queries
@@ -92,6 +98,7 @@ class _Call:
     idempotency_key: str
     no_oss: bool
     base_url: str
+    keep: bool
 
 
 def _may_carry(sent: IO[bytes]) -> bool:
@@ -133,6 +140,7 @@ def _accept(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tup
             idempotency_key=call.idempotency_key,
             no_oss=call.no_oss and kept is None,
             content_sha256=kept.sha256 if kept else "",
+            keep=call.keep,
             base_url=call.base_url,
             time_zone=parts.settings.time_zone,
             traceparent=parts.telemetry.traces.traceparent(),

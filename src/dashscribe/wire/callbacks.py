@@ -37,11 +37,6 @@ Here = Annotated[Parts, Depends(parts_of)]
 E = TypeVar("E", bound=StrEnum)
 
 
-def _operates(caller: Identity) -> bool:
-    """Whether the caller may manage what belongs to the whole server."""
-    return caller.owner == DEFAULT_OWNER and not caller.temporary
-
-
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -49,7 +44,7 @@ def _operates(caller: Identity) -> bool:
 async def list_targets(request: Request, caller: Caller, parts: Here) -> Response:
     """The caller's targets, and for the operator those of the whole server, the oldest first."""
     book = TargetBook(parts.database)
-    found = await in_thread(parts.queries, book.list, caller.owner, operates=_operates(caller))
+    found = await in_thread(parts.queries, book.list, caller.owner, operates=caller.operates)
     return envelope.answer(request, {"targets": [_target(target) for target in found]})
 
 
@@ -66,7 +61,7 @@ async def add_target(request: Request, caller: Caller, parts: Here) -> Response:
     server_wide = members.pop("server_wide", False)
     if not isinstance(server_wide, bool):
         raise refusal("server_wide", server_wide, "give true or false")
-    if server_wide and not _operates(caller):
+    if server_wide and not caller.operates:
         raise AccessDeniedError(f"Targets of the whole server are for permanent keys of the owner {DEFAULT_OWNER}.")
     given = read_members(members)
     if not given.get("url"):
@@ -85,7 +80,7 @@ def _add(parts: Parts, target: Target) -> Target:
 async def get_target(request: Request, caller: Caller, parts: Here, target_id: str) -> Response:
     """One target, without its token."""
     book = TargetBook(parts.database)
-    found = await in_thread(parts.queries, book.get, caller.owner, target_id, operates=_operates(caller))
+    found = await in_thread(parts.queries, book.get, caller.owner, target_id, operates=caller.operates)
     return envelope.answer(request, _target(found))
 
 
@@ -106,14 +101,14 @@ async def change_target(request: Request, caller: Caller, parts: Here, target_id
 def _change(parts: Parts, caller: Identity, target_id: str, given: dict[str, Any]) -> Target:
     if "url" in given:
         targets.judge(targets.checked(Target(owner=caller.owner, url=given["url"])), parts.settings.fetch_allow)
-    return TargetBook(parts.database).change(caller.owner, target_id, given, operates=_operates(caller))
+    return TargetBook(parts.database).change(caller.owner, target_id, given, operates=caller.operates)
 
 
 @router.delete("/targets/{target_id}", summary="Remove a callback target", responses=openapi.TARGET_REMOVED)
 async def remove_target(request: Request, caller: Caller, parts: Here, target_id: str) -> Response:
     """Nothing is sent to it any more; what waited for it is dropped."""
     book = TargetBook(parts.database)
-    await in_thread(parts.queries, book.remove, caller.owner, target_id, operates=_operates(caller))
+    await in_thread(parts.queries, book.remove, caller.owner, target_id, operates=caller.operates)
     return envelope.answer(request, {})
 
 
@@ -127,7 +122,7 @@ async def test_target(request: Request, caller: Caller, parts: Here, target_id: 
 
 
 def _test(parts: Parts, caller: Identity, target_id: str, base_url: str) -> Delivery:
-    operates = _operates(caller)
+    operates = caller.operates
     target = TargetBook(parts.database).get(caller.owner, target_id, operates=operates)
     delivery_id = events.store_test(parts.database, target, base_url, parts.settings.time_zone)
     return deliveries.find(parts.database, caller.owner, delivery_id, operates=operates)
@@ -219,7 +214,7 @@ async def list_deliveries(
         deliveries.listed,
         parts.database,
         caller.owner,
-        operates=_operates(caller),
+        operates=caller.operates,
         target_id=wanted.target_id,
         task_id=wanted.task_id,
         state=DeliveryState(wanted.state) if wanted.state else None,
@@ -232,7 +227,7 @@ async def list_deliveries(
 @router.get("/deliveries/{delivery_id}", summary="Show a delivery", responses=openapi.DELIVERY)
 async def get_delivery(request: Request, caller: Caller, parts: Here, delivery_id: str) -> Response:
     """One delivery, with the event as it is sent."""
-    wanted, operates = _number(delivery_id), _operates(caller)
+    wanted, operates = _number(delivery_id), caller.operates
     found = await in_thread(parts.queries, deliveries.find, parts.database, caller.owner, wanted, operates=operates)
     return envelope.answer(request, _delivery(found) | {"event": msgspec.json.decode(found.body)})
 
@@ -240,7 +235,7 @@ async def get_delivery(request: Request, caller: Caller, parts: Here, delivery_i
 @router.post("/deliveries/{delivery_id}/replay", status_code=202, summary="Send again", responses=openapi.REPLAYED)
 async def replay(request: Request, caller: Caller, parts: Here, delivery_id: str) -> Response:
     """Sends an event anew that was delivered or given up: under its old id, with all tries of the policy."""
-    wanted, operates = _number(delivery_id), _operates(caller)
+    wanted, operates = _number(delivery_id), caller.operates
     found = await in_thread(parts.queries, deliveries.replay, parts.database, caller.owner, wanted, operates=operates)
     parts.wake()
     return envelope.answer(request, _delivery(found), status=202)
@@ -307,7 +302,7 @@ async def list_certificates(request: Request, caller: Caller, parts: Here) -> Re
 @router.post("/rotate", summary="Sign with a new key from now on", responses=openapi.ROTATED)
 async def rotate(request: Request, caller: Caller, parts: Here) -> Response:
     """The private part of the old key is deleted; its certificate is served for another week. For the operator."""
-    if not _operates(caller):
+    if not caller.operates:
         raise AccessDeniedError(f"Signing keys are for permanent keys of the owner {DEFAULT_OWNER}.")
     fingerprint = await in_thread(parts.queries, SigningKeys(parts.database).rotate)
     return envelope.answer(request, {"fingerprint": fingerprint})

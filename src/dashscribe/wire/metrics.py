@@ -64,7 +64,7 @@ async def admit(
     if who == "open" or (who == "local" and credentials is None and _is_local(request)):
         return
     identity = await identify(request, parts, credentials)
-    if identity.owner != DEFAULT_OWNER or identity.temporary:
+    if not identity.operates:
         raise AccessDeniedError(f"Metrics are for permanent keys of the owner {DEFAULT_OWNER}.")
 
 

@@ -95,7 +95,7 @@ def _about(model: Model, parts: Parts) -> dict[str, Any]:
     about: dict[str, Any] = {"call": model.interface}
     if model.alias_of:
         about["alias_of"] = model.alias_of
-    stand = _standing(parts, model)
+    stand = model_standing(parts, model)
     if stand.engine is None:
         return about | {"runs": False, "reason": stand.why}
     return about | {"runs": True, "engine": stand.engine.name, "why": stand.why}
@@ -103,14 +103,14 @@ def _about(model: Model, parts: Parts) -> dict[str, Any]:
 
 def standings(parts: Parts) -> dict[str, dict[str, str]]:
     """The engine that would run for each model without language hints, empty where none would, and why."""
-    stands = {name: _standing(parts, model) for name, model in MODELS.items()}
+    stands = {name: model_standing(parts, model) for name, model in MODELS.items()}
     return {name: {"engine": s.engine.name if s.engine else "", "why": s.why} for name, s in stands.items()}
 
 
-def _standing(parts: Parts, model: Model) -> Standing:
+def model_standing(parts: Parts, model: Model, languages: Sequence[str] = ()) -> Standing:
     """What a call of the model would meet: tasks go to workers, other calls to what is installed here."""
     among = parts.workers_engines() if model.interface == "async" else None
-    return standing(model, (), parts.settings, parts.hosts.down(), among)
+    return standing(model, languages, parts.settings, parts.hosts.down(), among)
 
 
 def _created(model: Model) -> int:

@@ -109,7 +109,7 @@ def _number(members: dict[str, body.JSON], name: str, least: int, most: int) -> 
 
 def _found(parts: Parts, caller: Identity, task_id: str) -> Task:
     """The caller's task, counted as a call."""
-    task = parts.tasks.get(caller.owner, task_id)
+    task = parts.tasks.get(caller.owner, task_id, kept=True)
     if task is None:
         raise NotFoundError(f"There is no task {task_id[:80]!r}, any more or of this key.")
     parts.limits.call(caller.owner, find_model(task.model))
@@ -133,7 +133,7 @@ def _redo(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _Call)
         number=wish.file,
         speaker_count=wish.speaker_count,
     )
-    task = parts.tasks.get(caller.owner, task_id) or task
+    task = parts.tasks.get(caller.owner, task_id, kept=True) or task
     told = [redo for redo in answers.redos(task) if redo["file"] in queued]
     return {"output": {"task_id": task.id, "task_status": task.status.value}, "dashscribe": {"redo": told}}
 

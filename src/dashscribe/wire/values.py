@@ -118,7 +118,7 @@ def number(name: str, text: str, default: int, low: int, high: int) -> int:
     """A whole number from a query string; ``default`` where it is empty or missing."""
     if not text:
         return default
-    if not re.fullmatch(r"[0-9]{1,10}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,15}", text) or not low <= int(text) <= high:
         raise refusal(name, text, f"give a number from {low} to {high}")
     return int(text)
 
@@ -267,6 +267,13 @@ def censor(reading: Reading) -> Censor:
         removed=_word_list(reading, members, "filter_with_empty"),
         system=flag(inner),
     )
+
+
+def filter_of(words: Censor) -> dict[str, JSON]:
+    """The object that ``censor`` reads as these words."""
+    lists = {"filter_with_signed": words.masked, "filter_with_empty": words.removed}
+    told: dict[str, JSON] = {name: {"word_list": [*found]} for name, found in lists.items() if found}
+    return told | {"system_reserved_filter": words.system}
 
 
 def _word_list(reading: Reading, members: dict[str, JSON], name: str) -> tuple[str, ...]:
