@@ -147,7 +147,7 @@ GENERATION_BODY: dict[str, Any] = {
 }
 
 
-def _answers(example: dict[str, Any], errors: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+def described(example: dict[str, Any], errors: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
     """A success by example, and what the errors mean by status."""
     answers: dict[int | str, dict[str, Any]] = {
         200: {"description": "Success", "content": {"application/json": {"example": example}}}
@@ -160,7 +160,7 @@ def _answers(example: dict[str, Any], errors: Mapping[int, str] | None = None) -
 _TASK_ID = "7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f"
 _REQUEST_ID = "0f1e9a60-5d0c-9e1f-8a55-1c2d3e4f5a6b"
 
-SUBMITTED = _answers(
+SUBMITTED = described(
     {"request_id": _REQUEST_ID, "output": {"task_id": _TASK_ID, "task_status": "PENDING"}},
     {
         400: "A part of the body is missing or out of range",
@@ -169,7 +169,7 @@ SUBMITTED = _answers(
         409: "Conflict: the Idempotency-Key was used for another body",
     },
 )
-QUERIED = _answers(
+QUERIED = described(
     {
         "request_id": _REQUEST_ID,
         "output": {
@@ -190,8 +190,8 @@ QUERIED = _answers(
         "usage": {"duration": 4},
     }
 )
-CANCELED = _answers({"request_id": _REQUEST_ID}, {400: "UnsupportedOperation: the task is not PENDING"})
-RETRIED = _answers(
+CANCELED = described({"request_id": _REQUEST_ID}, {400: "UnsupportedOperation: the task is not PENDING"})
+RETRIED = described(
     {
         "request_id": _REQUEST_ID,
         "output": {"task_id": _TASK_ID, "task_status": "SUCCEEDED"},
@@ -204,7 +204,7 @@ RETRIED = _answers(
     },
 )
 RETRIED[202] = RETRIED.pop(200)
-LISTED = _answers(
+LISTED = described(
     {
         "request_id": _REQUEST_ID,
         "total": 1,
@@ -216,7 +216,7 @@ LISTED = _answers(
     },
     {400: "A filter is out of range"},
 )
-GENERATED = _answers(
+GENERATED = described(
     {
         "request_id": _REQUEST_ID,
         "output": {
@@ -322,16 +322,16 @@ _FIXED = {409: "Conflict: the target stands in the settings"}
 _NO_DELIVERY = {404: "NotFound: no such delivery, any more, to a target of the caller"}
 
 
-def _created(status: int, example: dict[str, Any], errors: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
-    """As ``_answers``, with another status for success."""
-    answers = _answers(example, errors)
+def created(status: int, example: dict[str, Any], errors: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """As ``described``, with another status for success."""
+    answers = described(example, errors)
     answers[status] = answers.pop(200)
     return answers
 
 
-TARGETS = _answers({"request_id": _REQUEST_ID, "targets": [_A_TARGET]})
-TARGET = _answers({"request_id": _REQUEST_ID, **_A_TARGET}, _NO_TARGET)
-TARGET_ADDED = _created(
+TARGETS = described({"request_id": _REQUEST_ID, "targets": [_A_TARGET]})
+TARGET = described({"request_id": _REQUEST_ID, **_A_TARGET}, _NO_TARGET)
+TARGET_ADDED = created(
     201,
     {"request_id": _REQUEST_ID, **_A_TARGET},
     {
@@ -340,27 +340,27 @@ TARGET_ADDED = _created(
         409: "Conflict: there are too many targets",
     },
 )
-TARGET_CHANGED = _answers(
+TARGET_CHANGED = described(
     {"request_id": _REQUEST_ID, **_A_TARGET},
     {400: "A member is wrong, or the address guard refuses the host", **_NO_TARGET, **_FIXED},
 )
-TARGET_REMOVED = _answers({"request_id": _REQUEST_ID}, {**_NO_TARGET, **_FIXED})
-TESTED = _created(202, {"request_id": _REQUEST_ID, **_A_DELIVERY}, {**_NO_TARGET, 409: "Conflict: a test is under way"})
-DELIVERIES = _answers({"request_id": _REQUEST_ID, "deliveries": [_A_DELIVERY]}, {400: "A filter is out of range"})
-DELIVERY = _answers({"request_id": _REQUEST_ID, **_A_DELIVERY, "event": {"specversion": "1.0"}}, _NO_DELIVERY)
-REPLAYED = _created(
+TARGET_REMOVED = described({"request_id": _REQUEST_ID}, {**_NO_TARGET, **_FIXED})
+TESTED = created(202, {"request_id": _REQUEST_ID, **_A_DELIVERY}, {**_NO_TARGET, 409: "Conflict: a test is under way"})
+DELIVERIES = described({"request_id": _REQUEST_ID, "deliveries": [_A_DELIVERY]}, {400: "A filter is out of range"})
+DELIVERY = described({"request_id": _REQUEST_ID, **_A_DELIVERY, "event": {"specversion": "1.0"}}, _NO_DELIVERY)
+REPLAYED = created(
     202,
     {"request_id": _REQUEST_ID, **_A_DELIVERY},
     {**_NO_DELIVERY, 409: "Conflict: it is on its way, or its target was removed"},
 )
 _FINGERPRINT = "0123456789abcdef" * 4
-CERTIFICATES = _answers(
+CERTIFICATES = described(
     {
         "request_id": _REQUEST_ID,
         "certificates": [{"fingerprint": _FINGERPRINT, "created_at": "2026-06-01T04:00:00.000Z"}],
     }
 )
-ROTATED = _answers(
+ROTATED = described(
     {"request_id": _REQUEST_ID, "fingerprint": _FINGERPRINT},
     {403: "AccessDenied: another key than a permanent one of the owner default"},
 )
