@@ -12,13 +12,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from dashscribe.errors import ConfigError
+from dashscribe.sounds import Sounds
 from dashscribe.wire import (
     access,
+    again,
     async_tasks,
     audio,
     callbacks,
     docs_page,
     envelope,
+    exports,
     generation,
     hotwords,
     metrics,
@@ -27,7 +30,9 @@ from dashscribe.wire import (
     phrases,
     results,
     retry,
+    sound,
     tokens,
+    transcripts,
     tus,
     uploads,
 )
@@ -89,6 +94,7 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     _install(app, parts)
+    app.state.sounds = Sounds(parts.database, parts.store, parts.uploads, parts.hosts)
     docs_page.install(app)
     app.add_middleware(SafeHeaders)  # the outermost, so that no answer is without them
     for router in (
@@ -102,6 +108,10 @@ def create_app(parts: Parts) -> FastAPI:
         tokens.router,
         callbacks.router,
         results.router,
+        transcripts.router,
+        exports.router,
+        again.router,
+        sound.router,
         models.router,
         openai.router,
         audio.router,
