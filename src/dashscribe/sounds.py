@@ -177,6 +177,8 @@ class Sounds:
                 self._making.pop(source.copy_key, None)
 
     def _copy(self, source: Source, making: _Making) -> None:
+        if self._store.exists(source.copy_key):  # it was made just now, by this process or another one
+            return
         self._uploads.check_room()
         mix = source.media.channel_count > MOST_CHANNELS
         with self._store.path(source.key) as path, self._uploads.folder() as folder:

@@ -148,6 +148,19 @@ def test_only_the_present_revision_s_blob_stays(home: Home, task: Task) -> None:
     assert [home.store.exists(key) for key in keys] == [False, False, True]
 
 
+def test_an_edit_is_answered_even_if_the_revision_before_it_cannot_be_deleted(
+    home: Home, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(home, task, 0, names={0: "Anna"})
+
+    def stuck(key: str) -> None:
+        raise OSError(5, key)
+
+    monkeypatch.setattr(home.store, "delete", stuck)
+    edits, _ = edit(home, task, 1, names={0: "Ben"})
+    assert (edits.revision, row(home, task)["revision"]) == (2, 2)
+
+
 def test_a_speaker_can_be_set_without_touching_a_word(home: Home, task: Task) -> None:
     old = book(home).read("default", task.id, 0).edits.tracks[0].sentences[1].sentence
     _, fresh = edit(home, task, 0, Replacement(("0-1",), (Said(old.text, 3),)))

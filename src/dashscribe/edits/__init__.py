@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -171,9 +172,10 @@ class EditBook:
                 return row.revision + 1
 
     def _forget(self, key: str) -> None:
-        """Delete a revision that is not current any more; what a crash leaves goes with the recording."""
+        """Delete a revision that is not current any more; what stays goes with the recording."""
         if key:
-            self._store.delete(key)
+            with suppress(OSError):  # the edit itself is there, and is to be answered
+                self._store.delete(key)
 
 
 def read_edits(store: Store, key: str) -> Edits:
