@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dashscribe.errors.sources import DecodeError, SourceNotFoundError
 
+ID3_HEADER_BYTES = 10
+
 
 def open_regular(path: Path) -> int:
     """A file descriptor for reading a regular file. Raises SourceNotFoundError, DecodeError for what is no file."""
@@ -34,3 +36,13 @@ def opened(path: Path) -> Generator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def id3_bytes(head: bytes) -> int:
+    """Length of the ID3v2 tag that begins with ``head`` (10 bytes), 0 when it is none: ID3v2.4 section 3.1."""
+    if len(head) < ID3_HEADER_BYTES or not head.startswith(b"ID3"):
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte & 0x7F
+    return size + ID3_HEADER_BYTES

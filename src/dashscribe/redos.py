@@ -193,8 +193,10 @@ def done(
     notes: tuple[str, ...],
 ) -> bool:
     """Put the new result in the place of the one that it was made from; False if that has gone meanwhile."""
-    values = {"result_key": result_key, "result_bytes": result.size_bytes, "transcript_key": transcript_key}
-    values |= {"heard_key": heard_key, "notes": as_json(notes)}
+    values: dict[str, object] = {"result_key": result_key, "result_bytes": result.size_bytes}
+    values["transcript_key"] = transcript_key
+    # Ids of sentences are those of a transcript: who edits the old one has to look at this one first.
+    values |= {"heard_key": heard_key, "notes": as_json(notes), "revision": _file.c.revision + 1}
     same = (_file.c.id == redo.id, _file.c.state == FileState.SUCCEEDED, _file.c.heard_key == redo.heard_key)
     mine = exists().where(_redo.c.file_id == redo.id, _redo.c.state == Status.RUNNING, _redo.c.claim == redo.claim)
     with writing(engine) as connection:

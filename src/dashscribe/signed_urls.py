@@ -1,4 +1,4 @@
-"""Result URLs as they are minted: in answers to queries and in the events that callbacks carry."""
+"""URLs that are permissions: of results, in answers and in the events that callbacks carry, and of sounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 #: Results and the answers that name them live this long after a task's end.
 LIFETIME = timedelta(hours=24)
+#: How long the URL of a sound is good at least, and for how long it stays the same.
+SOUND_LIFETIME, SOUND_STEP = timedelta(hours=12), timedelta(hours=1)
 #: Name of the secret of this installation that signs them (``db.secret``).
 SECRET = "result-urls"  # noqa: S105 (its name)
 
@@ -37,3 +39,18 @@ def signature(secret: str, access_key: str, task_id: str, index: int, expires: i
 def _digest(secret: str, *parts: str) -> str:
     # The first part says what the digest is for, so that one made for an owner's name is never a signature.
     return hmac.digest(secret.encode(), "\n".join(parts).encode(), "sha256").hex()
+
+
+def sound_query(secret: str, task_id: str, index: int, now: datetime) -> str:
+    """The query that lets somebody hear a file: good for twelve hours or a little more, the same within an hour.
+
+    So that browsers, which know a sound by its URL, keep what they have of it.
+    """
+    hour = int(SOUND_STEP.total_seconds())
+    expires = (int(now.timestamp()) // hour + 1) * hour + int(SOUND_LIFETIME.total_seconds())
+    return urlencode({"Expires": expires, "Signature": sound_signature(secret, task_id, index, expires)})
+
+
+def sound_signature(secret: str, task_id: str, index: int, expires: int) -> str:
+    """HMAC-SHA256 over all that the URL of a sound names."""
+    return _digest(secret, "sound", task_id, str(index), str(expires))

@@ -27,7 +27,7 @@ from dashscribe.errors.sources import DecodeError
 from dashscribe.hosts import Bounds, Hosts, isolation
 from dashscribe.hosts.parent import Kind
 from dashscribe.hosts.plausible import Plausible
-from dashscribe.hosts.protocol import Cut
+from dashscribe.hosts.protocol import Cut, Encode, PeaksReply
 from dashscribe.types import Limits, Options, Span, Window
 from media_files import tone_bursts, write_wav
 
@@ -328,6 +328,21 @@ def test_windows_that_cannot_be_are_refused(windows: list[Window]) -> None:
         judge.check(window, MEDIA)
     with pytest.raises(HostError, match="cannot be"):
         judge.check(windows[-1], MEDIA)
+
+
+@pytest.mark.parametrize("reply", [PeaksReply(1, b""), PeaksReply(-1, b""), PeaksReply(0, bytes(61 * 20 + 1))])
+def test_peaks_that_cannot_be_are_refused(reply: PeaksReply) -> None:
+    cut().check_peaks(PeaksReply(0, bytes(61 * 20)), MEDIA)
+    with pytest.raises(HostError, match="cannot be"):
+        cut().check_peaks(reply, MEDIA)
+
+
+def test_encoded_sound_without_end_is_refused() -> None:
+    judge = Plausible(Encode(b"", "", 60_000, ""))
+    judge.check_encoded(bytes(60 * 12_000), MEDIA)  # two channels at 48 kbit/s
+    with pytest.raises(HostError, match="cannot be"):
+        for _ in range(3):
+            judge.check_encoded(bytes(60 * 12_000), MEDIA)
 
 
 def test_a_cut_that_never_ends_is_ended_whatever_signs_it_gives() -> None:

@@ -17,7 +17,7 @@ _CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
 
 
 #: Test files whose homes have a bucket beside PostgreSQL; ``DURABLE_STORE=s3`` gives all of them one, which takes long.
-_ON_A_BUCKET = ("test_steps", "test_expire", "test_speaker_steps")
+_ON_A_BUCKET = ("test_steps", "test_expire", "test_speaker_steps", "test_again")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

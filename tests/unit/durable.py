@@ -100,7 +100,14 @@ class FakeHosts:
         """Numbers stay as they were said."""
 
     def cut(
-        self, path: Path, *, url: str, options: Options, limits: Limits, express: bool = True
+        self,
+        path: Path,
+        *,
+        url: str,
+        options: Options,
+        limits: Limits,
+        express: bool = True,
+        on_peaks: Callable[[int, bytes], None] | None = None,
     ) -> Iterator[Media | Position | Window | CutEnd]:
         made_up = json.loads(path.read_bytes())
         media = self._media(path, url)
@@ -111,6 +118,8 @@ class FakeHosts:
                 yield Window(
                     channel, number, tuple(Span(*span) for span in spans), f"{url} {channel}-{number}".encode()
                 )
+        for channel in range(made_up["channels"]) if on_peaks else ():
+            on_peaks(channel, bytes([channel + 1]) * (media.duration_ms // 50))
         yield CutEnd(media, tuple(range(made_up["channels"])), 0, media.duration_ms, (), ())
 
     def recognize(

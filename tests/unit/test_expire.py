@@ -68,7 +68,7 @@ def test_source_goes_after_the_retention_and_the_result_stays_for_a_day(tmp_path
     task = run(home, A)
     home.worker.stop()
     expire.expire(home.bench, now_ms() + 3600 * 1000 - 60_000)
-    assert len(stored(home, tmp_path)) == 4
+    assert len(stored(home, tmp_path)) == 5
     expire.expire(home.bench, now_ms() + 3600 * 1000 + 1)
     assert stored(home, tmp_path) == ["result-1.json"]
     assert result_of(home, only(home.wait(task)))
@@ -79,7 +79,7 @@ def test_everything_stays_for_a_retention_of_more_than_a_day(tmp_path: Path) -> 
     run(home, A)
     home.worker.stop()
     expire.expire(home.bench, now_ms() + 47 * 3600 * 1000)
-    assert len(stored(home, tmp_path)) == 4
+    assert len(stored(home, tmp_path)) == 5
     expire.expire(home.bench, now_ms() + 49 * 3600 * 1000)
     assert stored(home, tmp_path) == []
 

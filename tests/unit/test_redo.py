@@ -130,7 +130,13 @@ def test_speakers_that_failed_are_told_once_they_can_be(home: Home, tmp_path: Pa
     assert set(home.hosts.recognized.values()) == {1}
     assert home.origin.fetched[A] == 1
     home.worker.stop()
-    assert stored(home, tmp_path) == ["heard-1.1.json", "result-1.1.json", "source-1", "transcript-1.1.json"]
+    assert stored(home, tmp_path) == [
+        "heard-1.1.json",
+        "peaks.msgpack",
+        "result-1.1.json",
+        "source-1",
+        "transcript-1.1.json",
+    ]
 
 
 def test_what_was_heard_is_kept_beside_the_result(home: Home) -> None:
@@ -159,7 +165,13 @@ def test_result_is_done_again_as_often_as_one_likes(home: Home, tmp_path: Path) 
         assert again(home, task).state is Status.SUCCEEDED
         assert result_of(home, only_now(home, task)) == first
     home.worker.stop()
-    assert stored(home, tmp_path) == ["heard-1.3.json", "result-1.3.json", "source-1", "transcript-1.3.json"]
+    assert stored(home, tmp_path) == [
+        "heard-1.3.json",
+        "peaks.msgpack",
+        "result-1.3.json",
+        "source-1",
+        "transcript-1.3.json",
+    ]
 
 
 def test_all_files_with_a_result_or_the_one_that_is_named(home: Home) -> None:
@@ -344,7 +356,7 @@ def test_speakers_that_would_be_told_in_fewer_places_leave_the_result(home: Home
     assert "killed" in found.message
     assert result_of(home, only_now(home, task)) == before
     home.worker.stop()
-    assert stored(home, tmp_path) == ["heard-1.json", "result-1.json", "source-1", "transcript-1.json"]
+    assert stored(home, tmp_path) == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
     hear_again(home)
     home.worker = home.new_worker()
     home.worker.start()
@@ -524,7 +536,13 @@ def test_an_end_between_blobs_and_rows_leaves_one_result(
     if moment == "after the rows":  # it is through; what it left goes with the next one, or with the task
         assert again(home, task).state is Status.SUCCEEDED
     home.worker.stop()
-    assert stored(home, tmp_path) == ["heard-1.2.json", "result-1.2.json", "source-1", "transcript-1.2.json"]
+    assert stored(home, tmp_path) == [
+        "heard-1.2.json",
+        "peaks.msgpack",
+        "result-1.2.json",
+        "source-1",
+        "transcript-1.2.json",
+    ]
 
 
 def test_a_slot_whose_claim_has_passed_on_changes_nothing(home: Home, tmp_path: Path) -> None:
@@ -538,7 +556,13 @@ def test_a_slot_whose_claim_has_passed_on_changes_nothing(home: Home, tmp_path: 
         redo.redo(home.bench, late)
     redo.book(home.bench, late, raised.value)
     assert state(home, task).state is Status.SUCCEEDED
-    assert stored(home, tmp_path) == ["heard-1.2.json", "result-1.2.json", "source-1", "transcript-1.2.json"]
+    assert stored(home, tmp_path) == [
+        "heard-1.2.json",
+        "peaks.msgpack",
+        "result-1.2.json",
+        "source-1",
+        "transcript-1.2.json",
+    ]
 
 
 def test_of_two_slots_with_one_stage_the_later_claim_counts(home: Home, tmp_path: Path) -> None:
@@ -555,7 +579,13 @@ def test_of_two_slots_with_one_stage_the_later_claim_counts(home: Home, tmp_path
     assert only_now(home, task).result_key == only(task).result_key
     redo.redo(home.bench, mine)
     assert state(home, task).state is Status.SUCCEEDED
-    assert stored(home, tmp_path) == ["heard-1.2.json", "result-1.2.json", "source-1", "transcript-1.2.json"]
+    assert stored(home, tmp_path) == [
+        "heard-1.2.json",
+        "peaks.msgpack",
+        "result-1.2.json",
+        "source-1",
+        "transcript-1.2.json",
+    ]
 
 
 def test_models_that_change_while_it_listens_make_it_begin_anew(home: Home) -> None:

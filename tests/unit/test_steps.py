@@ -68,7 +68,7 @@ def test_blobs_of_windows_are_gone_at_the_end_and_the_source_is_kept(home: Home,
     run(home, A)
     home.worker.stop()
     names = sorted(path.name for path in (tmp_path / "store" / "tasks").rglob("*") if path.is_file())
-    assert names == ["heard-1.json", "result-1.json", "source-1", "transcript-1.json"]
+    assert names == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
     assert not any(path.is_file() and path.suffix != ".lock" for path in (tmp_path / "store" / ".drafts").rglob("*"))
     assert list((tmp_path / "scratch").iterdir()) == []
     with reading(home.engine) as connection:

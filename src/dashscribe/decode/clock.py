@@ -13,7 +13,8 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from dashscribe.decode.source import ID3_HEADER_BYTES, Source, id3_bytes
+from dashscribe.decode.source import Source
+from dashscribe.opening import ID3_HEADER_BYTES, id3_bytes
 
 #: Time stamps of healthy files stray by less: an Ogg page boundary by 10 ms, a first WMA frame by 92 ms.
 JUMP_S = 0.1

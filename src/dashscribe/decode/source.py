@@ -20,6 +20,7 @@ from av.error import ArgumentError, FFmpegError
 from av.stream import Discard
 
 from dashscribe.errors.sources import DecodeError, NoAudioError
+from dashscribe.opening import ID3_HEADER_BYTES, id3_bytes
 from dashscribe.types import MAX_CHANNELS, Media
 
 #: FFmpeg's demuxers for the containers of the service (api-async section 1.3), and for a few that recorders and speech
@@ -36,7 +37,6 @@ RATES_HZ = range(2_000, 768_001)
 BRANDS = {"qt  ": "mov", "M4A ": "m4a", "M4B ": "m4a", "3gp": "3gp", "3g2": "3g2"}
 #: A RIFF size from here on is a placeholder of a recorder that could not go back to fill it in.
 RIFF_PLACEHOLDER_BYTES = 0x7FFF_0000
-ID3_HEADER_BYTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +226,3 @@ def _counts_frames(file: SourceFile) -> bool:
     begin = id3_bytes(os.pread(file.fileno(), ID3_HEADER_BYTES, 0))
     head = os.pread(file.fileno(), 4096, begin)
     return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
-
-
-def id3_bytes(head: bytes) -> int:
-    """Length of the ID3v2 tag that begins with ``head`` (10 bytes), 0 when it is none: ID3v2.4 section 3.1."""
-    if len(head) < ID3_HEADER_BYTES or not head.startswith(b"ID3"):
-        return 0
-    size = 0
-    for byte in head[6:10]:
-        size = size << 7 | byte & 0x7F
-    return size + ID3_HEADER_BYTES

@@ -273,6 +273,20 @@ class NotRetriedError(DashscribeError):
     text = "The task cannot be retried."
 
 
+class EditedMeanwhileError(ConflictError):
+    """An edit of a revision that is not the current one; the detail names that one."""
+
+    text = "The transcript was changed meanwhile."
+
+
+class NoTranscriptError(DashscribeError):
+    """A recording without a transcript: not yet, not any more, or never; the detail says which."""
+
+    code = "Conflict"
+    status = 409
+    text = "The recording has no transcript."
+
+
 class UploadBusyError(DashscribeError):
     """An upload to which another request is adding."""
 
@@ -330,6 +344,20 @@ class QueueFullError(AdmissionError):
 
 class DiskLowError(AdmissionError):
     """The disk is at its reserve, so that nothing could be prepared."""
+
+
+class NotReadyError(DashscribeError):
+    """Something that is being made for the caller; ``retry_after_s`` goes into the ``Retry-After`` header."""
+
+    code = "NotReady"
+    status = 503
+    text = "It is being prepared, please try again later."
+    retryable = True
+
+    def __init__(self, detail: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.args = (detail, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class CallTimeoutError(DashscribeError):

@@ -102,6 +102,10 @@ class UploadGoneError(DownloadFailedError):
     """An ``oss://`` source that is not the owner's, has expired, or was not asked to be resolved."""
 
 
+class RecordingGoneError(DownloadFailedError):
+    """A recording that was to be transcribed again, and is not the owner's or not kept any more."""
+
+
 class ContentLengthError(DownloadFailedError):
     """The download's length differs from what its server announced."""
 

@@ -7,12 +7,10 @@ in ``parent``, the far side in ``child``, ``media`` and ``asr``. Importing this 
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace as change
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -21,45 +19,30 @@ from msgspec.structs import replace
 
 from dashscribe import weights
 from dashscribe.engines import EngineInfo, find_engine, is_installed
-from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError
+from dashscribe.errors import EngineUnavailableError
 from dashscribe.hosts.bounds import Bounds
 from dashscribe.hosts.breaker import Breaker
+from dashscribe.hosts.decoding import Decoding, unexpected
 from dashscribe.hosts.gather import Alone, Gatherer, Ticket, alike, share
-from dashscribe.hosts.installed import denoiser_file, detector_file, engine_kind, media_kind, speaker_kind
+from dashscribe.hosts.installed import engine_kind, speaker_kind
 from dashscribe.hosts.observing import Activity, Observer, Stopwatch, Unobserved
 from dashscribe.hosts.parent import Host, Kind
 from dashscribe.hosts.permits import BATCH_NICE, EXPRESS_NICE, Permits
-from dashscribe.hosts.plausible import Plausible
 from dashscribe.hosts.pool import Pool
 from dashscribe.hosts.protocol import (
-    CodecsReply,
-    Compare,
-    ComparedReply,
-    Cut,
-    CutEnd,
-    Describe,
-    Isolation,
-    ListCodecs,
     Listen,
     Load,
-    MediaReply,
     Normalize,
     OutcomeReply,
-    Position,
-    Probe,
     Punctuate,
     Recognize,
     RecognizeTogether,
     Reply,
-    Request,
     TextReply,
     TextsReply,
     UtterancesReply,
-    WindowReply,
-    sendable,
 )
-from dashscribe.opening import opened
-from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Voices, Window, total_ms
+from dashscribe.types import Options, Outcome, Utterance, Voices, Window, total_ms
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings
@@ -69,7 +52,7 @@ R = TypeVar("R", bound=Reply)
 NORMALIZER = Kind(role="text", nice=EXPRESS_NICE)
 
 
-class Hosts:
+class Hosts(Decoding):
     """All child processes of this process: a context manager, usable from any thread.
 
     ``slots`` recognitions run at once, whatever their engines, and ``express_slots`` more that only express calls may
@@ -86,23 +69,22 @@ class Hosts:
         bounds: Bounds | None = None,
         observer: Observer | None = None,
     ) -> None:
+        bounds, observer = bounds or Bounds(), observer or Unobserved()
+        pool = Pool(
+            self._load,
+            idle_s=settings.host_idle_s,
+            age_s=bounds.age_s,
+            memory_bytes=settings.host_memory_mb * 1024**2,
+            observer=observer,
+        )
+        super().__init__(settings, pool, bounds, observer)
         self.slots = slots
-        self._observer = observer or Unobserved()
-        self._settings = settings
-        self._bounds = bounds or Bounds()
         self._permits = Permits(slots, express_slots)
         reserved = min(express_slots, 1, settings.openai_concurrency - 1)
         self._remote_permits = Permits(settings.openai_concurrency - reserved, reserved)
         self._breakers: dict[str, Breaker] = {}  # of engines that ask somebody else, by name
         self._guard = threading.Lock()
         self._gatherer = Gatherer()
-        self._pool = Pool(
-            self._load,
-            idle_s=settings.host_idle_s,
-            age_s=self._bounds.age_s,
-            memory_bytes=settings.host_memory_mb * 1024**2,
-            observer=self._observer,
-        )
         atexit.register(self.close)
 
     def __enter__(self) -> Self:
@@ -134,98 +116,6 @@ class Hosts:
         with self._guard:
             breakers = {name: name in down for name in self._breakers}
         return Activity(self._pool.count(), {"batch": batch, "express": express, "remote": remote}, breakers)
-
-    def probe(self, path: Path, url: str) -> Media:
-        """What the file is, by its container's claim; ``url`` is its name in the answer. Raises SourceError."""
-        with opened(path) as file:
-            return self._ask(Probe(os.fsencode(path.absolute()), sendable(url)), MediaReply, file).media
-
-    def compare(self, path: Path, url: str, stretch: Span | None = None) -> ComparedReply:
-        """How the first two channels of a file differ, in a stretch or all of it. Raises SourceError."""
-        request = Compare(os.fsencode(path.absolute()), sendable(url), stretch)
-        limit_s = self._media_limit_s(stretch)
-        with (
-            opened(path) as file,
-            self._pool.borrowed(media_kind(self._settings)) as host,
-            closing(host.call(request, limit_s, file=file)) as replies,
-        ):
-            for reply in replies:
-                if isinstance(reply, ComparedReply):
-                    return reply
-        raise _unexpected(None)
-
-    def cut(
-        self,
-        path: Path,
-        *,
-        url: str,
-        options: Options,
-        limits: Limits,
-        max_duration_ms: int | None = None,
-        packed: bool = True,
-        express: bool = True,
-        stop: threading.Event | None = None,
-    ) -> Generator[Media | Position | Window | CutEnd]:
-        """Decode the file and find its speech: first a Media, then Windows and Positions as found, last a CutEnd.
-
-        ``packed`` windows hold compressed sound. The child waits while the caller does not ask for more; closing the
-        iterator early ends its work. Not ``express``, it leaves the processors to those that are. Raises SourceError
-        for a source that cannot be read or is longer than the settings, or ``max_duration_ms``, allow; HostError soon
-        after ``stop`` was set. What a denoiser cannot do is in the notes of the CutEnd.
-        """
-        most_ms, remedy = self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
-        if max_duration_ms is not None and max_duration_ms < most_ms:
-            most_ms, remedy = max_duration_ms, "split it"
-        detector, notes = detector_file(self._settings)
-        denoiser, doubts = denoiser_file(self._settings, options)
-        place, name = os.fsencode(path.absolute()), sendable(url)
-        request = Cut(place, name, options, limits, most_ms, remedy, detector, packed, denoiser)
-        kind = media_kind(self._settings, patient=not express)
-        told = 0
-        try:
-            with closing(self._cutting(path, kind, request, (*notes, *doubts), stop)) as messages:
-                for message in messages:
-                    told += not isinstance(message, Position)
-                    yield message
-            return
-        except HostDiedError as error:
-            # Before the first window that may be the model's doing; later it is rather the source's.
-            if not denoiser or told > 1:
-                raise
-            doubts = (f"the sound was used as it was: the child that was to denoise it died ({error.detail})",)
-        with closing(self._cutting(path, kind, replace(request, denoiser=b""), (*notes, *doubts), stop)) as messages:
-            yield from (message for message in messages if not (told and isinstance(message, Media)))
-
-    def _media_limit_s(self, stretch: Span | None) -> float:
-        """How long a media child may give no sign: what lies before a stretch is decoded in silence."""
-        return self._bounds.media_s + self._bounds.per_skipped_s * (stretch.begin_ms / 1000 if stretch else 0.0)
-
-    def _cutting(
-        self, path: Path, kind: Kind, request: Cut, notes: Sequence[str], stop: threading.Event | None
-    ) -> Generator[Media | Position | Window | CutEnd]:
-        """The messages of one media child."""
-        limit_s, watch, within = self._media_limit_s(request.options.stretch), Stopwatch(), Plausible(request)
-        with (
-            opened(path) as file,
-            self._pool.borrowed(kind) as host,
-            closing(host.call(request, limit_s, stop, file=file)) as replies,
-        ):
-            for reply in watch.over(replies):
-                match reply:
-                    case MediaReply(media):
-                        yield media
-                    case WindowReply(window):
-                        within.check(window, host.kind)
-                        yield window
-                    case Position():
-                        within.check_time(watch.seconds, limit_s, host.kind)
-                        yield reply
-                    case CutEnd():
-                        sound_ms = (reply.end_ms - reply.begin_ms) * len(reply.channels)
-                        self._observer.worked("cut", "", sound_ms, watch.seconds)
-                        yield replace(reply, notes=(*reply.notes, *notes))
-                    case _:
-                        raise _unexpected(reply)
 
     def recognize(
         self,
@@ -311,7 +201,7 @@ class Hosts:
         with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
             for reply in watch.over(replies):
                 if not isinstance(reply, OutcomeReply):
-                    raise _unexpected(reply)
+                    raise unexpected(reply)
                 yield reply
         requests = request.requests if isinstance(request, RecognizeTogether) else (request,)
         speech_ms = sum(total_ms(one.window.spans[one.first :]) for one in requests)
@@ -357,7 +247,7 @@ class Hosts:
             with self._pool.borrowed(kind) as host, closing(host.call(Punctuate(text), self._bounds.text_s)) as replies:
                 reply = next(replies, None)
             if not isinstance(reply, TextReply):
-                raise _unexpected(reply)
+                raise unexpected(reply)
             return reply.text
 
         return punctuate
@@ -376,7 +266,7 @@ class Hosts:
             ):
                 reply = next(replies, None)
             if not isinstance(reply, TextsReply) or len(reply.texts) != len(texts):
-                raise _unexpected(reply)
+                raise unexpected(reply)
             return reply.texts
 
         return normalize
@@ -402,38 +292,19 @@ class Hosts:
             with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
                 for reply in watch.over(replies):
                     if not isinstance(reply, UtterancesReply):
-                        raise _unexpected(reply)
+                        raise unexpected(reply)
                     utterances += reply.utterances
                     same_speaker = reply.same_speaker
             self._observer.worked("listen", "", window.speech_ms, watch.seconds)
         left_out = bool(speaker_kind(self._settings).annotator) and not kind.annotator
         return Voices(tuple(utterances), bool(kind.weights), same_speaker, unsegmented=left_out)
 
-    def isolation(self) -> dict[str, str]:
-        """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""
-        return self._ask(Describe(), Isolation).measures
-
-    def codecs(self) -> frozenset[str]:
-        """The codecs of sound that can be decoded here, by FFmpeg's names."""
-        return frozenset(self._ask(ListCodecs(), CodecsReply).names)
-
-    def _ask(self, request: Request, kind: type[R], file: int | None = None) -> R:
-        """The one reply, of this kind, of a media child to a short request, which may be about an open file."""
-        with (
-            self._pool.borrowed(media_kind(self._settings)) as host,
-            closing(host.call(request, self._bounds.media_s, file=file)) as replies,
-        ):
-            reply = next(replies, None)
-        if not isinstance(reply, kind):
-            raise _unexpected(reply)
-        return reply
-
     def _load(self, host: Host, stop: threading.Event | None) -> None:
         """Make a new child ready: engine and text children open their model."""
         if host.kind.role != "media":
             load = Load(self._settings_for(host.kind), host.kind.weights, host.kind.annotator, host.kind.tagger)
             for reply in host.call(load, self._bounds.load_s, stop):
-                raise _unexpected(reply)
+                raise unexpected(reply)
 
     def _settings_for(self, kind: Kind) -> bytes:
         """The settings as JSON, without any secret but the one that the engine works with."""
@@ -442,7 +313,3 @@ class Hosts:
         secrets = {name: value.get_secret_value() for name, value in self._settings if isinstance(value, SecretStr)}
         told = self._settings.model_dump(mode="json", exclude=set(secrets))
         return msgspec.json.encode(told | {name: value for name, value in secrets.items() if name == kind.secret})
-
-
-def _unexpected(reply: Reply | None) -> HostError:
-    return HostError(f"a child process answered with {type(reply).__name__}, which does not belong there")

@@ -1,4 +1,4 @@
-"""What a media child does: probe a source, or cut it into windows of speech while it is being decoded and denoised.
+"""What a media child does: probe a source, cut it into windows of speech while it is being decoded, encode it.
 
 Runs in a child process only. One pass over the source, block by block: memory does not grow with its length, and the
 first window leaves before the rest is decoded. A source without speech is no error here; it gives no windows.
@@ -21,18 +21,22 @@ from dashscribe.denoise import Denoiser
 from dashscribe.errors import HostError
 from dashscribe.errors.sources import DecodeError, DurationTooLongError
 from dashscribe.hosts.isolation import MEDIA_CPU_S, MEDIA_MEMORY_BYTES, grant_time
+from dashscribe.hosts.playable import Mp3, Peaks
 from dashscribe.hosts.protocol import (
     CodecsReply,
     Compare,
     ComparedReply,
     Cut,
     CutEnd,
+    Encode,
     ListCodecs,
     MediaReply,
+    PeaksReply,
     Position,
     Probe,
     Reply,
     Request,
+    SoundReply,
     WindowReply,
 )
 from dashscribe.segment import Packer, Segmenter
@@ -58,7 +62,7 @@ class MediaRole:
         self._requests = requests
 
     def answer(self, request: Request) -> Iterator[Reply]:
-        """The replies to Probe, Compare, ListCodecs and Cut."""
+        """The replies to Probe, Compare, ListCodecs, Cut and Encode."""
         grant_time(MEDIA_CPU_S)
         try:
             match request:
@@ -70,6 +74,8 @@ class MediaRole:
                     yield CodecsReply(decode.codecs())
                 case Cut():
                     yield from _cut(request, self._file())
+                case Encode():
+                    yield from _encoded(request, self._file())
                 case _:
                     raise HostError(f"a media child cannot answer {type(request).__name__}")
         except MemoryError as error:
@@ -154,23 +160,25 @@ def _cut(request: Cut, file: decode.SourceFile) -> Iterator[Reply]:
     _check_duration(decoder.media.duration_ms, request)
     yield MediaReply(decoder.media)
     lanes = [_Lane(channel, decoder.begin_ms, request) for channel in decoder.channels]
+    peaks = Peaks(len(lanes)) if request.peaks else None
+    pace = _Pace(len(lanes))
     samples = 0
-    reported_s, begun_s = time.monotonic(), time.process_time()
     for block in decoder:
         samples += block.shape[1]
         position_ms = decoder.begin_ms + samples // SAMPLES_PER_MS
         _check_duration(position_ms, request)
+        if peaks:
+            peaks.feed(block)
         for lane, channel_samples in zip(lanes, block, strict=True):
             for window in lane.feed(channel_samples):
                 yield WindowReply(window)
-        if time.monotonic() - reported_s >= POSITION_EVERY_S:
-            yield Position(position_ms)
-            reported_s = time.monotonic()
-            earned_s = CPU_PER_SOUND * len(lanes) * position_ms / 1000
-            grant_time(MEDIA_CPU_S + earned_s - (time.process_time() - begun_s))
+        yield from pace.at(position_ms)
     for lane in lanes:
         for window in lane.finish():
             yield WindowReply(window)
+    if peaks:
+        for channel, found in zip(decoder.channels, peaks.finish(), strict=True):
+            yield PeaksReply(channel, found)
     yield CutEnd(
         media=decoder.media,
         channels=tuple(decoder.channels),
@@ -181,7 +189,38 @@ def _cut(request: Cut, file: decode.SourceFile) -> Iterator[Reply]:
     )
 
 
-def _check_duration(duration_ms: int, request: Cut) -> None:
+class _Pace:
+    """Tells the parent now and then how far a decoder is, and is given processor time for what is done."""
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+        self._reported_s, self._begun_s = time.monotonic(), time.process_time()
+
+    def at(self, position_ms: int) -> Iterator[Position]:
+        """Called with every block; a Position where it is time for one."""
+        if time.monotonic() - self._reported_s >= POSITION_EVERY_S:
+            yield Position(position_ms)
+            self._reported_s = time.monotonic()
+            earned_s = CPU_PER_SOUND * self._channels * position_ms / 1000
+            grant_time(MEDIA_CPU_S + earned_s - (time.process_time() - self._begun_s))
+
+
+def _encoded(request: Encode, file: decode.SourceFile) -> Iterator[Reply]:
+    """All of a source as an MP3: the one or two channels that it has, or more of them mixed."""
+    path = Path(os.fsdecode(request.path))
+    decoder = decode.Decoder(path, url=request.url, channels=(0, 1), mix=request.mix, stretch=None, file=file)
+    _check_duration(decoder.media.duration_ms, request)
+    pace = _Pace(len(decoder.channels))
+    mp3 = Mp3(len(decoder.channels))
+    for block in decoder:
+        _check_duration(decoder.end_ms, request)
+        if data := mp3.feed(block):
+            yield SoundReply(data)
+        yield from pace.at(decoder.end_ms)
+    yield SoundReply(mp3.finish())
+
+
+def _check_duration(duration_ms: int, request: Cut | Encode) -> None:
     """Refuse a source that claims, or turns out, to be longer than the limit."""
     if duration_ms > request.max_duration_ms:
         raise DurationTooLongError(

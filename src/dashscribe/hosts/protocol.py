@@ -16,6 +16,8 @@ from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, W
 MAX_MESSAGE_BYTES = 64 * 1024**2
 #: Correlation of the loudness of two channels from which on they hold the same speech.
 ALIKE = 0.3
+#: Peaks of a waveform for each second: a pixel or more for each at the widest zoom that a reader works at.
+PEAKS_HZ = 20
 #: Longest detail of a Failure, in characters; it ends up in messages that people read.
 MAX_DETAIL = 2000
 
@@ -66,7 +68,8 @@ class Cut(Struct, frozen=True, tag=True):
 
     ``remedy`` is what a message advises for a source that is longer than ``max_duration_ms``. ``detector`` is the file
     of a model for voice activity, empty for the embedded detector; ``packed`` asks for windows with compressed sound;
-    ``denoiser`` is the file of a model that takes noise off before, empty for none.
+    ``denoiser`` is the file of a model that takes noise off before, empty for none. ``peaks`` asks for PeaksReplies
+    before the CutEnd.
     """
 
     path: bytes
@@ -78,6 +81,21 @@ class Cut(Struct, frozen=True, tag=True):
     detector: bytes = b""
     packed: bool = True
     denoiser: bytes = b""
+    peaks: bool = False
+
+
+class Encode(Struct, frozen=True, tag=True):
+    """To a media child: answer with SoundReplies, which together are an MP3 of the whole source, and Positions.
+
+    Up to two channels as they are or, with ``mix``, all of them as one. ``path`` as for Probe; ``remedy`` and
+    ``max_duration_ms`` as for Cut.
+    """
+
+    path: bytes
+    url: str
+    max_duration_ms: int
+    remedy: str
+    mix: bool = False
 
 
 class Recognize(Struct, frozen=True, tag=True):
@@ -131,6 +149,7 @@ Request = (
     | Compare
     | ListCodecs
     | Cut
+    | Encode
     | Recognize
     | RecognizeTogether
     | Punctuate
@@ -186,6 +205,19 @@ class WindowReply(Struct, frozen=True, tag=True):
     """A window that is full, or the last of its channel."""
 
     window: Window
+
+
+class PeaksReply(Struct, frozen=True, tag=True):
+    """How loud a channel is, over all that was cut: ``PEAKS_HZ`` bytes a second, 0 to 127 for the whole scale."""
+
+    channel: int
+    peaks: bytes
+
+
+class SoundReply(Struct, frozen=True, tag=True):
+    """The next bytes of what a source is encoded as."""
+
+    data: bytes
 
 
 class CutEnd(Struct, frozen=True, tag=True):
@@ -247,6 +279,8 @@ Reply = (
     | CodecsReply
     | Position
     | WindowReply
+    | PeaksReply
+    | SoundReply
     | CutEnd
     | OutcomeReply
     | TextReply

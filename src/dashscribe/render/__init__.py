@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dashscribe.render import srt, text, transcription_json, tsv, vtt
+from dashscribe.render import markdown, srt, text, transcription_json, tsv, vtt
 from dashscribe.render.caption_style import PRESETS, CaptionStyle, find_style
 from dashscribe.types import Transcript
 
@@ -21,6 +21,7 @@ FORMATS: dict[str, Callable[[Transcript], str]] = {
     "srt": srt.render,
     "vtt": vtt.render,
     "tsv": tsv.render,
+    "md": markdown.render,
 }
 
 

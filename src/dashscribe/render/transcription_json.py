@@ -7,7 +7,7 @@ come in the service's order and are left out where nothing is known: there are n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dashscribe.catalog import find_model
@@ -29,12 +29,18 @@ def render(transcript: Transcript, *, shape: Shape = "file_urls", words: bool = 
 
 
 def pieces(
-    transcript: Transcript, *, shape: Shape = "file_urls", words: bool = True, language: str = ""
+    transcript: Transcript,
+    *,
+    shape: Shape = "file_urls",
+    words: bool = True,
+    language: str = "",
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """The text of the result, little by little: as objects, a long one's words would take as much memory again.
 
     ``words`` (the service's enable_words) and ``language`` (for sentences whose language nothing measured: the caller's
-    first hint) matter in the shape ``file_url`` only; the other shapes always or never carry them.
+    first hint) matter in the shape ``file_url`` only; the other shapes always or never carry them. ``more`` are members
+    of ours besides those that every result has.
     """
     yield _json({"file_url": transcript.media.url, **_about(transcript.media, shape)})[:-1] + ',"transcripts":['
     for number, track in enumerate(transcript.tracks):
@@ -42,7 +48,7 @@ def pieces(
         for count, sentence in enumerate(_sentences(track, shape, words, language)):
             yield ("," if count else "") + _json(sentence)
         yield "]}"
-    ours = extras(transcript)
+    ours = extras(transcript) | dict(more or {})
     if shape == "file_url":
         ours["notes"] += _stand_ins(transcript, language)
     if shape == "sensevoice":

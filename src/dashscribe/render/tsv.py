@@ -6,18 +6,27 @@ written with a backslash, as in a Python string, so that every record is one lin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from dashscribe.render.breaks import plain
+from dashscribe.render.paragraphs import Page
 from dashscribe.types import Transcript
 
 COLUMNS = ("begin_ms", "end_ms", "channel", "speaker", "text")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def render(transcript: Transcript) -> str:
-    """All channels together; ``speaker`` is empty where speakers were not told apart."""
+def render(transcript: Transcript, page: Page | None = None) -> str:
+    """All channels together; ``speaker`` is the number, or the name where there is one; empty for nobody known."""
+    page = page or Page()
+    names: Mapping[int, str] = {} if isinstance(page.speakers, bool | None) else page.speakers
+
+    def who(speaker: int | None) -> str:
+        if speaker is None or page.speakers is False:
+            return ""
+        return plain(names.get(speaker, "")).strip().translate(_ESCAPES) or str(speaker)
+
     spoken = [(sentence, track.channel) for track in transcript.tracks for sentence in track.sentences]
     spoken.sort(key=lambda pair: (pair[0].begin_ms, pair[0].end_ms, pair[1]))
-    rows = [
-        (s.begin_ms, s.end_ms, channel, "" if s.speaker is None else s.speaker, s.text.translate(_ESCAPES))
-        for s, channel in spoken
-    ]
+    rows = [(s.begin_ms, s.end_ms, channel, who(s.speaker), s.text.translate(_ESCAPES)) for s, channel in spoken]
     return "".join("\t".join(map(str, row)) + "\n" for row in (COLUMNS, *rows))

@@ -18,6 +18,8 @@ from dashscribe.db import clock_ms, elected, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.errors.sources import TaskTimeoutError
 from dashscribe.notify import deliveries
+from dashscribe.peaks import peaks_key
+from dashscribe.sounds import copy_key
 from dashscribe.steps.bench import Bench
 from dashscribe.steps.heard import Keys
 from dashscribe.tasks import KEY_LIVES_MS
@@ -171,7 +173,9 @@ def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
         for row in rows
         for version in (range(row.claim + 1) if row.claim else ())
     ]
-    return [*found, *(key for keys in left for key in (keys.transcript, keys.heard) if key not in found)]
+    prefixes = [files.prefix_of(row.task_id, row.number) for row in rows]
+    beside = [key for prefix in prefixes for key in (peaks_key(prefix), copy_key(prefix))]
+    return [*found, *beside, *(key for keys in left for key in (keys.transcript, keys.heard) if key not in found)]
 
 
 def _some_ids(bench: Bench, condition: ColumnElement[bool]) -> Sequence[str]:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dashscribe import files, order, windows
+from dashscribe import files, order, recordings, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import passed_over
 from dashscribe.db import reading
 from dashscribe.engines import EngineInfo, find_engine
 from dashscribe.errors import EngineUnavailableError
-from dashscribe.errors.sources import FileTooLargeError, RecognitionError, UploadGoneError
+from dashscribe.errors.sources import FileTooLargeError, RecognitionError, RecordingGoneError, UploadGoneError
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
+from dashscribe.peaks import encode_peaks, peaks_key
 from dashscribe.queue.slots import PutBack, Stage
 from dashscribe.steps.bench import Bench
 from dashscribe.types import Window
@@ -60,9 +61,15 @@ def _spool(bench: Bench, file: ClaimedFile) -> ClaimedFile:
 
 @contextmanager
 def _source(bench: Bench, file: ClaimedFile) -> Generator[Path]:
-    """The source on disk: the owner's upload as it was good when the task was submitted, or what a download brings."""
+    """The source on disk: the owner's upload as it was when the task was submitted, a recording, or a download."""
     if file.url.startswith(SCHEME):
         with bench.uploads.path(_upload(bench, file)) as path:
+            yield path
+        return
+    if file.url.startswith(recordings.SCHEME):
+        kept = recordings.kept_source(bench.engine, file.owner, file.url)
+        _check_size(bench, kept.size_bytes)
+        with _kept(bench, kept.key) as path:
             yield path
         return
     watch = _Watch(bench)
@@ -78,12 +85,27 @@ def _upload(bench: Bench, file: ClaimedFile) -> Upload:
             "oss:// sources need the header X-DashScope-OssResourceResolve: enable (DASHSCRIBE_STRICT_OSS is set)."
         )
     upload = bench.uploads.find(file.owner, file.url, at_ms=file.submitted_ms)
-    limit_bytes = bench.settings.max_file_bytes
-    if upload.size_bytes > limit_bytes:
-        raise FileTooLargeError(
-            f"the upload has {upload.size_bytes} bytes; the limit is {limit_bytes} bytes (DASHSCRIBE_MAX_FILE_BYTES)"
-        )
+    _check_size(bench, upload.size_bytes)
     return upload
+
+
+def _check_size(bench: Bench, size_bytes: int) -> None:
+    limit_bytes = bench.settings.max_file_bytes
+    if size_bytes > limit_bytes:
+        raise FileTooLargeError(
+            f"the upload has {size_bytes} bytes; the limit is {limit_bytes} bytes (DASHSCRIBE_MAX_FILE_BYTES)"
+        )
+
+
+@contextmanager
+def _kept(bench: Bench, key: str) -> Generator[Path]:
+    """The kept source of another recording."""
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(bench.store.path(key))
+        except FileNotFoundError as error:
+            raise RecordingGoneError("The recording's sound is missing from the store.") from error
+        yield path
 
 
 def _check_copy(bench: Bench, file: ClaimedFile) -> None:
@@ -122,10 +144,18 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
         files.pin_engine(bench.engine, file, info.name, info.version, notes, queue=queue)
         file = replace(file, engine=info.name, engine_version=info.version, notes=notes, queue=queue)
     cutting = _Cutting(bench, file)
+    peaks: dict[int, bytes] = {}
     with (
         bench.store.path(file.source_key) as path,
         closing(
-            bench.hosts.cut(path, url=file.url, options=file.options, limits=info.limits, express=file.express)
+            bench.hosts.cut(
+                path,
+                url=file.url,
+                options=file.options,
+                limits=info.limits,
+                express=file.express,
+                on_peaks=peaks.__setitem__,
+            )
         ) as messages,
     ):
         for message in messages:
@@ -135,6 +165,7 @@ def cut(bench: Bench, file: ClaimedFile) -> None:
                 case Window():
                     cutting.hand_out(message)
                 case CutEnd():
+                    bench.store.put(peaks_key(file.prefix), encode_peaks(message.begin_ms, peaks))
                     cutting.end(message)
                 case _:
                     pass  # a Media that was known before, or a sign of life

@@ -12,14 +12,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from dashscribe.errors import ConfigError
+from dashscribe.sounds import Sounds
 from dashscribe.wire import (
     access,
     account,
+    again,
     async_tasks,
     audio,
     callbacks,
     docs_page,
     envelope,
+    exports,
     generation,
     hotwords,
     metrics,
@@ -30,7 +33,9 @@ from dashscribe.wire import (
     recordings,
     results,
     retry,
+    sound,
     tokens,
+    transcripts,
     tus,
     uploads,
 )
@@ -92,6 +97,7 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     _install(app, parts)
+    app.state.sounds = Sounds(parts.database, parts.store, parts.uploads, parts.hosts)
     docs_page.install(app)
     app.add_middleware(SafeHeaders)  # the outermost, so that no answer is without them
     for router in (
@@ -108,6 +114,10 @@ def create_app(parts: Parts) -> FastAPI:
         account.router,
         model_choice.router,
         results.router,
+        transcripts.router,
+        exports.router,
+        again.router,
+        sound.router,
         models.router,
         openai.router,
         audio.router,

@@ -40,6 +40,7 @@ from dashscribe.errors import (
     ModelNotFoundError,
     NoRoomError,
     NotFoundError,
+    NotReadyError,
     NotTranslatedError,
     QuotaError,
     RateLimitError,
@@ -138,7 +139,9 @@ def speaks_openai(request: Request) -> bool:
 async def refuse(request: Request, error: Exception) -> Response:
     """The envelope of a DashscribeError; those that are our own fault are logged."""
     assert isinstance(error, DashscribeError), "registered for this class only"
-    if isinstance(error, NoRoomError):
+    if isinstance(error, NotReadyError):
+        pass  # as it has to be, and asked for again and again
+    elif isinstance(error, NoRoomError):
         log.warning("%s %s: %s", request.method, request.url.path, error)  # each call says so while the disk is full
     elif error.status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
@@ -147,7 +150,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 def _refusal(request: Request, error: DashscribeError) -> Response:
     request.state.error = error  # for whoever counts
-    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimitError) else {}
+    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimitError | NotReadyError) else {}
     if not speaks_openai(request):
         return answer(request, {"code": error.code, "message": error.message}, status=error.status, headers=headers)
     status, members = openai_error(error, request_id(request))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from dashscribe.catalog import LANGUAGES, Model
 from dashscribe.errors import DashscribeError, FormatMissingError, InvalidParameterError
@@ -25,6 +26,9 @@ MAX_CONTEXT_TOKENS, CHARS_PER_TOKEN = 10_000, 4
 FORMAT_NEEDED = "Name the recording's container or codec as parameters.format, such as wav."
 #: Characters of a value or a name that are repeated in messages and notes.
 MAX_SHOWN = 80
+
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,19 @@ def refusal(name: str, value: JSON, allowed: str) -> InvalidParameterError:
 def shortened(text: str) -> str:
     """The text, cut where it is too long to be repeated."""
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def one_of(name: str, value: JSON, allowed: Sequence[Name]) -> Name:
+    """One of some names, exactly as it is written. Raises InvalidParameterError."""
+    for known in allowed:
+        if value == known:
+            return known
+    raise refusal(name, value, f"give one of {', '.join(allowed)}")
+
+
+def switch(name: str, text: str) -> bool | None:
+    """``true`` or ``false`` from a query string; None where it is empty or missing. Raises InvalidParameterError."""
+    return {"true": True, "false": False}[one_of(name, text, ("true", "false"))] if text else None
 
 
 def flag(reading: Reading) -> bool:
