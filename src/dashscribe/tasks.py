@@ -7,6 +7,7 @@ gets a task id only once everything that the work needs is on disk.
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, case, delete, func, insert, select, update
 
 from dashscribe import order, uploads
-from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, tables, writing
+from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, storable, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError
@@ -30,6 +31,8 @@ ANSWERS_MS = 24 * 3600 * 1000
 KEY_LIVES_MS = 24 * 3600 * 1000
 
 
+#: How far tasks ahead are counted, so that a query costs the same however many wait.
+MOST_AHEAD = 10_000
 #: A file's state as callers see it; every other one is RUNNING.
 _STATUS = {
     FileState.WAITING: Status.PENDING,
@@ -86,7 +89,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task as it stood at one moment. ``queue_position`` counts the tasks ahead of one that is PENDING."""
+    """A task as it stood at one moment.
+
+    ``queue_position`` counts the tasks ahead of one that is PENDING, no further than ``MOST_AHEAD``.
+    """
 
     id: str
     owner: str
@@ -195,7 +201,8 @@ class TaskBook:
                 told = deliveries.of_task(connection, owner, task_id)
             if row["status"] == Status.PENDING:
                 waiting = (task.c.status == Status.PENDING, task.c.tag_ms < row["tag_ms"])
-                ahead = connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
+                counted = select(task.c.id).where(*waiting).limit(MOST_AHEAD).subquery()
+                ahead = connection.execute(select(func.count()).select_from(counted)).scalar_one()
         return _task(row, rows, ahead, told)
 
     def result_key(self, task_id: str, index: int) -> str | None:
@@ -439,4 +446,7 @@ def _sound(row: RowMapping, channels: int) -> tuple[int, int]:
 
 def as_json(value: object) -> str:
     """A value as it is kept in a column."""
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # notes may quote what is no text
+        return storable(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
