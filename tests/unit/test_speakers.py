@@ -257,6 +257,15 @@ def test_the_number_of_speakers_of_a_call_is_that_of_its_channels() -> None:
     assert any("speaker_count had no effect" in note for note in tell_apart(1, heard(SAID), (), options).notes)
 
 
+def test_full_disk_costs_nobody_the_speakers() -> None:
+    def full(kind: type, values: object) -> tuple[()]:
+        raise OSError(28, "No space left on device")
+
+    voices = utterances((0, 2950, 0), (3000, 5900, 1))
+    with pytest.raises(OSError, match="No space"):
+        tell_apart(0, heard(SAID), [voices], Options(diarize=True), keep=full)
+
+
 @pytest.mark.parametrize(
     "voices", [Voices(reason="the child died"), Voices((Utterance(0, 10, b"abc"),)), Voices((Utterance(0, 10, b""),))]
 )

@@ -42,7 +42,7 @@ def tell_apart(
 ) -> Spoken:
     """The speakers of one of ``channel_count`` channels, whose outcomes are in order of time, as ``keep`` keeps them.
 
-    Whatever fails costs the speakers, not the text: a note tells.
+    Whatever fails costs the speakers, not the text: a note tells. Raises OSError where ``keep`` does.
     """
     try:
         if options.speaker_per_channel:
@@ -52,6 +52,8 @@ def tell_apart(
             several = "speakers are counted from 0 in each channel; the same person may be in several"
             spoken = replace(spoken, notes=(*spoken.notes, several))
         return spoken
+    except OSError:  # the disk's fault, not the sound's: the step is done again
+        raise
     except Exception as error:
         return Spoken(outcomes, (), (f"speakers are not told: {type(error).__name__}: {error}",))
 
