@@ -199,7 +199,7 @@ def test_recognized_seconds_follow_the_weights_whatever_the_files_are(tmp_path: 
         time.sleep(1.0)  # both have windows that wait
         together.set()
         for task in tasks:
-            assert home.wait(task, 60).status is Status.SUCCEEDED
+            assert home.wait(task, 300).status is Status.SUCCEEDED
     finally:
         together.set()
         home.worker.stop()
