@@ -62,7 +62,7 @@ def test_no_file_is_left(tmp_path: Path) -> None:
 def test_end_of_a_file_takes_as_much_memory_whatever_its_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diarize: bool
 ) -> None:
-    """Three spans of 25 words in half a minute; two hours of them were 7 MB as objects."""
+    """Three spans of 25 words in half a minute; two hours of them were 3 MB more as objects."""
     home = Home(tmp_path, {A: speech(1)})
     words = [f"w{number} " for number in range(25)]
 
