@@ -125,7 +125,7 @@ def looks(folder: Path) -> list[tuple[object, ...]]:
         asked = {
             "claim of a window": partial(windows.claim, engine),
             "brim of windows": partial(windows.brim, engine, 7_200_000),
-            "brim of files": partial(files.brim, engine, 200),
+            "brim of files": partial(files.brims, engine, 200),
             "last task's place in the queue": partial(book.get, "a", last),
             "an owner's open files": partial(book.open_files, "a"),
             "a scrape": lambda engine=engine: list(Rows(engine, owners=False)()),

@@ -1,6 +1,6 @@
 """Whether 2 GB ever lie in the memory of a server: uploads, a source, a result, through its routes.
 
-    python benchmarks/transfers.py [--gb 2] [--store folder|s3] [--s3 s3://BUCKET/PREFIX]
+    python benchmarks/transfers.py [--gb 2] [--store folder|s3] [--s3 s3://BUCKET/PREFIX] [--only tus]
 
 A server, and a client that sends from disk and keeps nothing of what it reads. What comes in is one blob, four ways:
 tus in one piece; the service's form with a policy; OpenAI's form of a call; the source of a task, from a server on
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=2.0)
     parser.add_argument("--store", choices=("folder", "s3"), default="folder")
     parser.add_argument("--s3", default="", help="a bucket to use instead of a server of our own")
+    parser.add_argument("--only", default="", help="one way: tus, policy and form, form of a call, source URL, result")
     options = parser.parse_args()
     rows: list[tuple[str, float, float, float]] = []
     with ExitStack() as stack:
@@ -178,11 +179,13 @@ def main() -> None:
             open_store(Settings(home=folder / "other", store_url=url or (home / "store").as_uri())).put(key, path)
 
         with running(home, **settings) as server:
-            download = as_result(server, blob, put, home)
             ways = {"tus": by_tus, "policy and form": by_policy, "form of a call": by_form, "source URL": by_url}
+            if options.only in ("", "result"):
+                download = as_result(server, blob, put, home)
+                ways["result"] = lambda server, blob: download()
             for name, way in ways.items():
-                rows.append((name, *measured(server, lambda: way(server, blob))))  # noqa: B023
-            rows.append(("result", *measured(server, download)))
+                if options.only in ("", name):
+                    rows.append((name, *measured(server, lambda: way(server, blob))))  # noqa: B023
     size_mib = round(options.gb * 1024)
     print(f"{machine()}; {options.gb:g} GiB, {options.store}; load {psutil.getloadavg()[0]:.0f}")
     heads = ("way", f"MiB more (goal {LIMIT_MIB})", "largest child MiB", "MiB/s")

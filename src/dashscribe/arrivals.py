@@ -24,7 +24,7 @@ from dashscribe.db import DatabaseClock, now_ms, reading, tables, writing
 from dashscribe.errors import UploadBusyError
 from dashscribe.errors.sources import UploadGoneError
 from dashscribe.object_keys import digest
-from dashscribe.store import Drafts, Store
+from dashscribe.store import CHUNK_BYTES, Drafts, Store
 
 #: How long a lease lasts, and how often those that are held are renewed, in milliseconds: a process that dies blocks
 #: its uploads for no longer than the first, and one that misses two rounds still has them.
@@ -171,8 +171,9 @@ class Pieces:
 
 
 class _PieceInbox:
-    # Fewer, larger pieces than a file is saved in: each is a request or two, and joined in the end.
-    save_bytes, save_s = 8 * 1024**2, 10.0
+    # Larger pieces than what comes at once, since each is a request and a row, and joined in the end; but one that a
+    # bucket takes in one request, with what comes on top before anybody looks.
+    save_bytes, save_s = CHUNK_BYTES - 1024**2, 10.0
 
     def __init__(self, engine: Engine, store: Store, key: str, claim: int, draft: Path, file: BinaryIO) -> None:
         self._engine, self._store, self._key, self._claim = engine, store, key, claim
@@ -192,7 +193,8 @@ class _PieceInbox:
         blob = _piece_key(self._key, self._received, self._claim)
         # Not as a file: a bucket would keep a copy of what nobody is going to read here.
         self._file.seek(0)
-        self._store.put(blob, iter(lambda: self._file.read(1024**2), b""))
+        small = received - self._received <= CHUNK_BYTES  # one with a checksum is saved as a whole, however large it is
+        self._store.put(blob, self._file.read() if small else iter(lambda: self._file.read(1024**2), b""))
         try:
             with writing(self._engine, urgent=True) as connection:
                 _note(connection, self._key, received, _upload.c.claim == self._claim)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, Select, Subquery, delete, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, Subquery, and_, delete, func, not_, or_, select, update
 
 from dashscribe import fleet, order, usage
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import DatabaseClock, database_now, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.fleet import ANYONE, Member
 from dashscribe.hosts.protocol import CutEnd
@@ -33,6 +33,8 @@ _READY = {claimed: ready for ready, claimed in CLAIMED.items()}
 ENDED = (FileState.SUCCEEDED, FileState.FAILED, FileState.CANCELED)
 #: How many files a claim looks at for one of an owner who holds few slots: tags bring every owner's work to the front.
 _FRONT = 64
+#: How many at most it looks at for one whose engine has not got enough already.
+_NEAR = 2000
 
 _file, _task, _window = tables.files, tables.tasks, tables.windows
 
@@ -96,14 +98,14 @@ def claim(
     express_only: bool = False,
     busy_owners: Collection[str] = (),
     before_tag_ms: int | None = None,
+    brims: Mapping[str, int] | None = None,
 ) -> ClaimedFile | None:
     """Take the first file in the one order that is ready, due and of a queue of ``by``; its task is RUNNING then.
 
-    ``busy_owners`` get nothing more; work tagged ``before_tag_ms`` or later waits, and of FETCHED files, which are to
-    be cut, those whose owner's next window would be.
+    ``busy_owners`` get nothing more. Of FETCHED files, which are to be cut, those wait whose owner's next window would
+    be tagged ``before_tag_ms`` or later; of WAITING ones those that are tagged so where ``brims`` has their model.
     """
-    now = now_ms()
-    front = _front(ready, by, now, before_tag_ms)
+    front = _front(ready, by, before_tag_ms, brims or {})
     if express_only:
         front = front.where(_file.c.express)
     first = _first(front.limit(_FRONT).subquery(), ready, busy_owners).scalar_subquery()
@@ -119,7 +121,7 @@ def claim(
         row = connection.execute(with_task(file_id)).mappings().one()
         if ready is FileState.WAITING:
             waiting = (_task.c.id == row["task_id"], _task.c.status == Status.PENDING)
-            connection.execute(update(_task).where(*waiting).values(status=Status.RUNNING, started_ms=now))
+            connection.execute(update(_task).where(*waiting).values(status=Status.RUNNING, started_ms=now_ms()))
         if ready is FileState.FETCHED and row["generation"] > 1:
             # What an earlier cut left unfinished waits until this cut finds it again; whoever works on it is too late.
             unfinished = _window.c.state.in_((WindowState.READY, WindowState.CLAIMED))
@@ -128,19 +130,27 @@ def claim(
     return claimed_file(row)
 
 
-def _front(ready: FileState, by: Member, now: int, before_tag_ms: int | None) -> Select[Any, Any, Any]:
+def _front(ready: FileState, by: Member, before_tag_ms: int | None, brims: Mapping[str, int]) -> Select[Any, Any, Any]:
     """What may be claimed, in the one order."""
-    front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(_file.c.state == ready, _file.c.due_ms <= now)
+    due = (_file.c.state == ready, _file.c.due_ms <= database_now())
+    front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(*due)
     mine = by.may_take(_file.c.queue)
     if mine is not None:
         front = front.where(mine)
-    if before_tag_ms is not None and ready is FileState.FETCHED:
+    if before_tag_ms is not None:
         # Windows have an order of their own: what counts is where those of this owner would come.
         ahead = tables.owners.c.window_tag_ms
         front = front.where(_file.c.owner.in_(select(tables.owners.c.name).where(ahead < before_tag_ms)))
-    elif before_tag_ms is not None:
-        front = front.where(_file.c.tag_ms < before_tag_ms)
-    return front.order_by(_file.c.tag_ms, _file.c.id)
+    front = front.order_by(_file.c.tag_ms, _file.c.id)
+    return _below(front, brims) if brims else front
+
+
+def _below(front: Select[Any, Any, Any], brims: Mapping[str, int]) -> Select[Any, Any, Any]:
+    """Those of them that are not above the brim of their model; so many are looked at, and no more."""
+    near = front.add_columns(_file.c.task_id).limit(_NEAR).subquery()
+    above = or_(*(and_(_task.c.model == model, near.c.tag_ms >= tag_ms) for model, tag_ms in brims.items()))
+    below = select(near.c.id, near.c.owner, near.c.tag_ms).join(_task, _task.c.id == near.c.task_id).where(not_(above))
+    return below.order_by(near.c.tag_ms, near.c.id)
 
 
 def _first(front: Subquery, ready: FileState, busy_owners: Collection[str]) -> Select[tuple[int]]:
@@ -155,42 +165,45 @@ def _first(front: Subquery, ready: FileState, busy_owners: Collection[str]) -> S
     )
 
 
-def brim(engine: Engine, limit: int) -> int | None:
-    """The tag from which on files wait to be fetched, because so many lie fetched before them; None for none."""
-    fetched = select(_file.c.tag_ms).where(_file.c.state == FileState.FETCHED).order_by(_file.c.tag_ms)
+def brims(engine: Engine, limit: int) -> dict[str, int]:
+    """By model: the tag from which on its files wait to be fetched, because so many lie fetched before them.
+
+    They are counted engine by engine: what waits for a slow one keeps no other one idle. Which engine a file is for is
+    known once it is fetched; before, it is taken to be one that files of its model are for.
+    """
+    fetched = _file.c.state == FileState.FETCHED
+    full = select(_file.c.engine).where(fetched).group_by(_file.c.engine).having(func.count() >= limit)
+    found: dict[str, int] = {}
     with reading(engine) as connection:
-        return connection.execute(fetched.offset(limit - 1).limit(1)).scalar()
+        for name in connection.execute(full).scalars().all():
+            of_engine = (fetched, _file.c.engine == name)
+            tags = select(_file.c.tag_ms).where(*of_engine).order_by(_file.c.tag_ms)
+            models = select(_task.c.model).join(_file, _file.c.task_id == _task.c.id).where(*of_engine).distinct()
+            tag_ms = connection.execute(tags.offset(limit - 1).limit(1)).scalar()
+            if tag_ms is not None:  # some may have been taken since
+                for model in connection.execute(models).scalars():
+                    found[model] = min(tag_ms, found.get(model, tag_ms))
+    return found
 
 
 def due(engine: Engine) -> set[FileState]:
     """The states in which some file is ready to be claimed."""
-    now = now_ms()
     with reading(engine) as connection:
         return {
             ready
             for ready in CLAIMED
             if connection.execute(
-                select(_file.c.id).where(_file.c.state == ready, _file.c.due_ms <= now).limit(1)
+                select(_file.c.id).where(_file.c.state == ready, _file.c.due_ms <= database_now()).limit(1)
             ).first()
         }
 
 
 def with_task(file_id: int) -> Select[Any]:
     """A file's row with what ``claimed_file`` needs to know of its task."""
+    names = ("model", "shape", "options", "file_count", "key_id", "request_id", "traceparent", "no_oss", "submitted_ms")
+    of_task = [_task.c[name] for name in names]
     return (
-        select(
-            _file,
-            _task.c.model,
-            _task.c.shape,
-            _task.c.options,
-            _task.c.notes.label("task_notes"),
-            _task.c.file_count,
-            _task.c.key_id,
-            _task.c.request_id,
-            _task.c.traceparent,
-            _task.c.no_oss,
-            _task.c.submitted_ms,
-        )
+        select(_file, *of_task, _task.c.notes.label("task_notes"))
         .join(_task, _task.c.id == _file.c.task_id)
         .where(_file.c.id == file_id)
     )
@@ -401,7 +414,7 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
 
 def release(engine: Engine, file: ClaimedFile, after_ms: int = 0, *, failed_once: bool = False) -> bool:
     """Give the file back as it was claimed, to be claimed again in ``after_ms`` at the earliest."""
-    due_ms = now_ms() + after_ms if after_ms else 0  # not now: the clock may be set back
+    due_ms = DatabaseClock() + after_ms if after_ms else 0  # not now: the clock may be set back
     values: dict[str, object] = {"state": _READY[file.state], "due_ms": due_ms}
     if failed_once:
         values["failures"] = _file.c.failures + 1

@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, f
 
 from dashscribe import weights
 from dashscribe.config import Settings
-from dashscribe.db import DatabaseClock, clock_ms, inserting, reading, tables, writing
+from dashscribe.db import DatabaseClock, clock_ms, database_now, inserting, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.engines import EngineInfo, engines, find_engine, is_installed
 
@@ -212,7 +212,10 @@ class Offers:
         self._at_s = float("-inf")
 
     def engines(self) -> Mapping[str, EngineInfo]:
-        """The engines that work can be given to, those of workers that may only be restarting among them."""
+        """The engines that work can be given to, those of workers that may only be restarting among them.
+
+        While no worker is there at all, those of the last ones.
+        """
         self._refresh()
         return self._engines
 
@@ -238,7 +241,12 @@ class Offers:
             if time.monotonic() - self._at_s < FRESH_S:
                 return
             with reading(self._engine) as connection:
-                recent = _workers.c.seen_ms > DatabaseClock() - ABSENT_MS
+                # Counted from whoever was seen last: while nobody is there at all, what those had who went last is
+                # still accepted, and waits for them. They are forgotten after a day.
+                newest_ms = select(func.max(_workers.c.seen_ms)).scalar_subquery()
+                recent = and_(
+                    _workers.c.seen_ms > newest_ms - ABSENT_MS, _workers.c.seen_ms > database_now() - FORGET_MS
+                )
                 texts = connection.execute(select(_workers.c.engines).where(recent).distinct())
                 self._engines = {queue: info for (text,) in texts for queue, info in _decode(text).items()}
                 alive = select(func.count()).select_from(_workers).where(_is_alive())

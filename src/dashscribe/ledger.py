@@ -6,9 +6,8 @@ the text. ``book`` tiles a channel with fates; ``check`` proves a finished trans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import pairwise
 
 from dashscribe.errors import InvariantError
 from dashscribe.types import Entry, Fate, Outcome, Sentence, Span, Track, Transcript, Word
@@ -129,13 +128,16 @@ def _check_ledger(track: Track, stretch: Span) -> None:
         raise InvariantError(f"the ledger of channel {track.channel} has an empty entry")
 
 
-def _check_sentences(sentences: Sequence[Sentence], stretch: Span) -> None:
+def _check_sentences(sentences: Iterable[Sentence], stretch: Span) -> None:
+    first_ms, end_ms = stretch.begin_ms, None
     for sentence in sentences:
         _check_sentence(sentence)
-    for left, right in pairwise(sentences):
-        if right.begin_ms < left.end_ms:
-            raise InvariantError(f"{right.text!r} begins at {right.begin_ms} ms, before {left.end_ms} ms")
-    if sentences and not (stretch.begin_ms <= sentences[0].begin_ms and sentences[-1].end_ms <= stretch.end_ms):
+        if end_ms is None:
+            first_ms = sentence.begin_ms
+        elif sentence.begin_ms < end_ms:
+            raise InvariantError(f"{sentence.text!r} begins at {sentence.begin_ms} ms, before {end_ms} ms")
+        end_ms = sentence.end_ms
+    if end_ms is not None and not (stretch.begin_ms <= first_ms and end_ms <= stretch.end_ms):
         raise InvariantError(f"sentences reach outside {stretch}")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, RowMapping, Select, Subquery, exists, insert, select, update
 
 from dashscribe import fleet
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import DatabaseClock, database_now, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import InvalidParameterError, NotFoundError, NotRetriedError
@@ -135,7 +135,9 @@ def claim(engine: Engine, busy_owners: Collection[str] = (), by: Member = ANYONE
     would take the marks away. Where there are none of those any more, to anybody.
     """
     order = (_redo.c.asked_ms, _redo.c.file_id)
-    front = select(_redo.c.file_id, _redo.c.owner).where(_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms())
+    front = select(_redo.c.file_id, _redo.c.owner).where(
+        _redo.c.state == Status.PENDING, _redo.c.due_ms <= database_now()
+    )
     with writing(engine) as connection:
         if by.queues is not None:
             others = fleet.served(connection) - set(by.queues)
@@ -171,7 +173,7 @@ def _first(front: Subquery, busy_owners: Collection[str]) -> Select[tuple[int]]:
 
 def is_due(engine: Engine) -> bool:
     """Whether some stage is ready to be claimed."""
-    query = select(_redo.c.file_id).where(_redo.c.state == Status.PENDING, _redo.c.due_ms <= now_ms()).limit(1)
+    query = select(_redo.c.file_id).where(_redo.c.state == Status.PENDING, _redo.c.due_ms <= database_now()).limit(1)
     with reading(engine) as connection:
         return connection.execute(query).first() is not None
 
@@ -215,7 +217,7 @@ def failed(engine: Engine, redo: ClaimedRedo, message: str) -> bool:
 
 def release(engine: Engine, redo: ClaimedRedo, after_ms: int = 0, *, failed_once: bool = False) -> bool:
     """Give it back, to be claimed again in ``after_ms`` at the earliest."""
-    values: dict[str, object] = {"state": Status.PENDING, "due_ms": now_ms() + after_ms if after_ms else 0}
+    values: dict[str, object] = {"state": Status.PENDING, "due_ms": DatabaseClock() + after_ms if after_ms else 0}
     if failed_once:
         values["failures"] = _redo.c.failures + 1
     with writing(engine) as connection:

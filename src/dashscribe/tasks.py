@@ -6,6 +6,7 @@ gets a task id only once everything that the work needs is on disk.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 
 from dashscribe import order, uploads
-from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, tables, writing
+from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, storable, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError
@@ -42,6 +43,8 @@ from dashscribe.types import Media, Options, Shape
 ANSWERS_MS = 24 * 3600 * 1000
 KEY_LIVES_MS = 24 * 3600 * 1000
 
+#: How far tasks ahead are counted, so that a query costs the same however many wait.
+MOST_AHEAD = 10_000
 #: A file's state as callers see it; every other one is RUNNING.
 STATUS = {
     FileState.WAITING: Status.PENDING,
@@ -98,7 +101,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task as it stood at one moment. ``queue_position`` counts the tasks ahead of one that is PENDING."""
+    """A task as it stood at one moment.
+
+    ``queue_position`` counts the tasks ahead of one that is PENDING, no further than ``MOST_AHEAD``.
+    """
 
     id: str
     owner: str
@@ -253,10 +259,11 @@ def with_redos() -> Select[Any]:
 
 
 def ahead_of(connection: Connection, tag_ms: int) -> int:
-    """How many tasks that wait are before one with this tag."""
+    """How many tasks that wait are before one with this tag, no further than ``MOST_AHEAD``."""
     task = tables.tasks
     waiting = (task.c.status == Status.PENDING, task.c.tag_ms < tag_ms)
-    return connection.execute(select(func.count()).select_from(task).where(*waiting)).scalar_one()
+    counted = select(task.c.id).where(*waiting).limit(MOST_AHEAD).subquery()
+    return connection.execute(select(func.count()).select_from(counted)).scalar_one()
 
 
 def end_of_task() -> ColumnElement[int]:
@@ -421,4 +428,7 @@ def _sound(row: RowMapping, channels: int) -> tuple[int, int]:
 
 def as_json(value: object) -> str:
     """A value as it is kept in a column."""
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # notes may quote what is no text
+        return storable(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))

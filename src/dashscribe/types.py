@@ -6,10 +6,10 @@ number of milliseconds on the clock of the source file, every stretch is half-op
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,8 @@ SAMPLES_PER_MS = RATE_HZ // 1000
 MAX_CHANNELS = 64
 #: How many speakers a caller may say there are (api-async section 1.4).
 MIN_SPEAKERS, MAX_SPEAKERS = 2, 100
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -261,7 +263,7 @@ class Track:
     """
 
     channel: int
-    sentences: tuple[Sentence, ...]
+    sentences: Sequence[Sentence]
     ledger: tuple[Entry, ...]
     turns: tuple[Turn, ...] = ()
 
@@ -376,6 +378,20 @@ class Limits:
 
 Shape = Literal["file_urls", "file_url", "sensevoice"]
 """The three forms of a task's answer and result file (api-async sections 2.2 and 3)."""
+
+
+class Keep(Protocol):
+    """Keeps a long list that is gone through more than once, where there is room for it."""
+
+    def __call__(self, kind: type[T], values: Iterable[T], /) -> Sequence[T]:
+        """The same values, all of this kind, in the same order."""
+        ...
+
+
+def in_memory(kind: type[T], values: Iterable[T], /) -> tuple[T, ...]:
+    """The ``Keep`` of whoever wants to have all of it at hand."""
+    del kind
+    return tuple(values)
 
 
 def total_ms(spans: Iterable[Span]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +49,7 @@ PIN_MS = 3600 * 1000
 #: Uploads per transaction of an expiry.
 BATCH = 100
 
-_upload, _file = tables.uploads, tables.files
+_upload, _file, _task = tables.uploads, tables.files, tables.tasks
 _ENDED = (FileState.SUCCEEDED, FileState.FAILED, FileState.CANCELED)
 _OPEN_STATES = tuple(state for state in FileState if state not in _ENDED)
 
@@ -199,7 +199,7 @@ class UploadBook:
         with writing(self._engine, urgent=True) as connection:
             if not connection.execute(update(_upload).where(*mine).values(removed=True)).rowcount:
                 return False
-            if key in _named(connection):
+            if key in _named(connection, [owner]):
                 raise ConflictError(f"A task that has not ended needs the upload {key!r}.")
         self._delete([key])
         return True
@@ -259,9 +259,9 @@ class UploadBook:
             if connection.execute(select(_upload.c.key).where(over_or_hidden).limit(1)).first() is None:
                 return []
         with writing(self._engine) as connection:
-            named = _named(connection)
-            over = connection.execute(select(_upload.c.key).where(past)).scalars()
-            keys = [key for key in over if key not in named][:BATCH]
+            over = connection.execute(select(_upload.c.key, _upload.c.owner).where(past)).all()
+            named = _named(connection, {upload.owner for upload in over})
+            keys = [upload.key for upload in over if upload.key not in named][:BATCH]
             # Once more, for a submit that named one of them meanwhile.
             connection.execute(update(_upload).where(_upload.c.key.in_(keys), past).values(removed=True))
             removed = select(_upload.c.key).where(_upload.c.removed, ~is_held())
@@ -351,9 +351,15 @@ def _blob_key(key: str) -> str:
     return f"uploads/{digest(key)}"
 
 
-def _named(connection: Connection) -> set[str]:
-    """The keys that files name which have not ended."""
-    naming = select(_file.c.url).where(_file.c.state.in_(_OPEN_STATES), _file.c.url.startswith(SCHEME))
+def _named(connection: Connection, owners: Collection[str]) -> set[str]:
+    """The keys that files of these owners name which have not ended; an upload can be named by its owner only.
+
+    Found through tasks that have not ended: there is an index over those by owner, whatever others have in the queue.
+    """
+    open_tasks = select(_task.c.id).where(_task.c.owner.in_(owners), _task.c.ended_ms.is_(None))
+    naming = select(_file.c.url).where(
+        _file.c.task_id.in_(open_tasks), _file.c.state.in_(_OPEN_STATES), _file.c.url.startswith(SCHEME)
+    )
     return {key for url in connection.execute(naming).scalars() for key in keys_of(url)}
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from dashscribe import fleet, order
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import DatabaseClock, database_now, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.files import ClaimedFile, join_if_complete
 from dashscribe.fleet import ANYONE, Member
@@ -226,7 +226,7 @@ def brim(engine: Engine, limit_ms: int, by: Member = ANYONE) -> int | None:
 
 def claim(engine: Engine, by: Member = ANYONE, *, express_only: bool = False) -> ClaimedWindow | None:
     """Take the first window in the one order that is ready, due and of a queue of ``by``."""
-    ready = [_window.c.state == WindowState.READY, _window.c.due_ms <= now_ms()]
+    ready = [_window.c.state == WindowState.READY, _window.c.due_ms <= database_now()]
     if express_only:
         ready.append(_window.c.express)
     of_task = (_task.c.options, _task.c.request_id, _task.c.traceparent)
@@ -310,7 +310,8 @@ def _claimed(row: RowMapping) -> ClaimedWindow:
 
 def due(engine: Engine) -> bool:
     """Whether some window is ready to be claimed."""
-    query = select(_window.c.id).where(_window.c.state == WindowState.READY, _window.c.due_ms <= now_ms()).limit(1)
+    ready = (_window.c.state == WindowState.READY, _window.c.due_ms <= database_now())
+    query = select(_window.c.id).where(*ready).limit(1)
     with reading(engine) as connection:
         return connection.execute(query).first() is not None
 
@@ -348,7 +349,7 @@ def _set(connection: Connection, window: ClaimedWindow, values: Mapping[str, obj
 
 def release(engine: Engine, window: ClaimedWindow, after_ms: int = 0, *, failed_once: bool = False) -> bool:
     """Give the window back, to be claimed again in ``after_ms`` at the earliest."""
-    due_ms = now_ms() + after_ms if after_ms else 0  # not now: the clock may be set back
+    due_ms = DatabaseClock() + after_ms if after_ms else 0  # not now: the clock may be set back
     values: dict[str, object] = {"state": WindowState.READY, "due_ms": due_ms}
     if failed_once:
         values["failures"] = _window.c.failures + 1

@@ -16,8 +16,9 @@ from postgres import Cluster
 _CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
 
 
-#: Test files whose homes have a bucket beside PostgreSQL; ``DURABLE_STORE=s3`` gives all of them one, which takes long.
-_ON_A_BUCKET = ("test_steps", "test_expire", "test_speaker_steps", "test_again")
+#: Test files whose homes have a bucket beside PostgreSQL; elsewhere the tests that are marked ``bucket`` have one.
+#: ``DURABLE_STORE=s3`` gives it to all of them, which takes long.
+_ON_A_BUCKET = ("test_steps", "test_expire", "test_speaker_steps", "test_engine_down", "test_again")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,7 +35,8 @@ def backend(request: pytest.FixtureRequest, clean_environment: None, monkeypatch
     if kind == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")
         monkeypatch.setenv("DASHSCRIBE_DATABASE_URL", cluster.new_database())
-        if request.module.__name__ in _ON_A_BUCKET or os.environ.get("DURABLE_STORE") == "s3":
+        chosen = request.module.__name__ in _ON_A_BUCKET or request.node.get_closest_marker("bucket")
+        if chosen or os.environ.get("DURABLE_STORE") == "s3":
             monkeypatch.setenv("DASHSCRIBE_STORE_URL", request.getfixturevalue("bucket"))
     yield kind
     durable.close_homes()

@@ -224,7 +224,7 @@ class Home:
             Submission(owner=owner, request_id="r", file_urls=urls, idempotency_key=key, **submission)
         )
 
-    def wait(self, task: Task, seconds: float = 60.0) -> Task:
+    def wait(self, task: Task, seconds: float = 120.0) -> Task:
         """The task once it has ended."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

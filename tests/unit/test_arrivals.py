@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from dashscribe import arrivals, uploads
 from dashscribe.db import now_ms, reading, tables
 from dashscribe.errors import UploadBusyError
 from dashscribe.errors.sources import UploadGoneError
+from dashscribe.store import CHUNK_BYTES, Stored
 from dashscribe.uploads import PATIENCE_MS, Arrival, Receipt
 from object_store import ObjectStore
 
@@ -85,6 +87,33 @@ def test_long_piece_is_saved_in_parts_on_its_way(home: Home, monkeypatch: pytest
         arrival.save()
         arrival.settle()
     assert content_of(home, key) == CONTENT
+
+
+def test_pieces_are_put_in_one_request_each_and_never_read_whole_where_they_are_large(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, taken = home.store.put, list[tuple[int, bool]]()
+
+    def look(key: str, data: bytes | Path | Iterable[bytes]) -> Stored:
+        stored = put(key, data)
+        if key.startswith("arriving/"):
+            taken.append((stored.size_bytes, isinstance(data, bytes)))
+        return stored
+
+    monkeypatch.setattr(home.store, "put", look)
+    content = CONTENT * 4000  # 12 MB
+    for may_save in (True, False):  # the latter is how one with a checksum comes
+        key = home.uploads.begin("default", "a.wav", len(content)).key
+        with home.uploads.resume("default", key) as arrival:
+            for begin in range(0, len(content), 256 * 1024):
+                arrival.write(content[begin : begin + 256 * 1024], may_save=may_save)
+            arrival.save()
+            arrival.settle()
+        assert content_of(home, key) == content
+    *small, (size_bytes, is_whole) = taken
+    assert len(small) == 3
+    assert all(whole and size <= CHUNK_BYTES for size, whole in small)
+    assert (size_bytes, is_whole) == (len(content), False)
 
 
 def test_machine_that_is_stopped_for_too_long_loses_the_upload_and_harms_nothing(

@@ -19,7 +19,7 @@ from sqlalchemy import func, select, update
 
 from dashscribe import files
 from dashscribe.callbacks import verify
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import clock_ms, now_ms, reading, tables, writing
 from dashscribe.db.tables import DeliveryState
 from dashscribe.errors import ConflictError
 from dashscribe.notify import deliveries, events, rocketmq, signing
@@ -451,6 +451,24 @@ def test_busy_target_gets_no_slot_and_targets_take_turns(home: Home) -> None:
 
 
 # --- what ends in between ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong_ms", [3_600_000, -3_600_000])
+def test_retries_come_as_soon_whatever_the_clocks_of_workers_say(
+    home: Home, monkeypatch: pytest.MonkeyPatch, wrong_ms: int
+) -> None:
+    monkeypatch.setattr(deliveries, "DECAY_S", 60.0)
+    add(home, "http://127.0.0.1:9/", policy=Policy.DECAY)
+    end_task(home)
+    right_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: right_ns() + wrong_ms * 1_000_000)
+    taken = deliveries.claim(home.engine)
+    assert taken is not None
+    assert deliveries.book(home.engine, taken, Outcome(error="refused")) is DeliveryState.WAITING
+    assert deliveries.claim(home.engine) is None
+    with reading(home.engine) as connection:
+        left_ms = connection.execute(select(tables.callback_deliveries.c.due_ms)).scalar_one() - clock_ms(connection)
+    assert 50_000 < left_ms <= 60_000
 
 
 def test_claim_that_has_passed_on_changes_nothing(home: Home) -> None:

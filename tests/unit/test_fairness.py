@@ -17,8 +17,10 @@ from dashscribe.queue import pressure
 from dashscribe.queue.slots import PutBack
 from dashscribe.steps import prepare
 from dashscribe.tasks import Status
+from dashscribe.types import Media
 
 A, B, C = "http://x/a", "http://x/b", "http://x/c"
+LONG = Media(url=A, container="wav", codec="pcm", rate_hz=16_000, channel_count=1, duration_ms=90_000)
 
 
 @pytest.fixture(autouse=True)
@@ -119,10 +121,13 @@ def test_only_so_many_files_are_fetched_ahead(home: Home, monkeypatch: pytest.Mo
     urls = [f"http://x/{number}" for number in range(40)]
     home.origin.sources |= {url: speech(4) for url in urls}
     blocked = threading.Event()
-    home.hosts.on_cut = lambda url, number: blocked.wait(20)
+    home.hosts.on_cut = lambda url, number: blocked.wait(40)
     home.worker.start()
     many = home.submit(*urls, owner="alice")
     home.worker.wake()
+    until = time.monotonic() + 20
+    while sum(home.origin.fetched.values()) <= 5 and time.monotonic() < until:
+        time.sleep(0.01)
     time.sleep(0.5)
     fetched = sum(home.origin.fetched.values())
     assert 5 < fetched <= 5 + 2 + 7  # those ahead, those in two cut slots, one too many for each of alice's downloads
@@ -132,6 +137,22 @@ def test_only_so_many_files_are_fetched_ahead(home: Home, monkeypatch: pytest.Mo
     assert home.origin.fetched[A] == 1  # bob's file is before most of them
     blocked.set()
     assert home.wait(many).status is Status.SUCCEEDED
+
+
+def test_files_for_a_slow_engine_leave_room_for_those_of_another(home: Home) -> None:
+    home.submit(A, B, C, model="fun-asr")
+    for _ in range(2):
+        file = take(home, FileState.WAITING)
+        assert files.fetched(home.engine, file, LONG, "slow", "1")
+    home.submit(C, model="paraformer-v2")
+    assert files.brims(home.engine, 3) == {}
+    brims = files.brims(home.engine, 2)
+    assert list(brims) == ["fun-asr"]
+    found = files.claim(home.engine, FileState.WAITING, brims=brims)
+    assert found is not None
+    assert found.model == "paraformer-v2"  # though the third file of the other model is before it
+    assert files.claim(home.engine, FileState.WAITING, brims=brims) is None
+    assert take(home, FileState.WAITING).model == "fun-asr"
 
 
 def test_copies_that_no_row_knows_of_are_removed(home: Home, tmp_path: Path) -> None:
@@ -178,7 +199,7 @@ def test_recognized_seconds_follow_the_weights_whatever_the_files_are(tmp_path: 
         time.sleep(1.0)  # both have windows that wait
         together.set()
         for task in tasks:
-            assert home.wait(task, 60).status is Status.SUCCEEDED
+            assert home.wait(task, 300).status is Status.SUCCEEDED
     finally:
         together.set()
         home.worker.stop()

@@ -19,7 +19,7 @@ from dashscribe import files, fleet, order, redos, windows
 from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
-from dashscribe.db import clock_ms, reading, tables, writing
+from dashscribe.db import clock_ms, open_database, reading, tables, writing
 from dashscribe.db.tables import FileState, Status, WindowState
 from dashscribe.engines import ENGINES
 from dashscribe.enrich import StageName
@@ -29,7 +29,7 @@ from dashscribe.fleet import Member, Offers
 from dashscribe.keys import Keys
 from dashscribe.notify import targets
 from dashscribe.notify.targets import Target, TargetBook
-from dashscribe.steps import prepare
+from dashscribe.steps import open_worker, prepare
 from dashscribe.types import Media
 from postgres import Cluster, free_port
 
@@ -237,6 +237,18 @@ def test_offers_are_those_of_all_and_choose_among_them(home: Home) -> None:
     assert offers.queue_of(next(info for info in found if info.name == "paraformer-zh"), ()) == gpu.queues[0]
 
 
+def test_while_nobody_is_there_what_the_last_ones_had_is_accepted_for_a_day(home: Home) -> None:
+    """That all workers are away for a while is no reason to say that a model does not exist."""
+    member(home, "long ago", SPHINX)
+    member(home, "last", STANDIN)
+    for away_ms, names in ((30_000, ["standin"]), (3_600_000, ["standin"]), (25 * 3_600_000, [])):
+        grow_old(home, "last", away_ms)
+        grow_old(home, "long ago", away_ms + fleet.ABSENT_MS + 1000)
+        assert [info.name for info in Offers(home.engine).engines().values()] == names
+    member(home, "new", SPHINX)
+    assert [info.name for info in Offers(home.engine).engines().values()] == ["pocketsphinx"]
+
+
 def test_two_workers_of_one_home_have_roles_of_their_own(home: Home, tmp_path: Path) -> None:
     second = home.new_worker()
     home.worker.start()
@@ -310,6 +322,23 @@ def test_worker_lives_on_while_it_cannot_tell_which_models_are_installed(
         assert time.monotonic() < until
         time.sleep(0.05)
     assert home.worker.member.queues == queues
+
+
+def test_worker_lives_on_while_its_work_holds_all_connections(home: Home) -> None:
+    home.settings = home.settings.model_copy(update={"lease_s": 0.6})
+    engine = open_database(home.settings.resolved_database_url, connections=2)
+    worker = open_worker(engine, home.store, home.hosts, home.settings, fetch=home.origin)
+    worker.start()
+    try:
+        with engine.connect(), engine.connect():
+            grow_old(home, worker.member.id, 60_000)
+            until = time.monotonic() + 10
+            while not fleet.workers(home.engine)[0].is_alive:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+    finally:
+        worker.stop()
+        engine.dispose()
 
 
 def test_stage_is_done_again_by_a_worker_with_the_models_of_the_file_while_there_is_one(home: Home) -> None:

@@ -65,7 +65,7 @@ def test_no_query_of_the_queue_looks_at_all_rows(tmp_path: Path) -> None:
     for state in (FileState.WAITING, FileState.FETCHED, FileState.JOINING):
         files.claim(home.engine, state, busy_owners=["bob"], before_tag_ms=10**15)
         files.claim(home.engine, state, express_only=True)
-    files.brim(home.engine, 200)
+    files.brims(home.engine, 200)
     files.due(home.engine)
     windows.claim(home.engine)
     windows.claim(home.engine, express_only=True)

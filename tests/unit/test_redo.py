@@ -112,6 +112,7 @@ def hear_again(home: Home) -> None:
 # --- the way it should go ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.bucket
 def test_speakers_that_failed_are_told_once_they_can_be(home: Home, tmp_path: Path) -> None:
     deaf(home)
     task = run(home, A, options=TALK)
@@ -388,6 +389,7 @@ def test_without_the_copy_of_the_source_speakers_are_not_told_again_but_marks_ar
     assert speakers(home, task) == [0, 1] * 4
 
 
+@pytest.mark.bucket
 def test_damaged_record_of_what_was_heard_is_told(home: Home) -> None:
     task = run(home, A, options=TALK)
     with reading(home.engine) as connection:
@@ -513,6 +515,7 @@ def test_it_is_given_up_when_the_server_ends_with_it_again_and_again(home: Home)
     assert "20 times" in found.message
 
 
+@pytest.mark.bucket
 @pytest.mark.parametrize("moment", ["before the rows", "after the rows"])
 def test_an_end_between_blobs_and_rows_leaves_one_result(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -565,6 +568,7 @@ def test_a_slot_whose_claim_has_passed_on_changes_nothing(home: Home, tmp_path: 
     ]
 
 
+@pytest.mark.bucket
 def test_of_two_slots_with_one_stage_the_later_claim_counts(home: Home, tmp_path: Path) -> None:
     task = run(home, A, options=TALK)
     home.worker.stop()
@@ -666,6 +670,7 @@ def test_a_window_that_could_not_be_listened_to_is_tried_anew_with_the_next_try(
     assert home.hosts.listened[f"{A} 0-1"] == 4
 
 
+@pytest.mark.bucket
 def test_expiry_takes_along_what_was_heard(tmp_path: Path) -> None:
     home = Home(tmp_path, {A: TURNS}, retention=1.0)
     task = run(home, A, options=TALK)

@@ -97,6 +97,15 @@ def test_error_of_a_file_is_told_in_the_words_of_the_shape(home: Home, shape: st
     assert home.origin.fetched[A] == 1
 
 
+def test_error_that_is_no_text_ends_its_file_and_keeps_no_slot(home: Home) -> None:
+    """JSON of others may hold halves of characters, which no database takes: it was booked again and again."""
+    home.origin.sources[B] = SourceNotFoundError("it said \ud83d and \ud83d\ude00")
+    task = run(home, B, notes=("halves \udc00",))
+    assert task.status is Status.FAILED
+    assert "it said \ufffd and 😀" in only(task).message
+    assert "halves \ufffd" in task.notes
+
+
 def test_file_without_speech_fails_with_a_ledger(home: Home) -> None:
     home.origin.sources[A] = source(duration_ms=7000)
     task = run(home, A)

@@ -224,6 +224,12 @@ def test_queue_position_counts_the_tasks_ahead(home: Home) -> None:
     assert home.book.get("default", tasks[0].id).queue_position is None  # type: ignore[union-attr]
 
 
+def test_tasks_ahead_are_counted_so_far_only(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashscribe.tasks.MOST_AHEAD", 2)
+    tasks = [home.submit("http://x/a") for _ in range(5)]
+    assert [home.book.get("default", task.id).queue_position for task in tasks] == [0, 1, 2, 2, 2]  # type: ignore[union-attr]
+
+
 def end_files(home: Home, *codes: str) -> None:
     for code in codes:
         file = files.claim(home.engine, FileState.WAITING)

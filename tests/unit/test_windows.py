@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -5,11 +6,11 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from durable import Home, speech
+from durable import Home, speech, take
 from sqlalchemy import func, select, update
 
 from dashscribe import files, windows
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import clock_ms, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
@@ -255,6 +256,29 @@ def test_released_window_waits_for_its_time(home: Home) -> None:
         connection.execute(update(tables.windows).values(due_ms=now_ms()))
     assert windows.due(home.engine)
     assert claim(home).failures == 1
+
+
+@pytest.mark.parametrize("wrong_ms", [3_600_000, -3_600_000])
+def test_pauses_are_as_long_whatever_the_clocks_of_workers_say(
+    home: Home, monkeypatch: pytest.MonkeyPatch, wrong_ms: int
+) -> None:
+    hand_out(home, cutting(home), 0)
+    home.submit("http://x/a")
+    right_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: right_ns() + wrong_ms * 1_000_000)
+    for room, taken in ((windows, claim(home)), (files, take(home, FileState.WAITING))):
+        assert room.release(home.engine, taken, 60_000)
+    monkeypatch.undo()
+    assert not windows.due(home.engine)
+    assert not files.due(home.engine)
+    monkeypatch.setattr(time, "time_ns", lambda: right_ns() + wrong_ms * 1_000_000)
+    assert windows.claim(home.engine) is None
+    assert files.claim(home.engine, FileState.WAITING) is None
+    with writing(home.engine) as connection:
+        for table in (tables.windows, tables.files):
+            connection.execute(update(table).values(due_ms=clock_ms(connection)))
+    assert windows.claim(home.engine) is not None
+    assert files.claim(home.engine, FileState.WAITING) is not None
 
 
 def test_recovery_counts_an_interruption_and_a_release_does_not(home: Home) -> None:

@@ -125,6 +125,7 @@ def test_work_is_found_while_what_expired_is_still_being_removed(home: Home) -> 
         hold.set()
 
 
+@pytest.mark.bucket
 @pytest.mark.one_machine
 def test_leftovers_of_a_killed_worker_are_cleared_away(home: Home, tmp_path: Path) -> None:
     (tmp_path / "scratch" / "tmp123").mkdir(parents=True)
@@ -184,6 +185,7 @@ def test_stop_of_an_idle_worker_is_quick(home: Home) -> None:
     assert time.monotonic() - began < GRACE_S
 
 
+@pytest.mark.bucket
 def test_stop_in_the_middle_of_a_download_and_of_a_cut_hands_them_back(home: Home) -> None:
     home.origin.sources |= {"http://x/long": speech(4)}
     fetch, reached = home.origin.__call__, threading.Event()

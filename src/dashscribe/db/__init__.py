@@ -24,7 +24,9 @@ from dashscribe.db.clock import DatabaseClock as DatabaseClock
 from dashscribe.db.clock import as_datetime as as_datetime
 from dashscribe.db.clock import as_ms as as_ms
 from dashscribe.db.clock import clock_ms as clock_ms
+from dashscribe.db.clock import database_now as database_now
 from dashscribe.db.clock import now_ms as now_ms
+from dashscribe.db.connecting import storable as storable
 from dashscribe.errors import ConfigError
 
 #: What PostgreSQL's advisory locks of this program begin with, so that they never meet another program's.
@@ -47,6 +49,11 @@ def open_database(url: str, connections: int = 20) -> Engine:
         reason = error.orig if isinstance(error, DatabaseError) else error
         raise ConfigError(f"database_url={shown!r} cannot be opened: {reason}") from error
     return engine
+
+
+def apart(engine: Engine) -> Engine:
+    """The same database over one connection of its own, which no other work can keep busy."""
+    return connecting.connect(engine.url, 1)
 
 
 def is_shared(engine: Engine) -> bool:

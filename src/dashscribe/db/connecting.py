@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -74,6 +75,8 @@ def _sqlite(where: URL) -> Engine:
     engine = create_engine(where.set(drivername="sqlite+pysqlite"), pool_size=16, max_overflow=-1, hide_parameters=True)
     event.listen(engine, "connect", _tune)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "do_execute", _execute)
+    event.listen(engine, "do_executemany", _execute_many)
     return engine
 
 
@@ -87,6 +90,35 @@ def _tune(connection: sqlite3.Connection, record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def storable(text: str) -> str:
+    """A text as databases take it: halves of characters, which JSON of others may hold, become U+FFFD.
+
+    Where both halves are there, they become the character.
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _execute(cursor: sqlite3.Cursor, statement: str, parameters: Sequence[Any], context: object) -> bool:
+    """Run a statement, with storable texts if it fails without: no other try would mend that."""
+    del context
+    try:
+        cursor.execute(statement, parameters)
+    except UnicodeEncodeError:
+        cursor.execute(statement, _all_storable(parameters))
+    return True  # it is done
+
+
+def _execute_many(cursor: sqlite3.Cursor, statement: str, rows: Sequence[Sequence[Any]], context: object) -> bool:
+    del context
+    # Beforehand: one that fails in the middle has written what comes before.
+    cursor.executemany(statement, [_all_storable(row) for row in rows])
+    return True
+
+
+def _all_storable(parameters: Sequence[Any]) -> Sequence[Any]:
+    return tuple(storable(p) if isinstance(p, str) and not p.isascii() else p for p in parameters)
 
 
 def _postgresql(where: URL, connections: int) -> Engine:
@@ -124,12 +156,16 @@ def _set_up(connection: psycopg.Connection, record: object) -> None:
 def _text_dumper() -> type[StrDumper]:
     """How texts are sent: PostgreSQL knows none with NUL, which clients, and errors of hostile sources, may hold.
 
-    It becomes U+FFFD, rather than an error that no other try would mend.
+    It becomes U+FFFD, rather than an error that no other try would mend; so do halves of characters.
     """
     from psycopg.types.string import StrDumper
 
     class Dumper(StrDumper):
         def dump(self, obj: str) -> Buffer | None:
-            return super().dump(obj.replace("\0", "\ufffd"))
+            text = obj.replace("\0", "\ufffd")
+            try:
+                return super().dump(text)
+            except UnicodeEncodeError:
+                return super().dump(storable(text))
 
     return Dumper

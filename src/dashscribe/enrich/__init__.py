@@ -81,6 +81,17 @@ class Enrichment:
             yield from self._enriched(passage)
             deque(passage, maxlen=0)  # what an enricher did not ask for is passed over, or the passage would never end
 
+    def of_channel(self, outcomes: Iterable[Outcome]) -> Iterator[Sentence]:
+        """The finished sentences of one channel that was heard to its end, its outcomes in order of time."""
+        latest: list[Outcome] = []
+
+        def spans() -> Iterator[Span]:
+            for outcome in outcomes:
+                latest[:] = [outcome]  # what is asked for next: no more than that is ever looked at
+                yield outcome.span
+
+        return self.sentences(spans(), lambda span: latest[0])
+
     def _enriched(self, passage: Iterator[Sentence]) -> Iterator[Sentence]:
         """Every enricher that is wanted, in order; all but the one that sets marks work on a sentence at a time."""
         sentences = passage

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, delete, exists, func, or_, select, update
 
 from dashscribe import fleet
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe.db import DatabaseClock, database_now, reading, tables, writing
 from dashscribe.db.tables import DeliveryState
 from dashscribe.errors import ConflictError, NotFoundError
 from dashscribe.fleet import ANYONE, Member
@@ -109,7 +109,7 @@ class Delivery:
 # --- what a slot does -------------------------------------------------------------------------------------------------
 
 
-def _servable(now: int, busy: Collection[str]) -> Select[Any]:
+def _servable(busy: Collection[str]) -> Select[Any]:
     """The targets that have something due and may get a slot, the one that has waited longest first.
 
     Owners come in turn, and of each its targets: one with fifty slow ones has no more turns than one with one.
@@ -122,7 +122,7 @@ def _servable(now: int, busy: Collection[str]) -> Select[Any]:
         and_(_target.c.failures == 0, held < TARGET_SLOTS),
         and_(_target.c.failures > 0, held == 0, held_by_failing < SLOTS // 2),
     )
-    until = case((_target.c.paused, TEST_DUE_MS), else_=now)
+    until = case((_target.c.paused, TEST_DUE_MS), else_=database_now())
     waiting = (_delivery.c.target_id == _target.c.id, _delivery.c.state == DeliveryState.WAITING)
     any_due = exists().where(*waiting, _delivery.c.due_ms <= until)
     of_owner = _target.alias()
@@ -142,11 +142,11 @@ def is_due(engine: Engine) -> bool:
 
 
 def _next_target(connection: Connection, busy: Collection[str]) -> str | None:
-    now = now_ms()
-    some = select(_delivery.c.id).where(_delivery.c.state == DeliveryState.WAITING, _delivery.c.due_ms <= now).limit(1)
+    due = (_delivery.c.state == DeliveryState.WAITING, _delivery.c.due_ms <= database_now())
+    some = select(_delivery.c.id).where(*due).limit(1)
     if connection.execute(some).first() is None:  # mostly so, and found at the first row of an index
         return None
-    return connection.execute(_servable(now, busy)).scalars().first()
+    return connection.execute(_servable(busy)).scalars().first()
 
 
 def claim(engine: Engine, busy: Collection[str] = (), by: Member = ANYONE) -> ClaimedDelivery | None:
@@ -154,13 +154,12 @@ def claim(engine: Engine, busy: Collection[str] = (), by: Member = ANYONE) -> Cl
     with reading(engine) as connection:
         if _next_target(connection, busy) is None:
             return None
-    now = now_ms()
     with writing(engine) as connection:
         target_id = _next_target(connection, busy)
         target = connection.execute(select(_target).where(_target.c.id == target_id)).mappings().one_or_none()
         if target is None:
             return None
-        until = TEST_DUE_MS if target["paused"] else now
+        until = TEST_DUE_MS if target["paused"] else database_now()
         waiting = (_delivery.c.state == DeliveryState.WAITING, _delivery.c.due_ms <= until)
         due = (_delivery.c.target_id == target_id, *waiting)
         first = select(_delivery.c.id).where(*due).order_by(_delivery.c.due_ms, _delivery.c.id).limit(1)
@@ -171,7 +170,7 @@ def claim(engine: Engine, busy: Collection[str] = (), by: Member = ANYONE) -> Cl
         ).one_or_none()
         if row is None:
             return None
-        connection.execute(update(_target).where(_target.c.id == target_id).values(served_ms=now))
+        connection.execute(update(_target).where(_target.c.id == target_id).values(served_ms=DatabaseClock()))
         of_task = (_task.c.request_id, _task.c.traceparent)  # of a test there is no task
         joined = select(_event, *of_task).outerjoin(_task, _task.c.id == _event.c.task_id)
         event = connection.execute(joined.where(_event.c.id == row.event_id)).one()
@@ -192,16 +191,17 @@ def claim(engine: Engine, busy: Collection[str] = (), by: Member = ANYONE) -> Cl
 
 def book(engine: Engine, delivery: ClaimedDelivery, outcome: Outcome) -> DeliveryState | None:
     """Keep what came of a try: what the delivery is from now on, None if the claim has passed on."""
-    now, tries = now_ms(), delivery.tries + 1
+    tries = delivery.tries + 1
     pause_s = None if outcome.is_good else retry_pause_s(delivery, tries)
-    values: dict[str, object] = {"attempts": _delivery.c.attempts + 1, "tries": tries, "tried_ms": now, "worker": ""}
+    values: dict[str, object] = {"attempts": _delivery.c.attempts + 1, "tries": tries, "worker": ""}
+    values["tried_ms"] = DatabaseClock()
     values |= {"http_status": outcome.http_status, "error": outcome.error[:KEPT_CHARS]}
     values["response"] = outcome.response[:KEPT_CHARS]
     if outcome.is_good:
         state = DeliveryState.DELIVERED
     elif pause_s is not None:
         state = DeliveryState.WAITING
-        values["due_ms"] = now + round(pause_s * 1000)
+        values["due_ms"] = DatabaseClock() + round(pause_s * 1000)
     else:
         state = DeliveryState.DEAD if delivery.target.dead_letters else DeliveryState.DROPPED
     with writing(engine) as connection:
@@ -223,7 +223,7 @@ def retry_pause_s(delivery: ClaimedDelivery, tries: int) -> float | None:
 
 def release(engine: Engine, delivery: ClaimedDelivery, after_ms: int = 0) -> bool:
     """Give it back untried, to be claimed again in ``after_ms`` at the earliest."""
-    due_ms = now_ms() + after_ms if after_ms else _AT_ONCE
+    due_ms = DatabaseClock() + after_ms if after_ms else _AT_ONCE
     with writing(engine) as connection:
         return _set(connection, delivery, {"state": DeliveryState.WAITING, "due_ms": due_ms, "worker": ""})
 

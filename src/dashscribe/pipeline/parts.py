@@ -6,6 +6,7 @@ The durable steps use them with the database between them, ``whole`` in memory.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
@@ -21,7 +22,20 @@ from dashscribe.errors.sources import DecodeError, NoSpeechError, NoWordsError, 
 from dashscribe.hosts import Hosts
 from dashscribe.hosts.parent import check_stop
 from dashscribe.hosts.protocol import CutEnd
-from dashscribe.types import Fate, Media, Options, Outcome, Sentence, Span, Track, Transcript, Voices, Window
+from dashscribe.types import (
+    Fate,
+    Keep,
+    Media,
+    Options,
+    Outcome,
+    Sentence,
+    Span,
+    Track,
+    Transcript,
+    Voices,
+    Window,
+    in_memory,
+)
 
 #: A window whose host died, hung or broke a promise this often is booked as failed, and the source goes on.
 MAX_FAILURES = 3
@@ -89,38 +103,48 @@ def finish(
     engine: str,
     notes: Sequence[str] = (),
     voices: Mapping[int, Sequence[Voices]] | None = None,
+    keep: Keep = in_memory,
 ) -> Transcript:
     """Join the outcomes of every channel (each in order of time), enrich, book and prove the result.
 
     ``engine`` is the name of the one that was used, ``voices`` were heard in the windows of each channel, where
-    ``listens`` says that they are wanted. Raises InvariantError when the result breaks a promise. A source without
-    speech gives empty tracks: ask ``refuse_empty`` where that is an error.
+    ``listens`` says that they are wanted, ``keep`` holds what comes in between, and the result's sentences. Raises
+    InvariantError when the result breaks a promise. A source without speech gives empty tracks: ask ``refuse_empty``
+    where that is an error.
     """
     spoken = {
         channel: speakers_of(
-            channel, outcomes.get(channel, ()), (voices or {}).get(channel, ()), enrichment.options, len(cut.channels)
+            channel,
+            outcomes.get(channel, ()),
+            (voices or {}).get(channel, ()),
+            enrichment.options,
+            len(cut.channels),
+            keep,
         )
         for channel in cut.channels
     }
-    texts = {
-        channel: tuple(enrichment.sentences(who.outcomes, who.outcomes.__getitem__)) for channel, who in spoken.items()
-    }
+    texts = {channel: keep(Sentence, enrichment.of_channel(who.outcomes)) for channel, who in spoken.items()}
     return bind(cut, outcomes, texts, spoken, enrichment, engine, notes)
 
 
 def speakers_of(
-    channel: int, outcomes: Sequence[Outcome], voices: Sequence[Voices], options: Options, channel_count: int
+    channel: int,
+    outcomes: Sequence[Outcome],
+    voices: Sequence[Voices],
+    options: Options,
+    channel_count: int,
+    keep: Keep = in_memory,
 ) -> Spoken:
     """The outcomes of one of so many channels with their speakers, if those are wanted."""
     if options.diarize:
-        return tell_apart(channel, outcomes, voices, options, channel_count=channel_count)
-    return Spoken({outcome.span: outcome for outcome in outcomes}, ())
+        return tell_apart(channel, outcomes, voices, options, channel_count=channel_count, keep=keep)
+    return Spoken(outcomes, ())
 
 
 def bind(
     cut: CutEnd,
     outcomes: Mapping[int, Sequence[Outcome]],
-    texts: Mapping[int, tuple[Sentence, ...]],
+    texts: Mapping[int, Sequence[Sentence]],
     spoken: Mapping[int, Spoken],
     enrichment: Enrichment,
     engine: str,
@@ -148,7 +172,7 @@ def bind(
 def _doubts(
     media: Media,
     outcomes: Mapping[int, Sequence[Outcome]],
-    texts: Mapping[int, tuple[Sentence, ...]],
+    texts: Mapping[int, Sequence[Sentence]],
     options: Options,
 ) -> Iterator[str]:
     """What a reader has to know of a result before believing all of it."""
@@ -156,11 +180,11 @@ def _doubts(
         yield note
     heard = (o for channel in texts for o in outcomes.get(channel, ()) if o.fate is Fate.TRANSCRIBED)
     yield from dict.fromkeys(outcome.reason for outcome in heard if outcome.reason)
-    words = [word for sentences in texts.values() for sentence in sentences for word in sentence.words]
-    if approximate := sum(word.approximate for word in words):
+    words = Counter(word.approximate for some in texts.values() for sentence in some for word in sentence.words)
+    if approximate := words[True]:
         yield (
-            f"{approximate} of {len(words)} words have approximate times: nothing measured them, they share the time "
-            "around them by their length; an installed SenseVoice (dashscribe models pull sensevoice) aligns words"
+            f"{approximate} of {words.total()} words have approximate times: nothing measured them, they share the "
+            "time around them by their length; an installed SenseVoice (dashscribe models pull sensevoice) aligns words"
         )
 
 

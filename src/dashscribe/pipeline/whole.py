@@ -276,11 +276,12 @@ class _Run:
         return [channel for channel in dict.fromkeys(self._options.channels) if channel < media.channel_count]
 
     def _sentences(self, channel: int) -> Iterator[Sentence]:
-        spans, hear = self._spans(channel), partial(self._outcome, channel)
         if self._options.diarize:  # who is who is known when everybody has been heard
-            told = self._spoken[channel] = self._speakers(channel)
-            spans, hear = iter(told.outcomes), told.outcomes.__getitem__
-        for sentence in self._enrichment.sentences(spans, hear):
+            self._spoken[channel] = self._speakers(channel)
+            sentences = self._enrichment.of_channel(self._spoken[channel].outcomes)
+        else:
+            sentences = self._enrichment.sentences(self._spans(channel), partial(self._outcome, channel))
+        for sentence in sentences:
             if self._on_sentence:
                 self._on_sentence(channel, sentence)
             yield sentence

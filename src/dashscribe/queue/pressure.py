@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
 from sqlalchemy import Engine
 
@@ -17,7 +18,8 @@ from dashscribe.store import Store
 
 logger = logging.getLogger(__name__)
 
-#: Files that may lie fetched and not cut before another one is fetched: enough to find the short ones among them.
+#: Files that may lie fetched and not cut for one engine before another one is fetched: enough to find the short ones
+#: among them.
 FETCHED_AHEAD = 200
 #: How often the log repeats that the disk is full, in seconds.
 REMIND_S = 60.0
@@ -37,21 +39,30 @@ class Pressure:
         self._store = store
         self._limit_ms = settings.waiting_audio_s * 1000
         self._reserve_bytes = settings.disk_reserve_bytes
-        self._reminded_s = self._counted_s = float("-inf")
+        self._reminded_s = self._counted_s = self._fetched_s = float("-inf")
         self._brim: int | None = None
+        self._fetch_brims: Mapping[str, int] = {}
 
-    def fetch_brim(self) -> int | None:
-        """The tag from which on no more files should be fetched for now; None when any may be."""
-        return files.brim(self._engine, FETCHED_AHEAD * self._workers())
+    def fetch_brims(self) -> Mapping[str, int]:
+        """The tags, by model, from which on no more of its files should be fetched for now; none where any may be."""
+        if self._offers is None:
+            return files.brims(self._engine, FETCHED_AHEAD)
+        if self._is_old(self._fetched_s):
+            self._fetched_s = time.monotonic()
+            self._fetch_brims = files.brims(self._engine, FETCHED_AHEAD * self._workers())
+        return self._fetch_brims
 
     def cut_brim(self, by: Member = ANYONE) -> int | None:
         """The tag from which on no more sound should be cut for queues of ``by`` for now; None when any may be."""
         if self._offers is None:
             return windows.brim(self._engine, self._limit_ms)
-        if time.monotonic() - self._counted_s > COUNT_S * max(1.0, self._workers() / 50):
+        if self._is_old(self._counted_s):
             self._counted_s = time.monotonic()
             self._brim = windows.brim(self._engine, self._limit_ms * self._workers(), by)
         return self._brim
+
+    def _is_old(self, counted_s: float) -> bool:
+        return time.monotonic() - counted_s > COUNT_S * max(1.0, self._workers() / 50)
 
     def _workers(self) -> int:
         return self._offers.alive() if self._offers else 1

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashscribe import files, fleet, redos, windows
 from dashscribe.config import Settings
-from dashscribe.db import is_shared
+from dashscribe.db import apart, is_shared
 from dashscribe.db.tables import FileState
 from dashscribe.files import ClaimedFile
 from dashscribe.fleet import ANYONE, Member, Offers, Presence
@@ -107,6 +107,8 @@ class Worker:
         self._slots = settings.workers * (MOST_WINDOWS if batches else 1)
         self._lock = HomeLock(settings.home, several=self.is_shared)
         self._wakeups: Wakeups | None = None
+        # A beat that waited for a connection behind all other work would come when this worker is taken for dead.
+        self._heart = apart(engine) if self.is_shared else engine
         self._beating = threading.Thread(target=self._beat, name="dashscribe-beat", daemon=True)
         self._is_over = threading.Event()
         self._freed_s = time.monotonic()
@@ -229,7 +231,7 @@ class Worker:
     def _show(self) -> None:
         """Say that this worker lives and what it can run."""
         at_s = time.monotonic()
-        fleet.beat(self._engine, self.member, self._offered, self._settings)
+        fleet.beat(self._heart, self.member, self._offered, self._settings)
         self._presence.seen(at_s)
 
     def _look_for_models(self) -> None:
@@ -271,9 +273,10 @@ class Worker:
         self._beating.join(GRACE_S)
         try:
             if is_there:
-                fleet.leave(self._engine, self.member)
+                fleet.leave(self._heart, self.member)
         except SQLAlchemyError as error:
             logger.warning("the database was not told that this worker has ended: %s", error)
+        self._heart.dispose()
         if self._wakeups:
             for stage in Stage:
                 self._wakeups.ring(stage)
@@ -304,8 +307,8 @@ class Worker:
     def _claim_fetch(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         if self.pressure.is_disk_low():
             return None
-        brim = self.pressure.fetch_brim()
-        return files.claim(self._engine, FileState.WAITING, self.member, busy_owners=busy_owners, before_tag_ms=brim)
+        brims = self.pressure.fetch_brims()
+        return files.claim(self._engine, FileState.WAITING, self.member, busy_owners=busy_owners, brims=brims)
 
     def _claim_cut(self, busy_owners: Collection[str]) -> ClaimedFile | None:
         if self.pressure.is_disk_low():

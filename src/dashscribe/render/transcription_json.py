@@ -52,7 +52,7 @@ def pieces(
     if shape == "file_url":
         ours["notes"] += _stand_ins(transcript, language)
     if shape == "sensevoice":
-        if not all(sentence.events for sentence in transcript.sentences):
+        if not all(sentence.events for track in transcript.tracks for sentence in track.sentences):
             ours["notes"].append(f"sentences: not every one has a measured event; {SPEECH_TAG} stands for that")
         ours["dropped"] = [entry for track in transcript.tracks for entry in _dropped(track)]
     yield f'],"dashscribe":{_json(ours)}}}\n'
@@ -123,13 +123,13 @@ def _filetrans_sentence(sentence: Sentence, sentence_id: int, words: bool, langu
 
 def _stand_ins(transcript: Transcript, language: str) -> Iterator[str]:
     """Notes on what every sentence of the shape ``file_url`` tells and nobody measured."""
-    sentences = [sentence for track in transcript.tracks for sentence in track.sentences]
     engine = ENGINES.get(transcript.engine)
+    sentences = [(bool(s.language), bool(s.emotion)) for track in transcript.tracks for s in track.sentences]
     if sentences and engine and len(engine.languages) == 1:
         yield f"sentences: no language was measured; {engine.languages[0]} is the one that the engine reads"
-    elif not all(sentence.language for sentence in sentences):
+    elif not all(has_language for has_language, _ in sentences):
         yield f"sentences: no language was measured; {language or 'an empty one'} stands for that"
-    if not all(sentence.emotion for sentence in sentences):
+    if not all(has_emotion for _, has_emotion in sentences):
         yield "sentences: no emotion was measured; neutral stands for that"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ def encoded(value: object, depth: int = 4) -> Iterator[bytes]:
     """What ``msgspec.json.encode`` gives, in pieces: this many levels of objects and lists are opened."""
     if not depth or isinstance(value, str | bytes):
         yield msgspec.json.encode(value)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, Sequence):
         yield from _list(value, depth - 1)  # pyright: ignore[reportUnknownArgumentType]
     elif isinstance(value, dict):
         yield from _object(value, depth - 1)  # pyright: ignore[reportUnknownArgumentType]

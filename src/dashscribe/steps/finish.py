@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from dashscribe import files, pipeline, windows
 from dashscribe.catalog import find_model
@@ -17,17 +19,23 @@ from dashscribe.steps.bench import Bench
 from dashscribe.steps.encoding import blocks, encoded
 from dashscribe.steps.heard import Heard, Keys, writes_numbers
 from dashscribe.steps.recognize import read_outcomes, read_voices
+from dashscribe.steps.spool import Spool
 from dashscribe.store import Stored
-from dashscribe.types import Outcome, Transcript, Voices, Window
+from dashscribe.types import Keep, Outcome, Transcript, Voices, Window
 from dashscribe.windows import ClosedWindow
 
 
 def finish(bench: Bench, file: ClaimedFile) -> None:
     """Make a file's result out of its windows; those whose results are lost are recognized again first."""
     assert file.cut is not None, "a file is joined after it has been cut"
+    with Spool(bench.worker.scratch) as spool:
+        _finish(bench, file, spool.keep)
+
+
+def _finish(bench: Bench, file: ClaimedFile, keep: Keep) -> None:
     closed = windows.of_file(bench.engine, file)
-    outcomes, lost = _gather(bench, closed)
-    voices, deaf = _voices(bench, file, closed)
+    outcomes, lost = _gather(bench, closed, keep)
+    voices, deaf = _voices(bench, file, closed, keep)
     lost += [window for window in deaf if window not in lost]
     if lost:
         windows.reopen(bench.engine, file, lost)
@@ -41,7 +49,7 @@ def finish(bench: Bench, file: ClaimedFile) -> None:
         punctuated=bench.hosts.punctuator() is not None,
         numbered=writes_numbers(bench, file),
     )
-    transcript = heard.transcript(file, heard.enrichment(bench, file.options))
+    transcript = heard.transcript(file, heard.enrichment(bench, file.options), keep)
     try:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
@@ -61,37 +69,50 @@ def _notes(bench: Bench, file: ClaimedFile) -> list[str]:
     return list(dict.fromkeys((*file.task_notes, *file.notes, *found)))
 
 
-def _gather(bench: Bench, closed: Sequence[ClosedWindow]) -> tuple[dict[int, list[Outcome]], list[ClosedWindow]]:
+def _gather(
+    bench: Bench, closed: Sequence[ClosedWindow], keep: Keep
+) -> tuple[dict[int, Sequence[Outcome]], list[ClosedWindow]]:
     """The outcomes by channel, and the windows whose results are missing or damaged."""
-    outcomes: dict[int, list[Outcome]] = defaultdict(list)
     lost: list[ClosedWindow] = []
-    for window in closed:
-        if window.reason:
-            heard = pipeline.give_up(Window(window.channel, window.number, window.spans, b""), window.reason)
-        else:
-            heard = read_outcomes(bench.store, window.result_key, window.spans, window.result_bytes)
-        if heard is None:
-            lost.append(window)
-        else:
-            outcomes[window.channel].extend(heard)
-    return outcomes, lost
+
+    def outcomes(some: Iterable[ClosedWindow]) -> Iterator[Outcome]:
+        for window in some:
+            if window.reason:
+                heard = pipeline.give_up(Window(window.channel, window.number, window.spans, b""), window.reason)
+            else:
+                heard = read_outcomes(bench.store, window.result_key, window.spans, window.result_bytes)
+            if heard is None:
+                lost.append(window)
+            else:
+                yield from heard
+
+    return {channel: keep(Outcome, outcomes(some)) for channel, some in _by_channel(closed)}, lost
 
 
 def _voices(
-    bench: Bench, file: ClaimedFile, closed: Sequence[ClosedWindow]
-) -> tuple[dict[int, list[Voices]], list[ClosedWindow]]:
+    bench: Bench, file: ClaimedFile, closed: Sequence[ClosedWindow], keep: Keep
+) -> tuple[dict[int, Sequence[Voices]], list[ClosedWindow]]:
     """Who was heard, by channel, and the windows of which that is not known, or only by other models than now."""
-    voices: dict[int, list[Voices]] = defaultdict(list)
     deaf: list[ClosedWindow] = []
-    if pipeline.listens(file.options):
-        version = bench.hosts.voices_version()
-        for window in closed:
+    if not pipeline.listens(file.options):
+        return {}, deaf
+    version = bench.hosts.voices_version()
+
+    def voices(some: Iterable[ClosedWindow]) -> Iterator[Voices]:
+        for window in some:
             heard = read_voices(bench.store, windows.voices_key(window.audio_key, version))
             if heard is not None:
-                voices[window.channel].append(heard)
+                yield heard
             elif not window.reason:
                 deaf.append(window)
-    return voices, deaf
+
+    found = {channel: keep(Voices, voices(some)) for channel, some in _by_channel(closed)}
+    return {channel: some for channel, some in found.items() if some}, deaf
+
+
+def _by_channel(closed: Sequence[ClosedWindow]) -> Iterator[tuple[int, Iterator[ClosedWindow]]]:
+    """The windows of each channel; they are in order already."""
+    return groupby(closed, key=attrgetter("channel"))
 
 
 def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcript) -> None:

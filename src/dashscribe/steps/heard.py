@@ -6,11 +6,12 @@ the answers of the models behind the text stages, so that doing one stage again 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from dashscribe import pipeline
 from dashscribe.engines import engines
@@ -20,7 +21,9 @@ from dashscribe.enrich.punctuate import Punctuator
 from dashscribe.files import ClaimedFile
 from dashscribe.steps.bench import Bench
 from dashscribe.store import Store
-from dashscribe.types import Options, Outcome, Transcript, Voices
+from dashscribe.types import Keep, Options, Outcome, Transcript, Voices
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,8 @@ class Heard(Struct, frozen=True, kw_only=True):
     ``marks`` and ``numbers`` hold what models made of texts, the latter by language.
     """
 
-    outcomes: dict[int, list[Outcome]]
-    voices: dict[int, list[Voices]]
+    outcomes: Mapping[int, Sequence[Outcome]]
+    voices: Mapping[int, Sequence[Voices]]
     notes: list[str]
     speaker_count: int | None = None
     punctuated: bool = False
@@ -73,10 +76,10 @@ class Heard(Struct, frozen=True, kw_only=True):
     marks: dict[str, str] = field(default_factory=dict[str, str])
     numbers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
-    def transcript(self, file: ClaimedFile, enrichment: Enrichment) -> Transcript:
-        """The transcript that this comes to. Raises InvariantError."""
+    def transcript(self, file: ClaimedFile, enrichment: Enrichment, keep: Keep) -> Transcript:
+        """The transcript that this comes to, its sentences where ``keep`` keeps them. Raises InvariantError."""
         assert file.cut is not None, "a file is heard after it has been cut"
-        return pipeline.finish(file.cut, self.outcomes, enrichment, file.engine, self.notes, self.voices)
+        return pipeline.finish(file.cut, self.outcomes, enrichment, file.engine, self.notes, self.voices, keep)
 
     def enrichment(self, bench: Bench, options: Options, before: Heard | None = None) -> Enrichment:
         """The enrichers, whose models' answers are kept here; what ``before`` knows is not asked for again."""
@@ -95,12 +98,31 @@ def writes_numbers(bench: Bench, file: ClaimedFile) -> bool:
     return file.options.itn and info is not None and not info.itn
 
 
-def read_heard(store: Store, key: str) -> Heard | None:
-    """What was kept under a key; None where that is missing or damaged."""
+class _Stored(Heard, frozen=True, kw_only=True):
+    """The same as it lies in the store, its long lists not looked into."""
+
+    outcomes: dict[int, list[Raw]]  # pyright: ignore[reportIncompatibleVariableOverride]
+    voices: dict[int, list[Raw]]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+def read_heard(store: Store, key: str, keep: Keep) -> Heard | None:
+    """What was kept under a key, its long lists where ``keep`` keeps them; None where it is missing or damaged."""
+    if not key:
+        return None
     try:
-        return msgspec.json.decode(store.read(key), type=Heard) if key else None
+        stored = msgspec.json.decode(store.read(key), type=_Stored)
+        outcomes = {channel: _decoded(Outcome, raws, keep) for channel, raws in stored.outcomes.items()}
+        voices = {channel: _decoded(Voices, raws, keep) for channel, raws in stored.voices.items()}
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+    members = msgspec.structs.asdict(stored)
+    members |= {"outcomes": outcomes, "voices": voices}
+    return Heard(**members)
+
+
+def _decoded(kind: type[T], raws: Iterable[Raw], keep: Keep) -> Sequence[T]:
+    decode = msgspec.json.Decoder(kind).decode
+    return keep(kind, (decode(raw) for raw in raws))
 
 
 def _remembering_marks(ask: Punctuator | None, known: dict[str, str], kept: dict[str, str]) -> Punctuator:

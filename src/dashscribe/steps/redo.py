@@ -8,12 +8,14 @@ fails.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
+from msgspec import Struct
 
 from dashscribe import pipeline, redos, windows
 from dashscribe.engines import engines
@@ -28,7 +30,8 @@ from dashscribe.steps.bench import Bench
 from dashscribe.steps.finish import store_result
 from dashscribe.steps.heard import Heard, Keys, read_heard
 from dashscribe.steps.recognize import read_voices
-from dashscribe.types import Limits, Options, Transcript, Voices, Window
+from dashscribe.steps.spool import Spool
+from dashscribe.types import Keep, Limits, Options, Transcript, Turn, Voices, Window
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +40,13 @@ _GONE = "what was heard is not kept any more; retry without a stage, with all fi
 
 def redo(bench: Bench, claimed: ClaimedRedo) -> None:
     """Do a stage again and put the new result in the place of the old one."""
+    with Spool(bench.worker.scratch) as spool:
+        _redo(bench, claimed, spool.keep)
+
+
+def _redo(bench: Bench, claimed: ClaimedRedo, keep: Keep) -> None:
     file, stage = claimed.file, claimed.stage
-    kept = read_heard(bench.store, claimed.heard_key)
+    kept = read_heard(bench.store, claimed.heard_key, keep)
     if kept is None:
         raise StageError(_GONE)
     if stage is StageName.NUMBERS and not kept.numbered:
@@ -46,12 +54,12 @@ def redo(bench: Bench, claimed: ClaimedRedo) -> None:
     options = replace(file.options, speaker_count=claimed.speaker_count or kept.speaker_count)
     voices = kept.voices
     if stage is StageName.SPEAKERS and pipeline.listens(options):
-        voices = _Listening(bench, claimed, options).voices()
+        voices = _Listening(bench, claimed, options).voices(keep)
     heard = msgspec.structs.replace(kept, voices=voices, speaker_count=options.speaker_count, marks={}, numbers={})
     if stage is StageName.MARKS:
         heard = msgspec.structs.replace(heard, punctuated=bench.hosts.punctuator() is not None)
     enrichment = heard.enrichment(bench, options, _but_for(stage, kept))
-    transcript = heard.transcript(file, enrichment)
+    transcript = heard.transcript(file, enrichment, keep)
     pipeline.refuse_empty(transcript)
     if stage is StageName.SPEAKERS:
         _refuse_fewer_speakers(bench, claimed, kept, heard, transcript)
@@ -94,14 +102,14 @@ class _Listening:
         self._bench, self._claimed, self._options = bench, claimed, options
         self._version = bench.hosts.voices_version()
 
-    def voices(self) -> dict[int, list[Voices]]:
+    def voices(self, keep: Keep) -> dict[int, Sequence[Voices]]:
         """The voices by channel, in order of time. Raises StageError where there is no sound any more."""
         bench, file = self._bench, self._claimed.file
         if not file.source_key or bench.store.size(file.source_key) != file.source_bytes:
             raise StageError("the stored copy of the source is gone, which speakers are heard in: submit it again")
         info = engines(bench.settings).get(file.engine)
         limits = info.limits if info else Limits()
-        found: dict[tuple[int, int], Voices] = {}
+        found: dict[tuple[int, int], Sequence[Voices]] = {}
         done_ms = 0
         with (
             bench.store.path(file.source_key) as path,
@@ -110,15 +118,16 @@ class _Listening:
             for message in messages:
                 bench.pause()  # comes behind the last window, too: children that end with the program are no reason
                 if isinstance(message, Window):
-                    found[message.channel, message.index] = self._heard(message)
+                    found[message.channel, message.index] = keep(Voices, [self._heard(message)])
                     done_ms += message.speech_ms
                     if not redos.moved(bench.engine, self._claimed, done_ms):
                         raise PutBack  # somebody else has it
         self._check_version()
-        by_channel: dict[int, list[Voices]] = defaultdict(list)
-        for channel, index in sorted(found):
-            by_channel[channel].append(found[channel, index])
-        return dict(by_channel)
+        channels = groupby(sorted(found), key=itemgetter(0))
+        return {
+            channel: keep(Voices, (voices for place in places for voices in found[place]))
+            for channel, places in channels
+        }
 
     def _heard(self, window: Window) -> Voices:
         """Who is heard in a window, kept for the case of an interruption."""
@@ -142,7 +151,7 @@ def _refuse_fewer_speakers(
     bench: Bench, claimed: ClaimedRedo, kept: Heard, heard: Heard, transcript: Transcript
 ) -> None:
     """Raise StageError where nobody is told apart, or in fewer places than before."""
-    old = msgspec.json.decode(bench.store.read(claimed.transcript_key), type=Transcript)
+    old = msgspec.json.decode(bench.store.read(claimed.transcript_key), type=_Told)
     told = _told(transcript)
     if told and told >= _told(old) and _failures(heard.voices) <= _failures(kept.voices):
         return
@@ -150,7 +159,18 @@ def _refuse_fewer_speakers(
     raise StageError("; ".join(reasons) or "speakers are told in fewer channels than before")
 
 
-def _told(transcript: Transcript) -> set[int]:
+class _ToldTrack(Struct):
+    channel: int
+    turns: list[Turn]
+
+
+class _Told(Struct):
+    """What of a stored transcript says whose speakers are known."""
+
+    tracks: list[_ToldTrack]
+
+
+def _told(transcript: Transcript | _Told) -> set[int]:
     """The channels whose speakers are known."""
     return {track.channel for track in transcript.tracks if track.turns}
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from dashscribe.config import Settings
 from dashscribe.errors import ConfigError
+from dashscribe.store.blobs import CHUNK_BYTES as CHUNK_BYTES
 from dashscribe.store.blobs import MAX_KEY_CHARS as MAX_KEY_CHARS
 from dashscribe.store.blobs import Store as Store
 from dashscribe.store.blobs import Stored as Stored

@@ -14,8 +14,8 @@ _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
 #: Longest key, well under what file systems and object stores take.
 MAX_KEY_CHARS = 500
 #: How much of a blob is read or sent at once, in bytes: the most that a store holds of it in memory, some times over.
-#: S3 wants parts of 5 MiB or more, and no more than 10,000 of them.
-CHUNK_BYTES = 8 * 1024**2
+#: S3 wants parts of 5 MiB or more, and no more than 10,000 of them: 50 GB where nobody knows beforehand how much comes.
+CHUNK_BYTES = 5 * 1024**2
 
 
 class StoreError(OSError):

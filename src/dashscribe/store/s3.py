@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from obstore.store import BackoffConfig, ClientConfig, RetryConfig
 
 #: Parts of one blob on their way at once: what a put holds in memory is so many chunks and one or two more.
-PARTS_AT_ONCE = 4
+PARTS_AT_ONCE = 2
 #: S3's bound.
 MOST_PARTS = 10_000
 #: The largest blob that a slow bucket, too, copies within one request; S3 itself takes 5 GiB.

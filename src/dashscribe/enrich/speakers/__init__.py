@@ -7,12 +7,15 @@ enricher: no sentence that they see is said by two.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dashscribe.enrich.speakers.assign import Assignment
 from dashscribe.enrich.speakers.cluster import Space, speakers
-from dashscribe.types import Fate, Options, Outcome, Sentence, Span, Turn, Utterance, Voices
+from dashscribe.types import Fate, Keep, Options, Outcome, Sentence, Span, Turn, Utterance, Voices, in_memory
 
 #: Utterances of one speaker that are this near are one turn, in milliseconds.
 JOINED_MS = 500
@@ -23,75 +26,126 @@ REMEDY = "dashscribe models pull pyannote-segmentation campplus-zh-en"
 class Spoken:
     """The outcomes of one channel with the speakers of their sentences, who spoke when, and what to know of that."""
 
-    outcomes: Mapping[Span, Outcome]
+    outcomes: Sequence[Outcome]
     turns: tuple[Turn, ...]
     notes: tuple[str, ...] = ()
 
 
 def tell_apart(
-    channel: int, outcomes: Iterable[Outcome], voices: Sequence[Voices], options: Options, *, channel_count: int = 1
+    channel: int,
+    outcomes: Sequence[Outcome],
+    voices: Sequence[Voices],
+    options: Options,
+    *,
+    channel_count: int = 1,
+    keep: Keep = in_memory,
 ) -> Spoken:
-    """The speakers of one of ``channel_count`` channels, whose outcomes are in order of time.
+    """The speakers of one of ``channel_count`` channels, whose outcomes are in order of time, as ``keep`` keeps them.
 
-    Whatever fails costs the speakers, not the text: a note tells.
+    Whatever fails costs the speakers, not the text: a note tells. Raises OSError where ``keep`` does.
     """
-    heard = {outcome.span: outcome for outcome in outcomes}
     try:
         if options.speaker_per_channel:
-            return _one_speaker(channel, heard, options)
-        spoken = _by_voice(heard, voices, options)
+            return _one_speaker(channel, outcomes, options, keep)
+        spoken = _by_voice(outcomes, voices, options, keep)
         if channel_count > 1 and spoken.turns:
             several = "speakers are counted from 0 in each channel; the same person may be in several"
             spoken = replace(spoken, notes=(*spoken.notes, several))
         return spoken
+    except OSError:  # the disk's fault, not the sound's: the step is done again
+        raise
     except Exception as error:
-        return Spoken(heard, (), (f"speakers are not told: {type(error).__name__}: {error}",))
+        return Spoken(outcomes, (), (f"speakers are not told: {type(error).__name__}: {error}",))
 
 
-def _one_speaker(channel: int, heard: Mapping[Span, Outcome], options: Options) -> Spoken:
+def _one_speaker(channel: int, heard: Sequence[Outcome], options: Options, keep: Keep) -> Spoken:
     """Everything is said by the one who has this channel."""
-    outcomes = {
-        span: replace(outcome, sentences=tuple(replace(s, speaker=channel) for s in outcome.sentences))
-        for span, outcome in heard.items()
-    }
-    said = [s for outcome in outcomes.values() for s in outcome.sentences]
+    outcomes = keep(
+        Outcome, (_with(outcome, (replace(s, speaker=channel) for s in outcome.sentences)) for outcome in heard)
+    )
+    said = ((s.begin_ms, s.end_ms, channel) for outcome in outcomes for s in outcome.sentences)
     notes = ("speaker_count had no effect: each channel is one speaker",) if options.speaker_count else ()
-    return Spoken(outcomes, tuple(_turns((s.begin_ms, s.end_ms, channel) for s in said)), notes)
+    return Spoken(outcomes, tuple(_turns(said)), notes)
 
 
-def _by_voice(heard: Mapping[Span, Outcome], voices: Sequence[Voices], options: Options) -> Spoken:
-    notes = list(dict.fromkeys(f"speakers are not told in places: {v.reason}" for v in voices if v.reason))
-    voices, others = _of_one_kind(voices)
-    if others:
+def _with(outcome: Outcome, sentences: Iterable[Sentence]) -> Outcome:
+    return replace(outcome, sentences=tuple(sentences))
+
+
+def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Options, keep: Keep) -> Spoken:
+    reasons = (v.reason for v in voices if v.reason)
+    notes = list(dict.fromkeys(f"speakers are not told in places: {reason}" for reason in reasons))
+    kinds = [_kind(v) for v in voices if v.utterances]
+    if any(kind != kinds[-1] for kind in kinds):
         notes.append("speakers are not told in places: other models were installed meanwhile")
-    spans = [span for span, outcome in heard.items() if outcome.fate is not Fate.NON_SPEECH]
-    said = sorted((u for v in voices for u in v.utterances if _is_in(spans, u)), key=lambda u: (u.begin_ms, u.end_ms))
-    if not said:
+    said = _said([outcome.span for outcome in heard if outcome.fate is not Fate.NON_SPEECH], voices, kinds[-1:])
+    if said is None:
         return Spoken(heard, (), tuple(notes or ["speakers are not told: no voice was heard for long enough"]))
-    if any(v.unsegmented for v in voices):
+    if said.unsegmented:
         notes.append("people who talk at once are taken for one in places: the segmentation ended its process there")
-    space = Space(voices[0].measured, voices[0].same_speaker)
-    durations_ms = [u.end_ms - u.begin_ms for u in said]
-    labels = speakers([u.voiceprint for u in said], durations_ms, space, options.speaker_count)
-    turns = list(_turns((u.begin_ms, u.end_ms, int(label)) for u, label in zip(said, labels, strict=True)))
+    durations_ms = [end_ms - begin_ms for begin_ms, end_ms in said.times]
+    labels = speakers(said.voiceprints, durations_ms, said.space, options.speaker_count)
+    turns = list(_turns((*times, int(label)) for times, label in zip(said.times, labels, strict=True)))
     assignment = Assignment(turns)
-    outcomes = {
-        span: replace(outcome, sentences=tuple(assignment.parted(outcome.sentences))) for span, outcome in heard.items()
-    }
-    spoken = _numbered(outcomes, turns)
-    notes += _doubts(spoken.turns, space.measured, options)
+    outcomes = keep(Outcome, (_with(outcome, assignment.parted(outcome.sentences)) for outcome in heard))
+    spoken = _numbered(outcomes, turns, keep)
+    notes += _doubts(spoken.turns, said.space.measured, options)
     return replace(spoken, notes=tuple(notes))
 
 
-def _of_one_kind(voices: Sequence[Voices]) -> tuple[list[Voices], int]:
-    """The voices that can be compared, which are those of the last models; how many are left out."""
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What two voiceprints have in common that can be compared."""
 
-    def kind(heard: Voices) -> tuple[bool, int]:
-        return heard.measured, len(heard.utterances[0].voiceprint)
+    measured: bool
+    size_bytes: int
 
-    told = [heard for heard in voices if heard.utterances]
-    kept = [heard for heard in told if kind(heard) == kind(told[-1])]
-    return kept, len(told) - len(kept)
+
+def _kind(voices: Voices) -> _Kind:
+    return _Kind(voices.measured, len(voices.utterances[0].voiceprint))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The utterances of a channel in order of their begin: when, and the voiceprints, shape (n, d)."""
+
+    times: Sequence[tuple[int, int]]
+    voiceprints: NDArray[np.float32]
+    space: Space
+    unsegmented: bool
+
+
+def _said(spans: Sequence[Span], voices: Sequence[Voices], kinds: Sequence[_Kind]) -> _Said | None:
+    """Those that lie in spans and can be compared, which are those of the last models; None where there are none.
+
+    Voiceprints go straight to their place in one array: twelve hours of them take as much as all other stages.
+    """
+    found = [
+        (utterance.begin_ms, utterance.end_ms)
+        for heard in _of_kind(voices, kinds)
+        for utterance in heard.utterances
+        if _is_in(spans, utterance)
+    ]
+    if not found:
+        return None
+    order = sorted(range(len(found)), key=found.__getitem__)
+    places = np.empty(len(found), np.intp)
+    places[order] = np.arange(len(found))
+    voiceprints = np.empty((len(found), kinds[0].size_bytes // np.dtype(np.float32).itemsize), np.float32)
+    came, space, unsegmented = 0, None, False
+    for heard in _of_kind(voices, kinds):
+        space = space or Space(heard.measured, heard.same_speaker)
+        unsegmented |= heard.unsegmented
+        for utterance in heard.utterances:
+            if _is_in(spans, utterance):
+                voiceprints[places[came]] = np.frombuffer(utterance.voiceprint, np.float32)
+                came += 1
+    assert space is not None, "there are some"
+    return _Said([found[came] for came in order], voiceprints, space, unsegmented)
+
+
+def _of_kind(voices: Sequence[Voices], kinds: Sequence[_Kind]) -> Iterator[Voices]:
+    return (heard for heard in voices if heard.utterances and _kind(heard) in kinds)
 
 
 def _is_in(spans: Sequence[Span], utterance: Utterance) -> bool:
@@ -120,16 +174,17 @@ def _turns(stretches: Iterable[tuple[int, int, int]]) -> Iterator[Turn]:
     return iter(turns)
 
 
-def _numbered(outcomes: Mapping[Span, Outcome], turns: Sequence[Turn]) -> Spoken:
+def _numbered(outcomes: Sequence[Outcome], turns: Sequence[Turn], keep: Keep) -> Spoken:
     """The same with speakers numbered as they first say something that was written down; silent ones come last."""
-    said = (s.speaker for outcome in outcomes.values() for s in outcome.sentences if s.speaker is not None)
-    numbers = {old: new for new, old in enumerate(dict.fromkeys([*said, *(turn.speaker for turn in turns)]))}
+    said = (s.speaker for outcome in outcomes for s in outcome.sentences if s.speaker is not None)
+    order = dict.fromkeys(said) | dict.fromkeys(turn.speaker for turn in turns)
+    numbers = {old: new for new, old in enumerate(order)}
 
     def renumbered(sentence: Sentence) -> Sentence:
         return sentence if sentence.speaker is None else replace(sentence, speaker=numbers[sentence.speaker])
 
     return Spoken(
-        {span: replace(o, sentences=tuple(map(renumbered, o.sentences))) for span, o in outcomes.items()},
+        keep(Outcome, (_with(outcome, map(renumbered, outcome.sentences)) for outcome in outcomes)),
         tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in turns),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import fastcluster
 import numpy as np
@@ -31,6 +32,7 @@ PITCH_WEIGHT = 2.0
 FEW, ASKED, NEIGHBORHOODS, LEAST_NEAR = 15, 300, 20, 5
 
 Floats = NDArray[np.float64]
+Row = TypeVar("Row", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,51 +46,66 @@ class Space:
     same_speaker: float = 0.5
 
     def placed(self, voiceprints: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are."""
+        """Voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are.
+
+        Those that were measured are changed in place: there may be tens of megabytes of them.
+        """
         if self.measured:
-            return voiceprints / np.maximum(np.linalg.norm(voiceprints, axis=1, keepdims=True), np.float32(1e-9))
+            for block in _blocks(voiceprints):
+                block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), np.float32(1e-9))
+            return voiceprints
         filled = voiceprints.astype(np.float64)
         unpitched = np.isnan(filled[:, -1])
         filled[unpitched, -1] = 0.0 if unpitched.all() else np.nanmedian(filled[:, -1])
-        points = (filled - filled.mean(axis=0)) / np.maximum(filled.std(axis=0), 1e-9)
-        points[:, -1] *= PITCH_WEIGHT
-        return points.astype(np.float32)
+        mean, spread = filled.mean(axis=0), np.maximum(filled.std(axis=0), 1e-9)
+        filled -= mean
+        filled /= spread
+        filled[:, -1] *= PITCH_WEIGHT
+        return filled.astype(np.float32)
 
 
 def speakers(
-    voiceprints: Sequence[bytes], durations_ms: Sequence[int], space: Space, count: int | None
+    voiceprints: NDArray[np.float32], durations_ms: Sequence[int], space: Space, count: int | None
 ) -> NDArray[np.int64]:
     """The speaker of each utterance, shape (n,), numbered in order of first appearance.
 
-    ``count`` is how many there are, None if nobody knows; fewer come back where there are not so many utterances.
+    ``voiceprints``, shape (n, d), are not to be used afterwards. ``count`` is how many speakers there are, None if
+    nobody knows; fewer come back where there are not so many utterances.
     """
-    if not voiceprints:
+    if not len(voiceprints):
         return np.zeros(0, np.int64)
-    points = space.placed(np.frombuffer(b"".join(voiceprints), np.float32).reshape(len(voiceprints), -1))
+    points = space.placed(voiceprints)
     long = np.array(durations_ms) >= SHORT_MS
     if long.sum() < max(2, count or 0):
         long[:] = True
-    certain = points if long.all() else points[long]
-    labels = _labels(certain, space, count)
-    centers = np.array([certain[labels == label].mean(axis=0) for label in range(labels.max() + 1)], np.float32)
+    certain = np.flatnonzero(long)
+    labels = _labels(points, certain, space, count)
+    centers = np.array([points[certain[labels == label]].mean(axis=0) for label in range(labels.max() + 1)], np.float32)
     # Of squared distances, less what is the same for all centers: no array of points by centers by values.
     nearest = ((centers**2).sum(axis=1) - points @ (2 * centers).T).argmin(axis=1)
     nearest[long] = labels
     return _in_order(nearest)
 
 
-def _labels(points: NDArray[np.float32] | Floats, space: Space, count: int | None) -> NDArray[np.int64]:
-    """A label from 0 for each point, no number left out."""
-    if len(points) > MOST:
-        # Twelve hours have some 25,000 points: as float64 only a block at a time.
-        trees = (_tree(block.astype(np.float64)) for block in np.array_split(points, -(-len(points) // MOST)))
+def _labels(
+    every: NDArray[np.float32] | Floats, chosen: NDArray[np.intp], space: Space, count: int | None
+) -> NDArray[np.int64]:
+    """A label from 0 for each of the ``chosen`` points, no number left out."""
+    if len(chosen) > MOST:
+        # Twelve hours have some 25,000 points: as float64, or apart from the others, only a block at a time.
+        trees = (_tree(every[block].astype(np.float64)) for block in _blocks(chosen))
         sums = np.concatenate([tree.labels(SUMS) + SUMS * i for i, tree in enumerate(trees)])
         used, place = np.unique(sums, return_inverse=True)
-        centers = np.array([points[sums == number].mean(axis=0, dtype=np.float64) for number in used])
-        return _labels(centers, space, count)[place]
-    points = points.astype(np.float64)
+        centers = np.array([every[chosen[sums == number]].mean(axis=0, dtype=np.float64) for number in used])
+        return _labels(centers, np.arange(len(centers)), space, count)[place]
+    points = every[chosen].astype(np.float64)
     tree = _tree(points)
     return tree.labels(count if count is not None else _count(points, tree, space))
+
+
+def _blocks(rows: NDArray[Row]) -> list[NDArray[Row]]:
+    """Views of the rows, even parts in order, none of more than ``MOST``."""
+    return np.array_split(rows, max(1, -(-len(rows) // MOST)))
 
 
 def _count(points: Floats, tree: _Tree, space: Space) -> int:
