@@ -273,6 +273,8 @@ def _follow(client: Client, task_id: str, timeout_s: float, *, as_json: bool) ->
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from dashscribe.client import UnfinishedError
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         line = progress.add_task("PENDING", total=None)
@@ -284,7 +286,7 @@ def _follow(client: Client, task_id: str, timeout_s: float, *, as_json: bool) ->
 
         try:
             answer = client.wait(task_id, update, timeout_s)
-        except TimeoutError as error:
+        except UnfinishedError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from error
     _show(client, answer, as_json=as_json)
