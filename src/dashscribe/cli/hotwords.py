@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import console, print_json
-from dashscribe.cli.tasks import ApiKey, AsJson, BaseUrl
+from dashscribe.cli.output import Outcome, console, print_json, print_outcomes
+from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 from dashscribe.cli.word_files import Words, read_words
 
 app = typer.Typer(
-    rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="Hotword lists of a server. Example: dashscribe hotwords create words.txt --prefix harbor",
 )
@@ -82,19 +82,25 @@ def get(list_id: ListId, as_json: AsJson = False, base_url: BaseUrl = None, api_
 
 
 @app.command()
-def update(list_id: ListId, file: Words, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+def update(
+    list_id: ListId, file: Words, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None
+) -> None:
     """Replace all words of a list; tasks that were handed in before keep the old ones.
 
     Example: dashscribe hotwords update vocab-harbor-0123456789abcdef0123456789abcdef words.txt
     """
     vocabulary = read_words(file)
     _ask(base_url, api_key, "update_vocabulary", vocabulary_id=list_id, vocabulary=vocabulary)
-    typer.echo(f"{list_id} holds {len(vocabulary)} words")
+    if as_json:
+        print_json({"vocabulary_id": list_id, "words": len(vocabulary)})
+    else:
+        typer.echo(f"{list_id} holds {len(vocabulary)} words")
 
 
 @app.command()
 def rm(
-    list_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="LIST_ID...", show_default=False)],
+    list_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="LIST_ID", show_default=False)],
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
 ) -> None:
@@ -104,18 +110,16 @@ def rm(
     """
     from dashscribe.client import ApiError
 
-    failed = False
+    outcomes: list[Outcome] = []
     for list_id in list_ids:
         try:
             _ask(base_url, api_key, "delete_vocabulary", vocabulary_id=list_id)
-            typer.echo(f"{list_id} deleted")
+            outcomes.append(Outcome(list_id, "deleted"))
         except ApiError as error:
             if error.http_status != 400:
                 raise
-            failed = True
-            typer.echo(f"{list_id} not deleted: {error}", err=True)
-    if failed:
-        raise typer.Exit(1)
+            outcomes.append(Outcome(list_id, "deleted", str(error)))
+    print_outcomes(outcomes, as_json=as_json)
 
 
 @app.command()
@@ -139,7 +143,5 @@ def test(
 
 
 def _ask(base_url: str | None, api_key: str | None, action: str, **members: Any) -> dict[str, Any]:
-    from dashscribe.client import Client
-
-    with Client(base_url, api_key) as client:
-        return client.customize(action, **members)
+    with client(base_url, api_key) as server:
+        return server.customize(action, **members)

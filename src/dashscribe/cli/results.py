@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dashscribe.cli.sources import Source
@@ -34,6 +35,20 @@ def names(sources: Sequence[Source]) -> list[str]:
     return result
 
 
+def existing(sources: Sequence[Source], folder: Path, formats: Sequence[str]) -> dict[int, list[Path]]:
+    """The results that are there already, by number of the source: all of its formats, none older than the source.
+
+    What is no file here, such as a URL, tells no age and counts as new.
+    """
+    found: dict[int, list[Path]] = {}
+    for index, (source, name) in enumerate(zip(sources, names(sources), strict=True)):
+        paths = [folder / f"{name}.{format_name}" for format_name in formats]
+        with suppress(OSError):
+            if source.is_file and all(path.stat().st_mtime_ns >= source.changed_ns for path in paths):
+                found[index] = paths
+    return found
+
+
 def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcript, style: CaptionStyle) -> list[Path]:
     """Write ``name.FORMAT`` for each format; an earlier file of that name is replaced. Raises DashscribeError."""
     paths = [folder / f"{name}.{format_name}" for format_name in formats]
@@ -59,9 +74,9 @@ def _replace(path: Path, text: str) -> None:
 class InOrder:
     """Passes text on in the order of the inputs: of the first unfinished one at once, of later ones in their turn."""
 
-    def __init__(self, count: int, write: Callable[[str], object]) -> None:
-        self._held: list[list[str]] = [[] for _ in range(count)]
-        self._ended = [False] * count
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._held: dict[int, list[str]] = defaultdict(list)
+        self._ended: set[int] = set()
         self._current = 0
         self._write = write
 
@@ -74,8 +89,15 @@ class InOrder:
 
     def end(self, index: int) -> None:
         """No more text of an input will come."""
-        self._ended[index] = True
-        while self._current < len(self._held) and self._ended[self._current]:
+        self._ended.add(index)
+        while self._current in self._ended:
+            self._ended.remove(self._current)
             self._current += 1
-            if self._current < len(self._held) and self._held[self._current]:
-                self._write("".join(self._held[self._current]))
+            if held := self._held.pop(self._current, None):
+                self._write("".join(held))
+
+    def give_up(self) -> None:
+        """Pass on what is held of inputs that ended, since those before them never will."""
+        for index in sorted(self._ended):
+            self._write("".join(self._held.pop(index, ())))
+        self._ended.clear()

@@ -334,6 +334,10 @@ class Client(Calls):
         data = self._call("POST", "/services/audio/asr/customization", json=body, repeatable=repeatable)
         return read(data, dict[str, Any]).get("output") or {}
 
+    def lend(self, seconds: int) -> dict[str, Any]:
+        """A temporary key that works like this one for 1 to 1800 seconds: ``token``, ``expires_at`` in Unix seconds."""
+        return read(self._call("POST", "/tokens", params={"expire_in_seconds": seconds}), dict[str, Any])
+
     def callbacks(
         self, method: str, path: str, *, json: object = None, params: Mapping[str, str | int] | None = None
     ) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def transcribe(
     """The transcript of a local file or a URL, made by the server; see ``Client.transcribe``."""
     model = find_model(options.model)
     report = on_progress or _unseen
-    _check(model, options)
+    check(options)
     url = _url(client, source, model, report)
     parameters, notes = _parameters(model, options)
     with _list(client, model, options) as more:
@@ -61,11 +61,11 @@ def _unseen(progress: Progress) -> None:
     """Progress that nobody asked for."""
 
 
-def _check(model: Model, options: Options) -> None:
-    """Refuse what no server could do as it was meant."""
-    if model.interface != "async":
+def check(options: Options) -> None:
+    """Refuse what no server could do as it is meant. Raises InvalidParameterError."""
+    if find_model(options.model).interface != "async":
         raise InvalidParameterError(
-            f"{model.name} answers synchronous calls only; tasks take names such as fun-asr and "
+            f"{options.model} answers synchronous calls only; tasks take names such as fun-asr and "
             "qwen3-asr-flash-filetrans.",
             "model",
         )
@@ -73,6 +73,8 @@ def _check(model: Model, options: Options) -> None:
         raise InvalidParameterError(
             "A server transcribes whole recordings; cut the file before it is sent.", "begin_ms"
         )
+    if not options.channels and not options.diarize:
+        raise InvalidParameterError("A server has to be told the numbers of the channels, such as 0,1.", "channels")
 
 
 def _url(client: Client, source: str | Path, model: Model, report: OnProgress) -> str:
