@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import typer
 
-from dashscribe.cli.output import Outcome, console, print_json, print_outcomes
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
 from dashscribe.cli.remote import ApiKey, BaseUrl, client
 
 if TYPE_CHECKING:
@@ -261,35 +261,27 @@ def _dead(server: Client, target: str) -> list[int]:
 
 
 def _show_targets(targets: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("TARGET", no_wrap=True)
-    for name in ("TASKS OF", "URL", "ONLY", "POLICY", "STATE", "NAME"):
-        table.add_column(name, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for target in targets:
         of = "everybody" if target["server_wide"] else target["owner"]
         only = ", ".join([*target["models"], *target["statuses"]]) or "all"
         state = "paused" if target["paused"] else "failing" if target["failures"] else "works"
         state += ", unproven" if target.get("unproven") else ""
         name = "(settings)" if target["fixed"] else target["name"]
-        table.add_row(target["id"], of, target["url"], only, target["policy"], state, name)
-    console().print(table)
+        rows.append((target["id"], of, target["url"], only, target["policy"], state, name))
+    names = ("TARGET", "TASKS OF", "URL", "ONLY", "POLICY", "STATE", "NAME")
+    print_table(names, rows, free=("URL", "ONLY"))
 
 
 def _show_deliveries(deliveries: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("NUMBER", "TASK", "ENDED", "TARGET", "STATE", "TRIES", "LAST"):
-        table.add_column(name, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for delivery in deliveries:
         last = str(delivery.get("error") or delivery.get("http_status") or "")
         task = delivery.get("task_id", "(test)")
         status = delivery.get("task_status", "")
         counts = (str(delivery["id"]), task, status, delivery["target_id"], delivery["state"])
-        table.add_row(*counts, str(delivery["attempts"]), last)
-    console().print(table)
+        rows.append((*counts, str(delivery["attempts"]), last))
+    print_table(("NUMBER", "TASK", "ENDED", "TARGET", "STATE", "TRIES", "LAST"), rows, free=("LAST",))
 
 
 def _told(delivery: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,8 +112,6 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _list(cases: Sequence[Case], *, as_json: bool) -> None:
-    from rich.table import Table
-
     rows = [
         {"id": case.id, "title": case.title, "replay": case.replay, "page": case.page, "section": case.section}
         for case in cases
@@ -121,10 +119,8 @@ def _list(cases: Sequence[Case], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("FORM", "WHAT", "HOW", "DOCUMENTED IN", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["id"], row["title"], row["replay"], f"{row['page']}: {row['section']}")
-    console().print(table)
+    told = [(row["id"], row["title"], row["replay"], f"{row['page']}: {row['section']}") for row in rows]
+    print_table(("FORM", "WHAT", "HOW", "DOCUMENTED IN"), told, free=("WHAT", "DOCUMENTED IN"))
 
 
 def _report(results: Sequence[Result], *, as_json: bool) -> None:
@@ -134,17 +130,15 @@ def _report(results: Sequence[Result], *, as_json: bool) -> None:
     if as_json:
         print_json({"counts": counts, "forms": [_row(result) for result in results]})
         return
-    from rich.table import Table
-
-    table = Table("RESULT", "FORM", "FIELD", "EXPECTED", "GOT", box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     for result in results:
         different = [finding for finding in result.findings if not finding.holds]
         if not different:
             told = result.reason or f"{len(result.findings)} fields as documented"
-            table.add_row(result.outcome, result.case.id, "", "", told)
+            rows.append((result.outcome, result.case.id, "", "", told))
         for finding in different:
-            table.add_row("failed", result.case.id, f"{finding.step}. {finding.field}", finding.expected, finding.got)
-    console().print(table)
+            rows.append(("failed", result.case.id, f"{finding.step}. {finding.field}", finding.expected, finding.got))
+    print_table(("RESULT", "FORM", "FIELD", "EXPECTED", "GOT"), rows, free=("FIELD", "EXPECTED", "GOT"))
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import print_json, print_table
 from dashscribe.cli.word_files import hotwords_in
 from dashscribe.types import Hotword, Options, Transcript
 
@@ -102,13 +102,11 @@ def _tell(effects: Sequence[Effect], *, as_json: bool) -> None:
     if as_json:
         print_json({"files": [asdict(effect) for effect in effects], "total": {**asdict(total), **_shares(total)}})
         return
-    from rich.table import Table
-
-    table = Table("FILE", "SAID", "WITHOUT", "WITH", "FOUND", "INSERTED", box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     for one in (*effects, total) if len(effects) != 1 else effects:
         numbers = (one.said, one.without, one.with_list, one.found, one.inserted)
-        table.add_row(one.file, *("-" if number is None else str(number) for number in numbers))
-    console().print(table)
+        rows.append((one.file, *("-" if number is None else str(number) for number in numbers)))
+    print_table(("FILE", "SAID", "WITHOUT", "WITH", "FOUND", "INSERTED"), rows, free=("FILE",))
     for name, share in _shares(total).items():
         typer.echo(f"{name.replace('_', ' ')}: {100 * share:.0f} %")
 

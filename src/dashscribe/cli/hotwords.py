@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import Outcome, console, print_json, print_outcomes
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
 from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 from dashscribe.cli.word_files import Words, read_words
 
@@ -53,17 +53,14 @@ def ls(
 
     Example: dashscribe hotwords ls --prefix harbor
     """
-    from rich.table import Table
-
     only = {"prefix": prefix} if prefix else {}
     lists = _ask(base_url, api_key, "list_vocabulary", page_index=0, page_size=limit, **only).get("vocabulary_list", [])
     if as_json:
         print_json(lists)
         return
-    table = Table("LIST", "STATUS", "CREATED", "CHANGED", box=None, pad_edge=False)
-    for one in lists:
-        table.add_row(*(str(one.get(name, "")) for name in ("vocabulary_id", "status", "gmt_create", "gmt_modified")))
-    console().print(table)
+    members = ("vocabulary_id", "status", "gmt_create", "gmt_modified")
+    rows = [tuple(str(one.get(name, "")) for name in members) for one in lists]
+    print_table(("LIST", "STATUS", "CREATED", "CHANGED"), rows)
 
 
 @app.command()
@@ -125,7 +122,9 @@ def rm(
 @app.command()
 def test(
     file: Words,
-    audio: Annotated[list[Path], typer.Argument(help="Recordings; X.txt beside X.wav says what was said.")],
+    audio: Annotated[
+        list[Path], typer.Argument(metavar="AUDIO", help="Recordings; X.txt beside X.wav says what was said.")
+    ],
     model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
     language: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="What may be spoken, such as en,zh.")] = "",
     as_json: AsJson = False,

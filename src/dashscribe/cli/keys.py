@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.cli.output import Outcome, console, print_json, print_outcomes
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
 from dashscribe.cli.remote import ApiKey, BaseUrl, client
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ def ls(as_json: AsJson = False) -> None:
 
     WEIGHT is the owner's share where several have work that waits. Example: dashscribe keys ls --json
     """
-    from rich.table import Table
-
     from dashscribe import order
 
     database = _database()
@@ -81,15 +79,15 @@ def ls(as_json: AsJson = False) -> None:
         )
         return
     names = ("ID", "OWNER", "WEIGHT", "NAME", "KEY", "CREATED", "STATE", "USED", "QUOTA")
-    table = Table(*names, box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     for key in keys:
         state = f"revoked {key.revoked_at.astimezone():%Y-%m-%d}" if key.revoked_at else "works"
         created = f"{key.created_at.astimezone():%Y-%m-%d %H:%M}"
         quota = f"{key.quota_s} s/month" if key.quota_s is not None else "none"
         used = f"{_seconds(key.used_ms)} s"
         weight = str(weights.get(key.owner, 1))
-        table.add_row(key.id, key.owner, weight, key.name, f"…{key.hint}", created, state, used, quota)
-    console().print(table)
+        rows.append((key.id, key.owner, weight, key.name, f"…{key.hint}", created, state, used, quota))
+    print_table(names, rows)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,57 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+#: The fewest columns in which a text of several lines can be read.
+NARROWEST = 24
+
+
 def console() -> Console:
     """Standard output for tables: as wide as the terminal; in a pipe wide enough never to break a line."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, free: Collection[str] = ()) -> None:
+    """Print rows under headings; the columns in ``free`` are texts that may take several lines, nothing is cut off.
+
+    Where the terminal is too narrow for that, each row becomes a paragraph: its first value, then the others by name.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+
+    screen = console()
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    fixed = sum(width for name, width in zip(columns, widths, strict=True) if name not in free) + 2 * len(columns)
+    room = (screen.width - fixed) // max(1, len(free))
+    if room < 0 or any(
+        room < min(width, NARROWEST) for name, width in zip(columns, widths, strict=True) if name in free
+    ):
+        _print_paragraphs(screen, columns, rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name not in free)
+    for row in rows:
+        table.add_row(*row)
+    screen.print(table)
+
+
+def _print_paragraphs(screen: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+
+    for row in rows:
+        title = next(filter(None, row), "")
+        heading = f"{columns[0].lower()} {title}" if title.isdecimal() else title
+        screen.print(heading, style="bold", soft_wrap=True)
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in zip(columns, row, strict=True):
+            if value and value is not title:
+                table.add_row(name.lower(), value)
+        screen.print(Padding(table, (0, 0, 0, 2)))
 
 
 def print_json(value: object) -> None:

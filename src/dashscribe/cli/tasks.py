@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import Outcome, console, print_json, print_outcomes
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
 from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 
 if TYPE_CHECKING:
@@ -81,22 +81,18 @@ def ls(
     from datetime import datetime
 
     import msgspec
-    from rich.table import Table
 
     with client(base_url, api_key) as server:
         page = server.list(status=status.upper(), model=model, page_size=limit)
     if as_json:
         print_json({"total": page.total, "data": msgspec.to_builtins(page.tasks)})
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("TASK", no_wrap=True)
-    for name in ("STATUS", "MODEL", "SUBMITTED", "TOOK"):
-        table.add_column(name, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for task in page.tasks:
         submitted = datetime.fromtimestamp(task.submitted_ms / 1000).astimezone()
         took = f"{(task.ended_ms - task.submitted_ms) / 1000:.1f} s" if task.ended_ms else ""
-        table.add_row(task.id, task.code or task.status, task.model, f"{submitted:%m-%d %H:%M:%S}", took)
-    console().print(table)
+        rows.append((task.id, task.code or task.status, task.model, f"{submitted:%m-%d %H:%M:%S}", took))
+    print_table(("TASK", "STATUS", "MODEL", "SUBMITTED", "TOOK"), rows)
     if page.total > len(page.tasks):
         typer.echo(f"{len(page.tasks)} of {page.total} tasks; --limit shows more", err=True)
 
