@@ -166,14 +166,14 @@ class _Loop:
         error = event.result if isinstance(event.result, Exception) else None
         if isinstance(error, ApiError) and error.http_status in (401, 403):
             raise error  # every other recording would be refused, too
-        if error and not once and _may_pass(error):
-            path = self._memory.drop(event.index)
-            self._again_s[path] = time.monotonic() + AGAIN_S
-            self._screen.note(f"{path}: tried again in {AGAIN_S:.0f} s")
-        elif error and _may_pass(error):
-            self._memory.drop(event.index)
-        else:
+        if error is None or not _may_pass(error):
             self._memory.end(event.index, error)
+            return
+        path = self._memory.drop(event.index)
+        pause_s = float("inf") if once else AGAIN_S  # the next run has another try
+        self._again_s[path] = time.monotonic() + pause_s
+        if not once:
+            self._screen.note(f"{path}: tried again in {pause_s:.0f} s")
 
 
 def _may_pass(error: Exception) -> bool:
