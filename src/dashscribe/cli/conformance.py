@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.cli.output import print_json, print_table
+from dashscribe.cli.output import print_json, print_table, telling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,6 @@ def _replay(
     cases: Sequence[Case], base_url: str | None, key: str, timeout_s: float, serve_on: tuple[str, int] | None
 ) -> tuple[list[Result], bool]:
     """The results, and whether Ctrl-C ended it early."""
-    from rich.console import Console
-    from rich.status import Status
-
     from dashscribe.client import DEFAULT_BASE_URL
     from dashscribe.conformance.replay import CannotRunError, connect
 
@@ -89,13 +86,13 @@ def _replay(
     results: list[Result] = []
     try:
         with (
-            Status("", console=Console(stderr=True)) as status,
+            telling() as tell,
             connect(base_url, key, limit_s=timeout_s, serve_on=serve_on) as replay,
         ):
-            status.update(f"1 of {len(cases)}: {cases[0].id}")
+            tell(f"1 of {len(cases)}: {cases[0].id}")
             for result in replay.run(cases):
                 results.append(result)
-                status.update(f"{len(results)} of {len(cases)}, last {result.case.id}: {result.outcome}")
+                tell(f"{len(results)} of {len(cases)}, last {result.case.id}: {result.outcome}")
     except KeyboardInterrupt:
         return results, True
     except CannotRunError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from dashscribe.cli.output import print_json, print_table
+from dashscribe.cli.output import print_json, print_table, telling
 from dashscribe.cli.word_files import hotwords_in
 from dashscribe.types import Hotword, Options, Transcript
 
@@ -49,12 +49,13 @@ def measure(file: Path, audio: Sequence[Path], model: str, language: str, *, as_
     settings = config.load()
     effects: list[Effect] = []
     failed = False
-    with Hosts(settings, slots=settings.workers) as hosts:
+    with Hosts(settings, slots=settings.workers) as hosts, telling() as tell:
 
         def run(path: Path, options: Options) -> Transcript:
             return transcribe(path, options, settings=settings, hosts=hosts)
 
-        for path in audio:
+        for number, path in enumerate(audio, 1):
+            tell(f"{number} of {len(audio)}: {path}, without the list and with it")
             try:
                 effects.append(_effect(path, bare, hotwords, run))
             except DashscribeError as error:

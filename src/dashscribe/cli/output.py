@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,17 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False, highlight=False)
+
+
+@contextmanager
+def telling() -> Generator[Callable[[str], None]]:
+    """Long work without a known end: what is going on, as a line on a terminal's stderr that goes away again."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.status import Status
+
+    with Status("", console=Console(stderr=True)) as status:
+        yield lambda line: status.update(escape(line))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, free: Collection[str] = ()) -> None:
