@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dashscribe.client import Client
 
 app = typer.Typer(
+    rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
     help="Programs that are told of tasks that ended. Example: dashscribe callbacks add https://app.example.org/done",
@@ -193,8 +194,8 @@ def rm(targets: Targets, as_json: AsJson = False, base_url: BaseUrl = None, api_
     Example: dashscribe callbacks rm cb-0123456789abcdef
     """
     with client(base_url, api_key) as server:
-        outcomes = [_outcome(server, "DELETE", target, "removed") for target in targets]
-    print_outcomes(outcomes, as_json=as_json)
+        outcomes = (_outcome(server, "DELETE", target, "removed") for target in targets)
+        print_outcomes(outcomes, as_json=as_json)
 
 
 @app.command()
@@ -231,8 +232,8 @@ def _set_paused(
 ) -> None:
     done = "paused" if paused else "resumed"
     with client(base_url, api_key) as server:
-        outcomes = [_outcome(server, "PATCH", target, done, json={"paused": paused}) for target in targets]
-    print_outcomes(outcomes, as_json=as_json)
+        outcomes = (_outcome(server, "PATCH", target, done, json={"paused": paused}) for target in targets)
+        print_outcomes(outcomes, as_json=as_json)
 
 
 def _outcome(server: Client, method: str, target: str, done: str, **body: Any) -> Outcome:

@@ -6,7 +6,7 @@ These are vocabularies, the lists of the second generation. ``test`` alone needs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,11 @@ from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_tab
 from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 from dashscribe.cli.word_files import Words, read_words
 
+if TYPE_CHECKING:
+    from dashscribe.client import Client
+
 app = typer.Typer(
+    rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
     help="Hotword lists of a server. Example: dashscribe hotwords create words.txt --prefix harbor",
@@ -105,18 +109,8 @@ def rm(
 
     Example: dashscribe hotwords rm vocab-harbor-0123456789abcdef0123456789abcdef
     """
-    from dashscribe.client import ApiError
-
-    outcomes: list[Outcome] = []
-    for list_id in list_ids:
-        try:
-            _ask(base_url, api_key, "delete_vocabulary", vocabulary_id=list_id)
-            outcomes.append(Outcome(list_id, "deleted"))
-        except ApiError as error:
-            if error.http_status != 400:
-                raise
-            outcomes.append(Outcome(list_id, "deleted", str(error)))
-    print_outcomes(outcomes, as_json=as_json)
+    with client(base_url, api_key) as server:
+        print_outcomes((_deleted(server, list_id) for list_id in list_ids), as_json=as_json)
 
 
 @app.command()
@@ -139,6 +133,18 @@ def test(
     from dashscribe.cli.hotword_effect import measure
 
     measure(file, audio, model, language, as_json=as_json)
+
+
+def _deleted(server: Client, list_id: str) -> Outcome:
+    from dashscribe.client import ApiError
+
+    try:
+        server.customize("delete_vocabulary", vocabulary_id=list_id)
+    except ApiError as error:
+        if error.http_status != 400:
+            raise
+        return Outcome(list_id, "deleted", str(error))
+    return Outcome(list_id, "deleted")
 
 
 def _ask(base_url: str | None, api_key: str | None, action: str, **members: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dashscribe.keys import Keys
 
 app = typer.Typer(
+    rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
     help="API keys of this installation. Example: dashscribe keys create --name laptop",
@@ -101,10 +102,11 @@ def revoke(
 
     Example: dashscribe keys revoke 2
     """
-    keys, outcomes = _keys(), list[Outcome]()
-    for key_id in key_ids:
-        gone = "" if keys.revoke(key_id) else f"no working key has the id {key_id!r}; `dashscribe keys ls` lists them"
-        outcomes.append(Outcome(key_id, "revoked", gone))
+    keys, hint = _keys(), "`dashscribe keys ls` lists them"
+    outcomes = (
+        Outcome(key_id, "revoked", "" if keys.revoke(key_id) else f"no working key has the id {key_id!r}; {hint}")
+        for key_id in key_ids
+    )
     print_outcomes(outcomes, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dashscribe.suggest import RuledOut, Suggestion
 
 app = typer.Typer(
+    rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
     help="Model names, the engines behind them, and their weights. Example: dashscribe models ls --language zh",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,18 +93,25 @@ class Outcome:
     error: str = ""
 
 
-def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
-    """A line for each, those that failed on stderr, or all of them as JSON; exits with 1 if one failed."""
-    if as_json:
-        print_json(
-            [
-                {"id": one.id, "ok": not one.error} | ({"error": one.error} if one.error else {one.done: True})
-                for one in outcomes
-            ]
-        )
-    else:
+def print_outcomes(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
+    """A line for each as it comes, those that failed on stderr, or all of them as JSON; exits with 1 if one failed.
+
+    What ends the work in between is raised, after what was done until then has been told.
+    """
+    told: list[Outcome] = []
+    try:
         for one in outcomes:
-            line = f"{one.id} not {one.done}: {one.error}" if one.error else f"{one.id} {one.done}"
-            typer.echo(line, err=bool(one.error))
-    if any(one.error for one in outcomes):
+            told.append(one)
+            if not as_json:
+                line = f"{one.id} not {one.done}: {one.error}" if one.error else f"{one.id} {one.done}"
+                typer.echo(line, err=bool(one.error))
+    finally:
+        if as_json and told:
+            print_json([_row(one) for one in told])
+    if any(one.error for one in told):
         raise typer.Exit(1)
+
+
+def _row(one: Outcome) -> dict[str, object]:
+    what: dict[str, object] = {"error": one.error} if one.error else {one.done: True}
+    return {"id": one.id, "ok": not one.error, **what}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dashscribe.client import Client, RemoteTask, TaskAnswer
 
 app = typer.Typer(
+    rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
     help="Tasks of a running server. Example: dashscribe tasks wait 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f",
@@ -134,19 +135,8 @@ def cancel(
 
     Example: dashscribe tasks cancel 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f
     """
-    from dashscribe.client import ApiError
-
-    outcomes: list[Outcome] = []
     with client(base_url, api_key) as server:
-        for task_id in task_ids:
-            try:
-                server.cancel(task_id)
-                outcomes.append(Outcome(task_id, "canceled"))
-            except ApiError as error:
-                if error.http_status != 400:
-                    raise
-                outcomes.append(Outcome(task_id, "canceled", str(error)))
-    print_outcomes(outcomes, as_json=as_json)
+        print_outcomes((_canceled(server, task_id) for task_id in task_ids), as_json=as_json)
 
 
 @app.command()
@@ -192,6 +182,18 @@ def retry(
         if wait_for_it:
             typer.echo(f"new task {task.id}", err=True)
         _end_submit(server, task, wait_for_it=wait_for_it, as_json=as_json)
+
+
+def _canceled(server: Client, task_id: str) -> Outcome:
+    from dashscribe.client import ApiError
+
+    try:
+        server.cancel(task_id)
+    except ApiError as error:
+        if error.http_status != 400:
+            raise
+        return Outcome(task_id, "canceled", str(error))
+    return Outcome(task_id, "canceled")
 
 
 def _end_submit(client: Client, task: RemoteTask, *, wait_for_it: bool, as_json: bool) -> None:
