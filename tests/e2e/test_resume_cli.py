@@ -30,6 +30,14 @@ def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> Non
     assert [json.loads(line)["status"] for line in changed.stdout.splitlines()] == ["skipped", "ok"]
     forced = dashscribe("transcribe", talks, "-o", out, "--json", "--force")
     assert [json.loads(line)["status"] for line in forced.stdout.splitlines()] == ["ok", "ok"]
+    # Another file of the same name, and other options, are other results.
+    other = speechlike(tmp_path / "others" / "a.wav", 4, seed=7)
+    os.utime(other, (1_000_000_000, 1_000_000_000))
+    line = json.loads(dashscribe("transcribe", other, "-o", out, "--json").stdout)
+    assert (line["status"], line["duration_ms"]) == ("ok", 4_000)
+    asked = dashscribe("transcribe", talks / "b.wav", "-o", out, "--json", "--no-fillers")
+    assert json.loads(asked.stdout)["status"] == "ok"
+    assert dashscribe("transcribe", talks, "-o", out, "--force").returncode == 0
     quiet = dashscribe("transcribe", talks, "-o", out, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 

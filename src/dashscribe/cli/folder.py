@@ -12,18 +12,12 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
+from dashscribe.cli.record import Mark, write_record
 from dashscribe.cli.sources import Source, media_below
 from dashscribe.errors import ConfigError, DashscribeError
 
 #: What is remembered lies in a file of this name, beside the results.
 MEMORY = ".dashscribe-watch.json"
-
-
-class Mark(Struct, frozen=True):
-    """By what a file is known again: its size and when it was last changed."""
-
-    size: int
-    changed_ns: int
 
 
 class Done(Struct, frozen=True):
@@ -51,10 +45,9 @@ class Incoming:
         for name in media_below(self._folder):
             path = Path(name)
             try:
-                stat = path.stat()
+                mark = Mark.of(path)
             except OSError:  # moved away again
                 continue
-            mark = Mark(stat.st_size, stat.st_mtime_ns)
             before, since_s = seen.get(path, (None, now_s))
             self._seen[path] = (mark, since_s if mark == before else now_s)
             if mark.size and now_s - self._seen[path][1] >= self._settle_s:
@@ -162,9 +155,7 @@ class Memory:
 
     def _keep(self, key: str, done: Done) -> None:
         self._done[key] = done
-        part = self._file.with_suffix(".part")
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(self._done)))
-        part.replace(self._file)
+        write_record(self._file, self._done)
 
     def _key(self, path: Path) -> str:
         """The recording's place in the folder, as text."""

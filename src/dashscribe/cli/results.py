@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from dashscribe.cli.sources import Source
@@ -33,20 +32,6 @@ def names(sources: Sequence[Source]) -> list[str]:
         taken.add(name.casefold())
         result.append(name)
     return result
-
-
-def existing(sources: Sequence[Source], folder: Path, formats: Sequence[str]) -> dict[int, list[Path]]:
-    """The results that are there already, by number of the source: all of its formats, none older than the source.
-
-    What is no file here, such as a URL, tells no age and counts as new.
-    """
-    found: dict[int, list[Path]] = {}
-    for index, (source, name) in enumerate(zip(sources, names(sources), strict=True)):
-        paths = [folder / f"{name}.{format_name}" for format_name in formats]
-        with suppress(OSError):
-            if source.is_file and all(path.stat().st_mtime_ns >= source.changed_ns for path in paths):
-                found[index] = paths
-    return found
 
 
 def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcript, style: CaptionStyle) -> list[Path]:

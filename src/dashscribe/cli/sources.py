@@ -58,11 +58,6 @@ class Source:
         return self.name != STDIN and not self.is_url and Path(self.name).is_file()
 
     @property
-    def changed_ns(self) -> int:
-        """When a file was last changed, in nanoseconds. Raises OSError."""
-        return Path(self.name).stat().st_mtime_ns
-
-    @property
     def stem(self) -> str:
         """The name without folders and extension, fit for a file name."""
         return Path(self._file_name).stem

@@ -71,8 +71,8 @@ def transcribe(
 ) -> None:
     """Transcribe files, folders, URLs or standard input. Text goes to stdout, progress to stderr.
 
-    With -o a run that was interrupted goes on where it was: a file whose results are there and newer is skipped. With
-    --base-url a server does the work; local files are uploaded.
+    With -o a run that was interrupted goes on where it was: a file is skipped whose results are there and newer, made
+    from it with the same options, as .dashscribe-done.json beside them tells. With --base-url a server does the work.
 
     Exit 0: done, silence included. 1: some inputs failed. 2: wrong usage. 130: interrupted; what was finished is kept.
 
@@ -86,9 +86,10 @@ def transcribe(
     """
     # Here, not above: these bring HTTP and settings along, four times what ``--help`` takes without them.
     from dashscribe import config
-    from dashscribe.cli.batch import Batch
+    from dashscribe.cli.batch import Batch, Ended
+    from dashscribe.cli.record import Record
     from dashscribe.cli.report import Report
-    from dashscribe.cli.results import existing, names
+    from dashscribe.cli.results import names
     from dashscribe.cli.screen import Screen
     from dashscribe.cli.sources import STDIN, expand
 
@@ -118,9 +119,11 @@ def transcribe(
         raise typer.BadParameter("standard input is a terminal; pipe a file into it", param_hint="-")
     if out:
         out.mkdir(parents=True, exist_ok=True)
-    done = existing(sources, out, wanted) if out and not force else {}
+    record = Record(out, wanted, (options, style)) if out else None
     kept = names(sources)
-    left = [index for index in range(len(sources)) if index not in done]
+    origins = [record.origin(source) if record else None for source in sources]
+    done = [record.results(*pair) if record and not force else [] for pair in zip(kept, origins, strict=True)]
+    left = [index for index, paths in enumerate(done) if not paths]
     screen = Screen([sources[index] for index in left], options.stretch, quiet=quiet, verbose=verbose)
     screen.note(engine)
     report = Report(
@@ -131,13 +134,16 @@ def transcribe(
         as_json=as_json,
         style=style,
     )
-    for index, paths in done.items():
-        report.skip(sources[index], paths)
+    for source, paths in zip(sources, done, strict=True):
+        if paths:
+            report.skip(source, paths)
     unwind_when_killed()
     with working(options, settings, base_url, api_key) as work, closing(Batch(work, report.sources)) as batch, screen:
         try:
             for event in batch.events():
                 report.take(event)
+                if record and isinstance(event, Ended) and not isinstance(event.result, Exception):
+                    record.keep(kept[left[event.index]], origins[left[event.index]])
         except KeyboardInterrupt:
             report.interrupted(batch.open)
             raise
