@@ -119,7 +119,7 @@ def transcribe(
         raise typer.BadParameter("standard input is a terminal; pipe a file into it", param_hint="-")
     if out:
         out.mkdir(parents=True, exist_ok=True)
-    record = Record(out, wanted, (options, style)) if out else None
+    record = Record(out, wanted, (options, style, engine)) if out else None
     kept = names(sources)
     origins = [record.origin(source) if record else None for source in sources]
     done = [record.results(*pair) if record and not force else [] for pair in zip(kept, origins, strict=True)]
