@@ -70,9 +70,10 @@ class Record:
     def results(self, name: str, origin: Origin | None) -> list[Path]:
         """The results of that name if they are all there, were made from that and are newer; else none."""
         paths = [self._folder / f"{name}.{format_name}" for format_name in self._formats]
+        if origin is None or self._known.get(name) != origin:
+            return []
         with suppress(OSError):
-            made = origin is not None and self._known.get(name) == origin
-            if made and all(path.stat().st_mtime_ns >= origin.mark.changed_ns for path in paths):
+            if all(path.stat().st_mtime_ns >= origin.mark.changed_ns for path in paths):
                 return paths
         return []
 
