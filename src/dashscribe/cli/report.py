@@ -47,6 +47,8 @@ class Report:
         style: CaptionStyle = PRESETS["default"],
     ) -> None:
         self.failed = 0
+        #: What was wrong with each of them, results that could not be written included.
+        self.errors: dict[int, Exception] = {}
         self.sources = sources
         self._formats, self._place, self._screen = formats, place, screen
         self._as_json, self._style = as_json, style
@@ -121,6 +123,7 @@ class Report:
             raise
         except Exception as error:  # whatever it was, the other inputs go on
             self.failed += 1
+            self.errors[index] = error
             code = error.code if isinstance(error, DashscribeError) else DashscribeError.code
             summary |= {"status": "failed", "code": code, "error": str(error)}
             self._screen.warn(f"{label}: {reason(error)}")

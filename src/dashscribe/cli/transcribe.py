@@ -142,7 +142,7 @@ def transcribe(
         try:
             for event in batch.events():
                 report.take(event)
-                if record and isinstance(event, Ended) and not isinstance(event.result, Exception):
+                if record and isinstance(event, Ended) and event.index not in report.errors:
                     record.keep(kept[left[event.index]], origins[left[event.index]])
         except KeyboardInterrupt:
             report.interrupted(batch.open)

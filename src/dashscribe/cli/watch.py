@@ -163,7 +163,7 @@ class _Loop:
     def _end(self, event: Ended, *, once: bool) -> None:
         from dashscribe.errors.remote import ApiError
 
-        error = event.result if isinstance(event.result, Exception) else None
+        error = self._report.errors.pop(event.index, None)
         if isinstance(error, ApiError) and error.http_status in (401, 403):
             raise error  # every other recording would be refused, too
         if error is None or not _may_pass(error):
@@ -185,5 +185,7 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, ApiError):
         return error.http_status == 429 or error.http_status >= 500
     if isinstance(error, UnreachableError | UnfinishedError | SourceNotFoundError):
+        return True
+    if type(error) is DashscribeError:  # the results could not be written
         return True
     return not isinstance(error, SourceError) and (not isinstance(error, DashscribeError) or error.retryable)
