@@ -1,4 +1,4 @@
-"""Everything that the library does, in one program; docs/library.md explains it.
+"""Everything that the library does, in one program; docs/python.md explains it.
 
     python examples/library.py RECORDING [BASE_URL]
 

@@ -25,7 +25,7 @@ def test_every_program_on_the_page_runs(
     assert len(programs) >= 8
     names: dict[str, object] = {"__name__": "page"}
     for program in programs:
-        exec(compile(program, "docs/library.md", "exec"), names)
+        exec(compile(program, "docs/python.md", "exec"), names)
     said = capsys.readouterr().out
     assert dashscribe.transcribe("talk.flac").text in said
     assert "InvalidFile.DownloadFailed no-such-file.mp3: no such file" in said
