@@ -21,9 +21,9 @@ import httpx
 from dotenv import dotenv_values
 
 from dashscribe.catalog import MODELS
-from dashscribe.client import FINAL, TRIES, ApiError, Client, UnreachableError
+from dashscribe.client import FINAL, TRIES, ApiError, Client, UnfinishedError, UnreachableError
 from dashscribe.client.calls import read
-from dashscribe.errors import ConfigError, DashscribeError
+from dashscribe.errors import ConfigError
 
 DEFAULT_MODEL = "qwen3-asr-flash"
 POLL_INTERVAL_S = 8.0
@@ -48,10 +48,6 @@ class Normalized(TypedDict):
     task_id: str | None
     status: str
     raw: dict[str, Any]
-
-
-class UnfinishedError(DashscribeError):
-    """A task had not ended when it had been asked for as often as it was to be; it goes on."""
 
 
 def transcribe(

@@ -315,10 +315,25 @@ class Transcript:
         return tuple(sorted((s for t in self.tracks for s in t.sentences), key=lambda s: (s.begin_ms, s.end_ms)))
 
     def to(self, format_name: str) -> str:
-        """Render as ``txt``, ``json`` (the service's result JSON), ``srt``, ``vtt`` or ``tsv``."""
-        from dashscribe.render import FORMATS
+        """Render in a format by its name, such as ``txt``, ``json`` (the service's result JSON), ``srt`` or ``tsv``.
 
-        return FORMATS[format_name](self)
+        Raises InvalidParameterError for a name that is none, which says what there is.
+        """
+        from dashscribe.render import PRESETS, render
+
+        return render(self, format_name, PRESETS["default"])
+
+    def to_txt(self) -> str:
+        """Render as plain text, with a line per turn where speakers were told apart."""
+        return self.to("txt")
+
+    def to_tsv(self) -> str:
+        """Render as tab-separated values, a line per sentence."""
+        return self.to("tsv")
+
+    def to_markdown(self) -> str:
+        """Render as Markdown."""
+        return self.to("md")
 
     def to_srt(
         self, captions: str | CaptionStyle = "default", *, speakers: bool | Mapping[int, str] | None = None
@@ -342,6 +357,12 @@ class Transcript:
     def to_json(self) -> str:
         """Render as the service's result JSON."""
         return self.to("json")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows for it: a player, and the sentences with their times."""
+        from dashscribe.render import notebook
+
+        return notebook.render(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +395,26 @@ class Limits:
 
     max_piece_ms: int = 30_000
     min_piece_ms: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far one source is: decoded and recognized up to these times, ``duration_ms`` 0 while unknown.
+
+    Before that, so many bytes of what has to be moved have come or gone, of ``total_bytes`` if anybody knows.
+    """
+
+    media: Media | None = None
+    decoded_ms: int = 0
+    recognized_ms: int = 0
+    duration_ms: int = 0
+    moved_bytes: int = 0
+    total_bytes: int | None = None
+
+    @property
+    def fraction(self) -> float:
+        """The share that is recognized, 0 to 1; 0 while the length is unknown."""
+        return min(1.0, self.recognized_ms / self.duration_ms) if self.duration_ms else 0.0
 
 
 Shape = Literal["file_urls", "file_url", "sensevoice"]

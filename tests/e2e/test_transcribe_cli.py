@@ -119,7 +119,7 @@ def test_files_of_every_format_land_in_the_folder_without_overwriting_each_other
     done = dashscribe("transcribe", tmp_path / "in", "-f", "txt,json,srt,vtt,tsv", "-o", out)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     formats = ("json", "srt", "tsv", "txt", "vtt")
-    assert sorted(path.name for path in out.iterdir()) == sorted(f"{n}.{f}" for n in ("a", "a-2") for f in formats)
+    assert sorted(path.name for path in out.glob("[!.]*")) == sorted(f"{n}.{f}" for n in ("a", "a-2") for f in formats)
     results = [json.loads((out / name).read_text(encoding="utf-8")) for name in ("a.json", "a-2.json")]
     assert [result["file_url"] for result in results] == [str(tmp_path / "in" / n) for n in ("a.wav", "b/a.wav")]
     for name, result in zip(("a", "a-2"), results, strict=True):
@@ -143,7 +143,7 @@ def test_what_cannot_be_written_is_said(talk: Path, tmp_path: Path) -> None:
     done = dashscribe("transcribe", talk, "-o", tmp_path / "out")
     assert done.returncode == 1
     assert "cannot be written" in done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["talk.txt"]
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["talk.txt"]
 
 
 def test_json_is_a_line_about_each_input(talk: Path, tmp_path: Path) -> None:

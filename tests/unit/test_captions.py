@@ -293,8 +293,8 @@ def test_the_command_line_prints_and_writes_captions_in_the_style(
     expected = spoken.to_srt("social")
     assert expected != spoken.to_srt()
     screen = Screen(sources, None, quiet=True)
-    for out in (None, tmp_path):
-        Report(sources, ("srt",), out, screen, as_json=False, style=PRESETS["social"]).take(Ended(0, spoken, 1.0))
+    for place in (None, lambda index: (tmp_path, "a")):
+        Report(sources, ("srt",), place, screen, as_json=False, style=PRESETS["social"]).take(Ended(0, spoken, 1.0))
     assert capsys.readouterr().out == (tmp_path / "a.srt").read_text(encoding="utf-8") == expected
 
 

@@ -177,7 +177,7 @@ def test_a_label_can_be_printed_whatever_the_file_is_called() -> None:
 
 def test_text_of_later_inputs_waits_for_the_first() -> None:
     written: list[str] = []
-    out = InOrder(3, written.append)
+    out = InOrder(written.append)
     out.add(1, "second ")
     out.add(0, "first ")
     out.end(1)

@@ -55,7 +55,7 @@ def test_revoking_what_does_not_exist_exits_with_1(key_id: str) -> None:
 
 def test_revoking_goes_on_after_an_id_that_does_not_exist() -> None:
     made = json.loads(run("create", "--json")[1])
-    assert run("revoke", "99", made["id"])[:2] == (1, f"key {made['id']} revoked\n")
+    assert run("revoke", "99", made["id"])[:2] == (1, f"{made['id']} revoked\n")
 
 
 @pytest.mark.parametrize("text", ["3600", "3600/month"])

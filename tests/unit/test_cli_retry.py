@@ -149,7 +149,7 @@ def test_help_names_every_stage_and_an_example(retry: Callable[..., Result]) -> 
     told = " ".join(retry("--help").stdout.split())
     for name in StageName:
         assert name.value in told
-    assert "Example: dashscribe tasks retry" in told
+    assert "dashscribe tasks retry 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --stage speakers" in told
 
 
 @pytest.mark.parametrize("status", [404, 405, 400])

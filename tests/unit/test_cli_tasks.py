@@ -136,6 +136,24 @@ def test_cancel_goes_on_after_a_refusal_and_exits_with_1(script: Script, tasks: 
     assert "t-1 not canceled: UnsupportedOperation" in result.stderr
 
 
+def test_cancel_tells_in_json_what_became_of_each(script: Script, tasks: Callable[..., Result]) -> None:
+    refusal = {"code": "UnsupportedOperation", "message": "Failed to cancel the task"}
+    script.answers = [(400, refusal), (200, {"request_id": "r"})]
+    result = tasks("cancel", "t-1", "t-2", "--json")
+    assert result.exit_code == 1
+    first, second = json.loads(result.stdout)
+    assert (first["id"], first["ok"]) == ("t-1", False) and "UnsupportedOperation" in first["error"]
+    assert second == {"id": "t-2", "ok": True, "canceled": True}
+
+
+def test_what_was_done_before_a_fault_is_told(script: Script, tasks: Callable[..., Result]) -> None:
+    for more in ((), ("--json",)):
+        script.answers = [(200, {"request_id": "r"}), (401, {"code": "InvalidApiKey", "message": "no"})]
+        result = tasks("cancel", "t-1", "t-2", *more)
+        assert isinstance(result.exception, ApiError)
+        assert "t-1" in result.stdout and "t-2" not in result.stdout
+
+
 def test_refused_key_is_an_error_of_the_whole_command(script: Script, tasks: Callable[..., Result]) -> None:
     script.answers = [(401, {"code": "InvalidApiKey", "message": "Invalid API-key provided."})]
     assert isinstance(tasks("cancel", "t-1", "t-2").exception, ApiError)

@@ -263,3 +263,9 @@ def test_unusable_key_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match="--api-key") as caught:
         Client(api_key="sk-钥\n")
     assert "钥" not in str(caught.value)
+
+
+def test_a_temporary_key_is_asked_for_with_its_life(script: Script, client: Client) -> None:
+    script.answers = [(200, {"token": "st-1", "expires_at": 1780315860})]
+    assert client.lend(600)["token"] == "st-1"
+    assert script.seen[0][:2] == ("POST", "/api/v1/tokens?expire_in_seconds=600")

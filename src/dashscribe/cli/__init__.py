@@ -14,14 +14,16 @@ from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
+from dashscribe.cli.pages import Command, Group
 from dashscribe.errors import DashscribeError
 from dashscribe.redact import redact
 
 #: Every command with its line in the help; the module of that name in this package runs it.
 COMMANDS = {
     "transcribe": "Transcribe files, folders, URLs or standard input.",
+    "watch": "Transcribe recordings as they are dropped into a folder.",
     "probe": "Say what files or URLs are and which models take them.",
     "serve": "Run the HTTP service.",
     "worker": "Do the work of a database that many machines share.",
@@ -38,7 +40,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """Shows the commands from the table and imports the one that is run."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -62,6 +64,9 @@ def load(name: str) -> Any:
     if group is None:
         group = typer.Typer(add_completion=False)
         group.command(name)(getattr(module, name))
+    group.info.cls = Group
+    for command in group.registered_commands:
+        command.cls = Command
     # rich's help page alone would take three times as long as everything else here.
     group.rich_markup_mode = None
     return typer.main.get_command(group)
@@ -86,7 +91,16 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; also DASHSCRIBE_DEBUG=1.")] = False,
 ) -> None:
-    """Speech recognition of recorded files, with the interface of DashScope, on your own machines."""
+    """Speech recognition of recorded files, with the interface of DashScope, on your own machines.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; what was finished by then is kept.
+
+    Example: dashscribe transcribe talk.mp3
+
+    Example, the service itself: dashscribe serve --port 8000
+
+    Example, completion for this shell: dashscribe --install-completion
+    """
     if debug:
         os.environ["DASHSCRIBE_DEBUG"] = "1"
 

@@ -61,8 +61,8 @@ def asr(
     Example: dashscribe asr --audio talk.mp3 --language-hints en --print-response
     """
     # Here, not above: this brings HTTP along, three times what ``--help`` takes without it.
-    from dashscribe.asr import UnfinishedError, environment, transcribe
-    from dashscribe.client import ApiError, UnreachableError
+    from dashscribe.asr import environment, transcribe
+    from dashscribe.client import ApiError, UnfinishedError, UnreachableError
 
     target = output or _default_output(environment())
     target.parent.mkdir(parents=True, exist_ok=True)

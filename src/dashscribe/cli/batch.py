@@ -9,22 +9,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from queue import SimpleQueue
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
-from dashscribe import pipeline
-from dashscribe.cli.sources import Source, opened
-from dashscribe.config import Settings
-from dashscribe.hosts import Hosts
-from dashscribe.pipeline import Progress
-from dashscribe.types import Options, Sentence, Transcript
+from dashscribe.cli.sources import Source
+from dashscribe.cli.work import Work
+from dashscribe.types import Progress, Sentence, Transcript
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """So many bytes of a download or pipe have come; ``total_bytes`` is None where nobody knows."""
+    """So many bytes of a download, an upload or a pipe are through; ``total_bytes`` is None where nobody knows."""
 
     index: int
     received_bytes: int
@@ -64,67 +60,88 @@ class _StoppedError(Exception):
 
 
 class Batch:
-    """The work on ``sources``; ``options.channels`` empty means all channels of each. ``folder`` takes copies."""
+    """The work on ``sources``, to which more may be added; all but ``close`` is for the main thread."""
 
-    def __init__(
-        self, sources: Sequence[Source], options: Options, *, settings: Settings, hosts: Hosts, folder: Path
-    ) -> None:
-        self._sources, self._options = sources, options
-        self._settings, self._hosts, self._folder = settings, hosts, folder
-        self._waiting = deque(range(len(sources)))
+    def __init__(self, work: Work, sources: Iterable[Source] = ()) -> None:
+        """Begin with the sources."""
+        self.sources: list[Source] = []
+        #: How many have not ended, as far as events were taken.
+        self.open = 0
+        self._work = work
+        self._waiting: deque[int] = deque()
+        self._threads = 0
+        self._lock = threading.Lock()  # of the two above, which the threads share
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._stopped = threading.Event()
+        for source in sources:
+            self.add(source)
 
-    def events(self) -> Generator[Event]:
-        """Start the work and yield what happens; closing the iterator stops all of it without waiting."""
-        # One input more than there are slots, so that one is fetched and cut while the others are recognized.
-        for number in range(min(self._hosts.slots + 1, len(self._sources))):
-            threading.Thread(target=self._work, name=f"input-{number}", daemon=True).start()
-        running = len(self._sources)
-        try:
-            while running:
-                event = self._events.get()
-                running -= isinstance(event, Ended)
+    def add(self, source: Source) -> int:
+        """One more source: its index in all events."""
+        index = len(self.sources)
+        self.sources.append(source)
+        self.open += 1
+        with self._lock:
+            self._waiting.append(index)
+            starts = self._threads < self._work.at_once
+            self._threads += starts
+        if starts:
+            threading.Thread(target=self._run, name=f"input-{index}", daemon=True).start()
+        return index
+
+    def events(self) -> Iterator[Event]:
+        """What happens, until every source has ended."""
+        while self.open:
+            if event := self.next(None):
                 yield event
-        finally:
-            self._stopped.set()
 
-    def _work(self) -> None:
-        while not self._stopped.is_set():
-            try:
+    def next(self, timeout_s: float | None) -> Event | None:
+        """The next event; None where none comes in time."""
+        try:
+            event = self._events.get(timeout=timeout_s)
+        except Empty:
+            return None
+        self.open -= isinstance(event, Ended)
+        return event
+
+    def close(self) -> None:
+        """Stop all of it without waiting."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if self._stopped.is_set() or not self._waiting:
+                    self._threads -= 1
+                    return
                 index = self._waiting.popleft()
-            except IndexError:
-                return
             began_s = time.monotonic()
             try:
-                result = self._transcribe(index)
+                result = self._work.transcribe(self.sources[index], _Watched(self, index))
             except _StoppedError:
                 return
             except Exception as error:  # one input that fails must not take the others along
                 result = error
             self._events.put(Ended(index, result, time.monotonic() - began_s))
 
-    def _transcribe(self, index: int) -> Transcript:
-        source = self._sources[index]
-
-        def on_bytes(received: int, total: int | None) -> None:
-            self._put(Copied(index, received, total))
-
-        with opened(source, self._settings, self._folder, on_bytes) as path:
-            options, notes = pipeline.settle_channels(self._options, path, source.label, self._hosts)
-            streams = len(options.channels) == 1 and not options.diarize
-            transcript = pipeline.transcribe(
-                path,
-                options,
-                settings=self._settings,
-                hosts=self._hosts,
-                on_progress=lambda progress: self._put(Moved(index, progress)),
-                notes=notes,
-                on_sentence=(lambda _, said: self._put(Said(index, said))) if streams else None,
-            )
-        return replace(transcript, media=replace(transcript.media, url=source.label))
-
-    def _put(self, event: Event) -> None:
+    def put(self, event: Event) -> None:
+        """Tell of an event, from the thread of its source, which ends there when all is to stop."""
         if self._stopped.is_set():
             raise _StoppedError
         self._events.put(event)
+
+
+class _Watched:
+    """Tells the batch what happens to one of its sources."""
+
+    def __init__(self, batch: Batch, index: int) -> None:
+        self._batch, self._index = batch, index
+
+    def copied(self, received_bytes: int, total_bytes: int | None) -> None:
+        self._batch.put(Copied(self._index, received_bytes, total_bytes))
+
+    def moved(self, progress: Progress) -> None:
+        self._batch.put(Moved(self._index, progress))
+
+    def said(self, sentence: Sentence) -> None:
+        self._batch.put(Said(self._index, sentence))

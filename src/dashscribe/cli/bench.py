@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dashscribe.cli import unwind_when_killed
-from dashscribe.cli.output import print_json
+from dashscribe.cli.output import print_json, telling
 from dashscribe.cli.sources import expand, opened
 
 if TYPE_CHECKING:
@@ -76,15 +76,16 @@ def bench(
     options = Options(model=model, languages=tuple(code.strip() for code in language.split(",") if code.strip()))
     engine = choose_engine(find_model(model), options.languages, settings)
     unwind_when_killed()
-    with Hosts(settings, slots=settings.workers) as hosts:
+    with Hosts(settings, slots=settings.workers) as hosts, telling() as tell:
         sound = _Sound()
         with tempfile.TemporaryDirectory(prefix="dashscribe-", ignore_cleanup_errors=True) as folder:
             for source in expand(inputs):
+                tell(f"decoding {source.label}")
                 with opened(source, settings, Path(folder), lambda received, total: None) as path:
                     _cut(hosts, path, source.label, options, engine, sound)
         if not sound.windows:
             raise typer.BadParameter("there is no speech in these recordings", param_hint="INPUT")
-        figures = _measure(hosts, engine, options, sound, settings.workers, seconds)
+        figures = _measure(hosts, engine, options, sound, settings.workers, seconds, tell)
     if as_json:
         print_json(asdict(figures) | {"hours_per_hour": round(figures.hours_per_hour, 1)})
     else:
@@ -123,7 +124,15 @@ def _cut(hosts: Hosts, path: Path, url: str, options: Options, engine: EngineInf
     sound.seconds += time.monotonic() - began
 
 
-def _measure(hosts: Hosts, engine: EngineInfo, options: Options, sound: _Sound, slots: int, seconds: float) -> Figures:
+def _measure(
+    hosts: Hosts,
+    engine: EngineInfo,
+    options: Options,
+    sound: _Sound,
+    slots: int,
+    seconds: float,
+    tell: Callable[[str], None],
+) -> Figures:
     from dashscribe.pipeline import recognize
 
     def hear(window: Window) -> None:
@@ -132,12 +141,16 @@ def _measure(hosts: Hosts, engine: EngineInfo, options: Options, sound: _Sound, 
 
     windows = sound.windows
     shortest = min(windows, key=lambda window: window.speech_ms)
+    tell(f"starting {engine.name}")
     began = time.monotonic()
     hear(shortest)
     first_s = time.monotonic() - began
     began = time.monotonic()
     hear(shortest)
     start_s = max(0.0, first_s - (time.monotonic() - began))
+    tell(f"recognizing on one slot, {seconds:.0f} s")
+    alone = _speed(hear, windows, 1, seconds)
+    tell(f"recognizing on {slots} slots, {seconds:.0f} s")
     return Figures(
         engine=engine.name,
         slots=slots,
@@ -145,7 +158,7 @@ def _measure(hosts: Hosts, engine: EngineInfo, options: Options, sound: _Sound, 
         speech_s=sound.speech_ms / 1000,
         engine_start_s=round(start_s, 2),
         decode_speed=round(sound.sound_ms / 1000 / sound.seconds, 1),
-        recognize_speed=round(_speed(hear, windows, 1, seconds), 2),
+        recognize_speed=round(alone, 2),
         recognize_speed_all_slots=round(_speed(hear, windows, slots, seconds), 2),
     )
 

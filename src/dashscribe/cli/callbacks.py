@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import typer
 
-from dashscribe.cli.output import console, print_json
-from dashscribe.cli.tasks import ApiKey, BaseUrl
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
+from dashscribe.cli.remote import ApiKey, BaseUrl, client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="Programs that are told of tasks that ended. Example: dashscribe callbacks add https://app.example.org/done",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Targets = Annotated[
-    list[str], typer.Argument(help="Ids of targets, from `ls`.", metavar="TARGET...", show_default=False)
-]
+Targets = Annotated[list[str], typer.Argument(help="Ids of targets, from `ls`.", metavar="TARGET", show_default=False)]
 #: How often a test looks for its outcome, in seconds, and for how long: a try takes DASHSCRIBE_CALLBACK_TIMEOUT_S.
 POLL_S, TEST_S = 0.2, 330.0
 
@@ -76,8 +75,8 @@ def add(
     wanted |= {"policy": policy, "signature": signature, "dead_letters": dead_letters}
     wanted |= {"token": token} if token else {}
     wanted |= {"server_wide": True} if server_wide else {}
-    with _client(base_url, api_key) as client:
-        target = client.callbacks("POST", "targets", json=wanted)
+    with client(base_url, api_key) as server:
+        target = server.callbacks("POST", "targets", json=wanted)
     print_json(target) if as_json else typer.echo(target["id"])
     if target.get("unproven") and not as_json:
         typer.echo("RocketMQ targets are unproven: they were never run against a broker", err=True)
@@ -99,9 +98,9 @@ def ls(
     """
     wanted: dict[str, str | int] = {"target_id": target, "task_id": task, "state": state, "limit": limit}
     query = {name: value for name, value in wanted.items() if value}
-    with _client(base_url, api_key) as client:
-        targets = client.callbacks("GET", "targets")["targets"]
-        deliveries = client.callbacks("GET", "deliveries", params=query)["deliveries"]
+    with client(base_url, api_key) as server:
+        targets = server.callbacks("GET", "targets")["targets"]
+        deliveries = server.callbacks("GET", "deliveries", params=query)["deliveries"]
     if as_json:
         print_json({"targets": targets, "deliveries": deliveries})
         return
@@ -124,8 +123,8 @@ def show(
 
     Example: dashscribe callbacks show 7
     """
-    with _client(base_url, api_key) as client:
-        found = client.callbacks("GET", f"{'deliveries' if which.isdecimal() else 'targets'}/{quote(which, safe='')}")
+    with client(base_url, api_key) as server:
+        found = server.callbacks("GET", f"{'deliveries' if which.isdecimal() else 'targets'}/{quote(which, safe='')}")
     found.pop("request_id", None)
     if as_json:
         print_json(found)
@@ -140,7 +139,7 @@ def show(
 @app.command()
 def replay(
     numbers: Annotated[
-        list[int] | None, typer.Argument(help="Numbers of deliveries.", metavar="NUMBER...", show_default=False)
+        list[int] | None, typer.Argument(help="Numbers of deliveries.", metavar="NUMBER", show_default=False)
     ] = None,
     dead: Annotated[bool, typer.Option("--dead", help="All dead ones, or those of --target.")] = False,
     target: Annotated[str, typer.Option(help="With --dead: only this target's.")] = "",
@@ -154,9 +153,9 @@ def replay(
     """
     if bool(numbers) == dead:
         raise typer.BadParameter("give numbers, or --dead", param_hint="NUMBER...")
-    with _client(base_url, api_key) as client:
-        chosen = _dead(client, target) if dead else list(numbers or ())
-        replayed = [client.callbacks("POST", f"deliveries/{number}/replay") for number in chosen]
+    with client(base_url, api_key) as server:
+        chosen = _dead(server, target) if dead else list(numbers or ())
+        replayed = [server.callbacks("POST", f"deliveries/{number}/replay") for number in chosen]
     if as_json:
         print_json(replayed)
     else:
@@ -174,12 +173,12 @@ def test(
 
     Example: dashscribe callbacks test cb-0123456789abcdef
     """
-    with _client(base_url, api_key) as client:
-        sent = client.callbacks("POST", f"targets/{quote(target, safe='')}/test")
+    with client(base_url, api_key) as server:
+        sent = server.callbacks("POST", f"targets/{quote(target, safe='')}/test")
         until = time.monotonic() + TEST_S
         while sent["state"] in ("waiting", "sending") and time.monotonic() < until:
             time.sleep(POLL_S)
-            sent = client.callbacks("GET", f"deliveries/{sent['id']}")
+            sent = server.callbacks("GET", f"deliveries/{sent['id']}")
     if as_json:
         print_json(sent)
     else:
@@ -189,33 +188,32 @@ def test(
 
 
 @app.command()
-def rm(targets: Targets, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+def rm(targets: Targets, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
     """Remove targets; what waited for them is dropped.
 
     Example: dashscribe callbacks rm cb-0123456789abcdef
     """
-    with _client(base_url, api_key) as client:
-        for target in targets:
-            client.callbacks("DELETE", f"targets/{quote(target, safe='')}")
-            typer.echo(f"{target} removed")
+    with client(base_url, api_key) as server:
+        outcomes = (_outcome(server, "DELETE", target, "removed") for target in targets)
+        print_outcomes(outcomes, as_json=as_json)
 
 
 @app.command()
-def pause(targets: Targets, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+def pause(targets: Targets, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
     """Send nothing to targets for now; their events wait.
 
     Example: dashscribe callbacks pause cb-0123456789abcdef
     """
-    _set_paused(targets, base_url, api_key, paused=True)
+    _set_paused(targets, base_url, api_key, paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(targets: Targets, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+def resume(targets: Targets, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
     """Send to paused targets again, what has waited first.
 
     Example: dashscribe callbacks resume cb-0123456789abcdef
     """
-    _set_paused(targets, base_url, api_key, paused=False)
+    _set_paused(targets, base_url, api_key, paused=False, as_json=as_json)
 
 
 @app.command()
@@ -224,30 +222,39 @@ def rotate(as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = 
 
     Example: dashscribe callbacks rotate
     """
-    with _client(base_url, api_key) as client:
-        told = client.callbacks("POST", "rotate")
+    with client(base_url, api_key) as server:
+        told = server.callbacks("POST", "rotate")
     print_json(told) if as_json else typer.echo(told["fingerprint"])
 
 
-def _client(base_url: str | None, api_key: str | None) -> Client:
-    from dashscribe.client import Client
-
-    return Client(base_url, api_key)
-
-
-def _set_paused(targets: Sequence[str], base_url: str | None, api_key: str | None, *, paused: bool) -> None:
-    with _client(base_url, api_key) as client:
-        for target in targets:
-            client.callbacks("PATCH", f"targets/{quote(target, safe='')}", json={"paused": paused})
-            typer.echo(f"{target} {'paused' if paused else 'resumed'}")
+def _set_paused(
+    targets: Sequence[str], base_url: str | None, api_key: str | None, *, paused: bool, as_json: bool
+) -> None:
+    done = "paused" if paused else "resumed"
+    with client(base_url, api_key) as server:
+        outcomes = (_outcome(server, "PATCH", target, done, json={"paused": paused}) for target in targets)
+        print_outcomes(outcomes, as_json=as_json)
 
 
-def _dead(client: Client, target: str) -> list[int]:
+def _outcome(server: Client, method: str, target: str, done: str, **body: Any) -> Outcome:
+    """Do something to a target; one that does not exist is no reason to leave the others alone."""
+    from dashscribe.client import ApiError
+
+    try:
+        server.callbacks(method, f"targets/{quote(target, safe='')}", **body)
+    except ApiError as error:
+        if error.http_status not in (400, 404):
+            raise
+        return Outcome(target, done, str(error))
+    return Outcome(target, done)
+
+
+def _dead(server: Client, target: str) -> list[int]:
     """The numbers of all dead deliveries, page by page."""
     found: list[int] = []
     query: dict[str, str | int] = {"state": "dead", "limit": 100} | ({"target_id": target} if target else {})
     while True:
-        page = client.callbacks("GET", "deliveries", params=query)["deliveries"]
+        page = server.callbacks("GET", "deliveries", params=query)["deliveries"]
         found += [delivery["id"] for delivery in page]
         if len(page) < 100:
             return found
@@ -255,35 +262,27 @@ def _dead(client: Client, target: str) -> list[int]:
 
 
 def _show_targets(targets: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("TARGET", no_wrap=True)
-    for name in ("TASKS OF", "URL", "ONLY", "POLICY", "STATE", "NAME"):
-        table.add_column(name, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for target in targets:
         of = "everybody" if target["server_wide"] else target["owner"]
         only = ", ".join([*target["models"], *target["statuses"]]) or "all"
         state = "paused" if target["paused"] else "failing" if target["failures"] else "works"
         state += ", unproven" if target.get("unproven") else ""
         name = "(settings)" if target["fixed"] else target["name"]
-        table.add_row(target["id"], of, target["url"], only, target["policy"], state, name)
-    console().print(table)
+        rows.append((target["id"], of, target["url"], only, target["policy"], state, name))
+    names = ("TARGET", "TASKS OF", "URL", "ONLY", "POLICY", "STATE", "NAME")
+    print_table(names, rows, free=("URL", "ONLY"))
 
 
 def _show_deliveries(deliveries: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("NUMBER", "TASK", "ENDED", "TARGET", "STATE", "TRIES", "LAST"):
-        table.add_column(name, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for delivery in deliveries:
         last = str(delivery.get("error") or delivery.get("http_status") or "")
         task = delivery.get("task_id", "(test)")
         status = delivery.get("task_status", "")
         counts = (str(delivery["id"]), task, status, delivery["target_id"], delivery["state"])
-        table.add_row(*counts, str(delivery["attempts"]), last)
-    console().print(table)
+        rows.append((*counts, str(delivery["attempts"]), last))
+    print_table(("NUMBER", "TASK", "ENDED", "TARGET", "STATE", "TRIES", "LAST"), rows, free=("LAST",))
 
 
 def _told(delivery: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings
@@ -20,8 +20,6 @@ def config(
 
     Example: DASHSCRIBE_WORKERS=2 dashscribe config
     """
-    from rich.table import Table
-
     from dashscribe.config import Settings, config_file, load
 
     settings = load()
@@ -39,11 +37,8 @@ def config(
     if as_json:
         print_json(rows)
         return
-    table = Table("SETTING", "VALUE", "ORIGIN", box=None, pad_edge=False)
-    table.columns[1].overflow = "fold"
-    for row in rows:
-        table.add_row(row["name"], row["value"], row["origin"])
-    console().print(table)
+    told = [(row["name"], row["value"], row["origin"]) for row in rows]
+    print_table(("SETTING", "VALUE", "ORIGIN"), told, free=("VALUE",))
     there = "" if config_file().is_file() else " (does not exist)"
     typer.echo(f"\nfile: {config_file()}{there}; variables: DASHSCRIBE_ and the name in upper case", err=True)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import print_json, print_table, telling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,6 @@ def _replay(
     cases: Sequence[Case], base_url: str | None, key: str, timeout_s: float, serve_on: tuple[str, int] | None
 ) -> tuple[list[Result], bool]:
     """The results, and whether Ctrl-C ended it early."""
-    from rich.console import Console
-    from rich.status import Status
-
     from dashscribe.client import DEFAULT_BASE_URL
     from dashscribe.conformance.replay import CannotRunError, connect
 
@@ -89,13 +86,13 @@ def _replay(
     results: list[Result] = []
     try:
         with (
-            Status("", console=Console(stderr=True)) as status,
+            telling() as tell,
             connect(base_url, key, limit_s=timeout_s, serve_on=serve_on) as replay,
         ):
-            status.update(f"1 of {len(cases)}: {cases[0].id}")
+            tell(f"1 of {len(cases)}: {cases[0].id}")
             for result in replay.run(cases):
                 results.append(result)
-                status.update(f"{len(results)} of {len(cases)}, last {result.case.id}: {result.outcome}")
+                tell(f"{len(results)} of {len(cases)}, last {result.case.id}: {result.outcome}")
     except KeyboardInterrupt:
         return results, True
     except CannotRunError as error:
@@ -112,8 +109,6 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _list(cases: Sequence[Case], *, as_json: bool) -> None:
-    from rich.table import Table
-
     rows = [
         {"id": case.id, "title": case.title, "replay": case.replay, "page": case.page, "section": case.section}
         for case in cases
@@ -121,10 +116,8 @@ def _list(cases: Sequence[Case], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("FORM", "WHAT", "HOW", "DOCUMENTED IN", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["id"], row["title"], row["replay"], f"{row['page']}: {row['section']}")
-    console().print(table)
+    told = [(row["id"], row["title"], row["replay"], f"{row['page']}: {row['section']}") for row in rows]
+    print_table(("FORM", "WHAT", "HOW", "DOCUMENTED IN"), told, free=("WHAT", "DOCUMENTED IN"))
 
 
 def _report(results: Sequence[Result], *, as_json: bool) -> None:
@@ -134,17 +127,15 @@ def _report(results: Sequence[Result], *, as_json: bool) -> None:
     if as_json:
         print_json({"counts": counts, "forms": [_row(result) for result in results]})
         return
-    from rich.table import Table
-
-    table = Table("RESULT", "FORM", "FIELD", "EXPECTED", "GOT", box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     for result in results:
         different = [finding for finding in result.findings if not finding.holds]
         if not different:
             told = result.reason or f"{len(result.findings)} fields as documented"
-            table.add_row(result.outcome, result.case.id, "", "", told)
+            rows.append((result.outcome, result.case.id, "", "", told))
         for finding in different:
-            table.add_row("failed", result.case.id, f"{finding.step}. {finding.field}", finding.expected, finding.got)
-    console().print(table)
+            rows.append(("failed", result.case.id, f"{finding.step}. {finding.field}", finding.expected, finding.got))
+    print_table(("RESULT", "FORM", "FIELD", "EXPECTED", "GOT"), rows, free=("FIELD", "EXPECTED", "GOT"))
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 

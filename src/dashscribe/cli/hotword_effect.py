@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import print_json, print_table, telling
 from dashscribe.cli.word_files import hotwords_in
 from dashscribe.types import Hotword, Options, Transcript
 
@@ -49,12 +49,13 @@ def measure(file: Path, audio: Sequence[Path], model: str, language: str, *, as_
     settings = config.load()
     effects: list[Effect] = []
     failed = False
-    with Hosts(settings, slots=settings.workers) as hosts:
+    with Hosts(settings, slots=settings.workers) as hosts, telling() as tell:
 
         def run(path: Path, options: Options) -> Transcript:
             return transcribe(path, options, settings=settings, hosts=hosts)
 
-        for path in audio:
+        for number, path in enumerate(audio, 1):
+            tell(f"{number} of {len(audio)}: {path}, without the list and with it")
             try:
                 effects.append(_effect(path, bare, hotwords, run))
             except DashscribeError as error:
@@ -102,13 +103,11 @@ def _tell(effects: Sequence[Effect], *, as_json: bool) -> None:
     if as_json:
         print_json({"files": [asdict(effect) for effect in effects], "total": {**asdict(total), **_shares(total)}})
         return
-    from rich.table import Table
-
-    table = Table("FILE", "SAID", "WITHOUT", "WITH", "FOUND", "INSERTED", box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     for one in (*effects, total) if len(effects) != 1 else effects:
         numbers = (one.said, one.without, one.with_list, one.found, one.inserted)
-        table.add_row(one.file, *("-" if number is None else str(number) for number in numbers))
-    console().print(table)
+        rows.append((one.file, *("-" if number is None else str(number) for number in numbers)))
+    print_table(("FILE", "SAID", "WITHOUT", "WITH", "FOUND", "INSERTED"), rows, free=("FILE",))
     for name, share in _shares(total).items():
         typer.echo(f"{name.replace('_', ' ')}: {100 * share:.0f} %")
 

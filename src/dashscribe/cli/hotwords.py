@@ -6,16 +6,20 @@ These are vocabularies, the lists of the second generation. ``test`` alone needs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import console, print_json
-from dashscribe.cli.tasks import ApiKey, AsJson, BaseUrl
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
+from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 from dashscribe.cli.word_files import Words, read_words
+
+if TYPE_CHECKING:
+    from dashscribe.client import Client
 
 app = typer.Typer(
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="Hotword lists of a server. Example: dashscribe hotwords create words.txt --prefix harbor",
 )
@@ -53,17 +57,14 @@ def ls(
 
     Example: dashscribe hotwords ls --prefix harbor
     """
-    from rich.table import Table
-
     only = {"prefix": prefix} if prefix else {}
     lists = _ask(base_url, api_key, "list_vocabulary", page_index=0, page_size=limit, **only).get("vocabulary_list", [])
     if as_json:
         print_json(lists)
         return
-    table = Table("LIST", "STATUS", "CREATED", "CHANGED", box=None, pad_edge=False)
-    for one in lists:
-        table.add_row(*(str(one.get(name, "")) for name in ("vocabulary_id", "status", "gmt_create", "gmt_modified")))
-    console().print(table)
+    members = ("vocabulary_id", "status", "gmt_create", "gmt_modified")
+    rows = [tuple(str(one.get(name, "")) for name in members) for one in lists]
+    print_table(("LIST", "STATUS", "CREATED", "CHANGED"), rows)
 
 
 @app.command()
@@ -82,19 +83,25 @@ def get(list_id: ListId, as_json: AsJson = False, base_url: BaseUrl = None, api_
 
 
 @app.command()
-def update(list_id: ListId, file: Words, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
+def update(
+    list_id: ListId, file: Words, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None
+) -> None:
     """Replace all words of a list; tasks that were handed in before keep the old ones.
 
     Example: dashscribe hotwords update vocab-harbor-0123456789abcdef0123456789abcdef words.txt
     """
     vocabulary = read_words(file)
     _ask(base_url, api_key, "update_vocabulary", vocabulary_id=list_id, vocabulary=vocabulary)
-    typer.echo(f"{list_id} holds {len(vocabulary)} words")
+    if as_json:
+        print_json({"vocabulary_id": list_id, "words": len(vocabulary)})
+    else:
+        typer.echo(f"{list_id} holds {len(vocabulary)} words")
 
 
 @app.command()
 def rm(
-    list_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="LIST_ID...", show_default=False)],
+    list_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="LIST_ID", show_default=False)],
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
 ) -> None:
@@ -102,26 +109,16 @@ def rm(
 
     Example: dashscribe hotwords rm vocab-harbor-0123456789abcdef0123456789abcdef
     """
-    from dashscribe.client import ApiError
-
-    failed = False
-    for list_id in list_ids:
-        try:
-            _ask(base_url, api_key, "delete_vocabulary", vocabulary_id=list_id)
-            typer.echo(f"{list_id} deleted")
-        except ApiError as error:
-            if error.http_status != 400:
-                raise
-            failed = True
-            typer.echo(f"{list_id} not deleted: {error}", err=True)
-    if failed:
-        raise typer.Exit(1)
+    with client(base_url, api_key) as server:
+        print_outcomes((_deleted(server, list_id) for list_id in list_ids), as_json=as_json)
 
 
 @app.command()
 def test(
     file: Words,
-    audio: Annotated[list[Path], typer.Argument(help="Recordings; X.txt beside X.wav says what was said.")],
+    audio: Annotated[
+        list[Path], typer.Argument(metavar="AUDIO", help="Recordings; X.txt beside X.wav says what was said.")
+    ],
     model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
     language: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="What may be spoken, such as en,zh.")] = "",
     as_json: AsJson = False,
@@ -138,8 +135,18 @@ def test(
     measure(file, audio, model, language, as_json=as_json)
 
 
-def _ask(base_url: str | None, api_key: str | None, action: str, **members: Any) -> dict[str, Any]:
-    from dashscribe.client import Client
+def _deleted(server: Client, list_id: str) -> Outcome:
+    from dashscribe.client import ApiError
 
-    with Client(base_url, api_key) as client:
-        return client.customize(action, **members)
+    try:
+        server.customize("delete_vocabulary", vocabulary_id=list_id)
+    except ApiError as error:
+        if error.http_status != 400:
+            raise
+        return Outcome(list_id, "deleted", str(error))
+    return Outcome(list_id, "deleted")
+
+
+def _ask(base_url: str | None, api_key: str | None, action: str, **members: Any) -> dict[str, Any]:
+    with client(base_url, api_key) as server:
+        return server.customize(action, **members)

@@ -1,4 +1,7 @@
-"""``dashscribe keys``: make, list and revoke the API keys of this machine's database, server or no server."""
+"""``dashscribe keys``: make, list and revoke the API keys of this machine's database, server or no server.
+
+``lend`` alone asks a server, any that keeps to the documented route: a temporary key for a page or a phone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
+from dashscribe.cli.remote import ApiKey, BaseUrl, client
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="API keys of this installation. Example: dashscribe keys create --name laptop",
 )
@@ -52,8 +57,6 @@ def ls(as_json: AsJson = False) -> None:
 
     WEIGHT is the owner's share where several have work that waits. Example: dashscribe keys ls --json
     """
-    from rich.table import Table
-
     from dashscribe import order
 
     database = _database()
@@ -77,43 +80,61 @@ def ls(as_json: AsJson = False) -> None:
         )
         return
     names = ("ID", "OWNER", "WEIGHT", "NAME", "KEY", "CREATED", "STATE", "USED", "QUOTA")
-    table = Table(*names, box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     for key in keys:
         state = f"revoked {key.revoked_at.astimezone():%Y-%m-%d}" if key.revoked_at else "works"
         created = f"{key.created_at.astimezone():%Y-%m-%d %H:%M}"
         quota = f"{key.quota_s} s/month" if key.quota_s is not None else "none"
         used = f"{_seconds(key.used_ms)} s"
         weight = str(weights.get(key.owner, 1))
-        table.add_row(key.id, key.owner, weight, key.name, f"…{key.hint}", created, state, used, quota)
-    console().print(table)
+        rows.append((key.id, key.owner, weight, key.name, f"…{key.hint}", created, state, used, quota))
+    print_table(names, rows)
 
 
 @app.command()
 def revoke(
     key_ids: Annotated[
-        list[str], typer.Argument(help="Ids from `dashscribe keys ls`.", metavar="ID...", show_default=False)
+        list[str], typer.Argument(help="Ids from `dashscribe keys ls`.", metavar="ID", show_default=False)
     ],
+    as_json: AsJson = False,
 ) -> None:
     """End keys for good; a running server refuses them within a second. Exit 1 if one of them does not exist.
 
     Example: dashscribe keys revoke 2
     """
-    keys = _keys()
-    failed = False
-    for key_id in key_ids:
-        if keys.revoke(key_id):
-            typer.echo(f"key {key_id} revoked")
-        else:
-            failed = True
-            typer.echo(f"no working key has the id {key_id!r}; `dashscribe keys ls` lists them", err=True)
-    if failed:
-        raise typer.Exit(1)
+    keys, hint = _keys(), "`dashscribe keys ls` lists them"
+    outcomes = (
+        Outcome(key_id, "revoked", "" if keys.revoke(key_id) else f"no working key has the id {key_id!r}; {hint}")
+        for key_id in key_ids
+    )
+    print_outcomes(outcomes, as_json=as_json)
+
+
+@app.command()
+def lend(
+    seconds: Annotated[int, typer.Option(min=1, max=1800, help="How long it works.", metavar="N")] = 60,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Have a server make a temporary key, which works like the one that is sent, and print it.
+
+    Example: dashscribe keys lend --seconds 600 --base-url https://asr.example.org
+    """
+    with client(base_url, api_key) as server:
+        lent = server.lend(seconds)
+    if as_json:
+        print_json(lent)
+        return
+    typer.echo(lent.get("token", ""))
+    typer.echo(f"it works for {seconds} s", err=True)
 
 
 @app.command()
 def weight(
     owner: Annotated[str, typer.Argument(help="An owner, as `dashscribe keys ls` tells them.", show_default=False)],
     weight: Annotated[int, typer.Argument(min=1, max=1000, help="Its share beside other owners' 1.", metavar="N")],
+    as_json: AsJson = False,
 ) -> None:
     """Give an owner a larger share of recognition where several have work that waits.
 
@@ -126,7 +147,7 @@ def weight(
     if owner not in {key.owner for key in _keys(database).list()} | set(order.weights(database)):
         raise typer.BadParameter(f"no key belongs to {owner!r}; `dashscribe keys ls` lists the owners")
     order.set_weight(database, owner, weight)
-    typer.echo(f"owner {owner} has the weight {weight}")
+    print_json({"owner": owner, "weight": weight}) if as_json else typer.echo(f"owner {owner} has the weight {weight}")
 
 
 def _quota(text: str) -> int | None:

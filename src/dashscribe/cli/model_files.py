@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: How often a line tells of progress where there is no terminal, in seconds.
 LINE_S = 10.0
 
-Names = Annotated[list[str], typer.Argument(help="Names of models.", metavar="NAME...", show_default=False)]
+Names = Annotated[list[str], typer.Argument(help="Names of models.", metavar="NAME", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: accept the license, remove the model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -150,7 +150,7 @@ def add(
 
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names of models; else all.", metavar="[NAME...]", show_default=False)
+        list[str] | None, typer.Argument(help="Names of models; else all.", metavar="NAME", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dashscribe.cli import model_files
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="Model names, the engines behind them, and their weights. Example: dashscribe models ls --language zh",
 )
@@ -107,17 +108,14 @@ def _codes(text: str) -> tuple[str, ...]:
 
 
 def _print_table(stands: dict[Model, Standing]) -> None:
-    from rich.table import Table
-
     from dashscribe.choice import weights_for
 
-    table = Table("MODEL", "CALL", "LANGUAGES", "ENGINE NOW", "WHY", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
+    rows: list[tuple[str, ...]] = []
     for model, stand in stands.items():
         engine = stand.engine.name if stand.engine else "none"
         reason = stand.why if stand.engine else f"none installed reads it: dashscribe models pull {weights_for(model)}"
-        table.add_row(model.name, model.interface, _brief(model.coverage), engine, reason)
-    console().print(table)
+        rows.append((model.name, model.interface, _brief(model.coverage), engine, reason))
+    print_table(("MODEL", "CALL", "LANGUAGES", "ENGINE NOW", "WHY"), rows, free=("WHY",))
 
 
 def _print_footer(stands: dict[Model, Standing], settings: Settings) -> None:
@@ -135,8 +133,6 @@ def _print_footer(stands: dict[Model, Standing], settings: Settings) -> None:
 
 
 def _list_installed(settings: Settings, *, as_json: bool) -> None:
-    from rich.table import Table
-
     from dashscribe.weights import installed
     from dashscribe.weights.known import KNOWN
 
@@ -150,11 +146,9 @@ def _list_installed(settings: Settings, *, as_json: bool) -> None:
             ]
         )
         return
-    table = Table("NAME", "FAMILY", "LANGUAGES", "FROM", box=None, pad_edge=False)
-    for model in models.values():
-        table.add_row(model.name, model.layout.family.title, _brief(model.languages), model.source)
+    rows = [(m.name, m.layout.family.title, _brief(m.languages), m.source) for m in models.values()]
     if models:
-        console().print(table)
+        print_table(("NAME", "FAMILY", "LANGUAGES", "FROM"), rows, free=("FROM",))
     else:
         typer.echo(f"No weights are installed in {settings.resolved_models_dir}.")
     others = [name for name in KNOWN if name not in models]
@@ -171,14 +165,9 @@ def _ruled_out(other: RuledOut) -> dict[str, str]:
 
 
 def _print_suggestions(found: Sequence[Suggestion], others: Sequence[RuledOut]) -> None:
-    from rich.table import Table
-
     if found:
-        table = Table("", "MODEL", "REASONS", box=None, pad_edge=False)
-        table.columns[1].no_wrap = True
-        for rank, suggestion in enumerate(found, start=1):
-            table.add_row(str(rank), suggestion.model.name, "; ".join(suggestion.reasons))
-        console().print(table)
+        rows = [(str(rank), s.model.name, "; ".join(s.reasons)) for rank, s in enumerate(found, start=1)]
+        print_table(("", "MODEL", "REASONS"), rows, free=("REASONS",))
     by_reason: dict[str, list[str]] = {}
     for other in others:
         by_reason.setdefault(other.reason, []).append(other.model.name)

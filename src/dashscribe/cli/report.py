@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from dashscribe.cli import reason
 from dashscribe.cli.batch import Copied, Ended, Event, Moved, Said
-from dashscribe.cli.results import InOrder, names, write
+from dashscribe.cli.results import InOrder, write
 from dashscribe.cli.screen import Screen
 from dashscribe.cli.sources import Source
 from dashscribe.cli.times import shown
@@ -23,30 +23,38 @@ from dashscribe.pipeline import refuse_empty
 from dashscribe.render import PRESETS, CaptionStyle, render
 from dashscribe.types import Fate, Sentence, Transcript, joint
 
+#: The folder, and the name without extension, for the files of an input.
+Place = Callable[[int], tuple[Path, str]]
+
 
 class Report:
     """Turns events into output; ``failed`` counts the inputs that came to nothing.
 
-    ``out`` is the folder for files of all ``formats``; without one the only format goes to standard output. ``style``
-    is that of captions.
+    ``place`` gives the folder and the name for the files of an input, in all ``formats``; without it the only format
+    goes to standard output. ``style`` is that of captions. ``sources`` may grow; unless ``ordered``, lines of JSON come
+    as inputs end.
     """
 
     def __init__(
         self,
         sources: Sequence[Source],
         formats: Sequence[str],
-        out: Path | None,
+        place: Place | None,
         screen: Screen,
         *,
         as_json: bool,
+        ordered: bool = True,
         style: CaptionStyle = PRESETS["default"],
     ) -> None:
         self.failed = 0
-        self._sources, self._formats, self._out, self._screen = sources, formats, out, screen
+        #: What was wrong with each of them, results that could not be written included.
+        self.errors: dict[int, Exception] = {}
+        self.sources = sources
+        self._formats, self._place, self._screen = formats, place, screen
         self._as_json, self._style = as_json, style
-        self._plain = not (out or as_json) and formats == ("txt",)
-        self._names = names(sources)
-        self._stdout = InOrder(len(sources), screen.print)
+        self._plain = not (place or as_json) and formats == ("txt",)
+        self._stdout = InOrder(screen.print)
+        self._ordered = ordered
         self._last: dict[int, Sentence] = {}
 
     def take(self, event: Event) -> None:
@@ -64,6 +72,20 @@ class Report:
                 self._end(event)
                 self._stdout.end(event.index)
 
+    def skip(self, source: Source, paths: Sequence[Path]) -> None:
+        """Say that the results of an input are there already."""
+        files = [str(path) for path in paths]
+        self._screen.note(f"{source.label}: skipped, {', '.join(files)} is newer; --force does it again")
+        if self._as_json:
+            summary = {"input": source.label, "status": "skipped", "files": files}
+            self._screen.print(json.dumps(summary, ensure_ascii=False) + "\n")
+
+    def interrupted(self, unfinished: int) -> None:
+        """Print what ended before the end; say what did not."""
+        self._stdout.give_up()
+        again = "; the same command goes on with them" if self._place and unfinished else ""
+        self._screen.note(f"interrupted, {unfinished} not finished{again}")
+
     def _stream(self, index: int, sentence: Sentence) -> None:
         """Print a sentence: on a terminal as a line, else so that all of them give exactly the text."""
         last = self._last.get(index)
@@ -75,12 +97,12 @@ class Report:
         self._stdout.add(index, between + sentence.text)
 
     def _heading(self, index: int) -> str:
-        if len(self._sources) == 1:
+        if len(self.sources) == 1:
             return ""
-        return ("\n" if index else "") + f"==> {self._sources[index].label} <==\n"
+        return ("\n" if index else "") + f"==> {self.sources[index].label} <==\n"
 
     def _end(self, event: Ended) -> None:
-        label, index = self._sources[event.index].label, event.index
+        label, index = self.sources[event.index].label, event.index
         summary: dict[str, Any] = {"input": label, "status": "ok", "elapsed_ms": round(event.elapsed_s * 1000)}
         if index in self._last:
             self._stdout.add(index, "\n")
@@ -91,6 +113,7 @@ class Report:
             summary["status"] = "silent" if silence else "ok"
             summary |= _figures(event.result) | self._deliver(index, event.result)
             self._screen.note(f"{label}: {silence or _effort(event.result, event.elapsed_s)}{_where(summary)}")
+            self._screen.detail(f"{label}: {_details(event.result)}")
             for note in event.result.notes:
                 self._screen.note(f"{label}: {note}")
             for channel, failed_ms in _failed_ms(event.result).items():
@@ -100,16 +123,19 @@ class Report:
             raise
         except Exception as error:  # whatever it was, the other inputs go on
             self.failed += 1
+            self.errors[index] = error
             code = error.code if isinstance(error, DashscribeError) else DashscribeError.code
             summary |= {"status": "failed", "code": code, "error": str(error)}
             self._screen.warn(f"{label}: {reason(error)}")
         if self._as_json:
-            self._stdout.add(index, json.dumps(summary, ensure_ascii=False) + "\n")
+            line = json.dumps(summary, ensure_ascii=False) + "\n"
+            self._stdout.add(index, line) if self._ordered else self._screen.print(line)
 
     def _deliver(self, index: int, transcript: Transcript) -> dict[str, Any]:
         """Write the files, or print what has not been printed yet."""
-        if self._out:
-            paths = write(self._out, self._names[index], self._formats, transcript, self._style)
+        if self._place:
+            folder, name = self._place(index)
+            paths = write(folder, name, self._formats, transcript, self._style)
             return {"files": [str(path) for path in paths]}
         if self._as_json:
             told = any(track.turns for track in transcript.tracks)
@@ -142,6 +168,24 @@ def _figures(transcript: Transcript) -> dict[str, Any]:
         "failed_ms": sum(_failed_ms(transcript).values()),
         "notes": list(transcript.notes),
     }
+
+
+def _details(transcript: Transcript) -> str:
+    """What a recording was and what was found in it, in one line."""
+    media, sentences = transcript.media, transcript.sentences
+    form = " ".join(filter(None, (media.container, media.codec, f"{media.rate_hz} Hz" if media.rate_hz else "")))
+    speech_ms = sum(track.speech_ms for track in transcript.tracks)
+    speakers = {(track.channel, s.speaker) for track in transcript.tracks for s in track.sentences}
+    told = len({speaker for speaker in speakers if speaker[1] is not None})
+    parts = [
+        form,
+        f"channels {', '.join(str(track.channel) for track in transcript.tracks)} of {media.channel_count}",
+        f"{shown(speech_ms)} of speech",
+        f"{len(sentences)} sentences, {sum(len(s.words) for s in sentences)} words",
+        f"{told} speakers" if told else "",
+        f"{transcript.model} by {transcript.engine}",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _failed_ms(transcript: Transcript) -> dict[int, int]:

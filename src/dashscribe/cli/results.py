@@ -59,9 +59,9 @@ def _replace(path: Path, text: str) -> None:
 class InOrder:
     """Passes text on in the order of the inputs: of the first unfinished one at once, of later ones in their turn."""
 
-    def __init__(self, count: int, write: Callable[[str], object]) -> None:
-        self._held: list[list[str]] = [[] for _ in range(count)]
-        self._ended = [False] * count
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._held: dict[int, list[str]] = defaultdict(list)
+        self._ended: set[int] = set()
         self._current = 0
         self._write = write
 
@@ -74,8 +74,15 @@ class InOrder:
 
     def end(self, index: int) -> None:
         """No more text of an input will come."""
-        self._ended[index] = True
-        while self._current < len(self._held) and self._ended[self._current]:
+        self._ended.add(index)
+        while self._current in self._ended:
+            self._ended.remove(self._current)
             self._current += 1
-            if self._current < len(self._held) and self._held[self._current]:
-                self._write("".join(self._held[self._current]))
+            if held := self._held.pop(self._current, None):
+                self._write("".join(held))
+
+    def give_up(self) -> None:
+        """Pass on what is held of inputs that ended, since those before them never will."""
+        for index in sorted(self._ended):
+            self._write("".join(self._held.pop(index, ())))
+        self._ended.clear()

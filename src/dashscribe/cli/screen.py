@@ -20,7 +20,7 @@ from dashscribe.cli.times import shown
 from dashscribe.types import Span
 
 if TYPE_CHECKING:
-    from dashscribe import pipeline
+    from dashscribe.types import Progress as Far
 
 #: Widest name before a bar, in columns; of a longer one the end is shown.
 NAME_COLUMNS = 28
@@ -44,10 +44,13 @@ class _Pace(ProgressColumn):
 
 
 class Screen:
-    """Context manager around the work on ``sources``. ``quiet`` leaves out all but what ``warn`` is given."""
+    """Context manager around the work on ``sources``, which may grow.
 
-    def __init__(self, sources: Sequence[Source], stretch: Span | None, *, quiet: bool) -> None:
-        self._sources, self._stretch, self._quiet = sources, stretch, quiet
+    ``quiet`` leaves out all but what ``warn`` is given, ``verbose`` shows what ``detail`` is given.
+    """
+
+    def __init__(self, sources: Sequence[Source], stretch: Span | None, *, quiet: bool, verbose: bool = False) -> None:
+        self._sources, self._stretch, self._quiet, self._verbose = sources, stretch, quiet, verbose
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -83,6 +86,11 @@ class Screen:
         if not self._quiet:
             self.warn(line)
 
+    def detail(self, line: str) -> None:
+        """A line for those who want to know more."""
+        if self._verbose:
+            self.note(line)
+
     @staticmethod
     def print(text: str) -> None:
         """Text on standard output, at once; above the bars if that is the same terminal."""
@@ -93,7 +101,7 @@ class Screen:
         """Show how far a download is."""
         self._update(index, "bytes", received_bytes, total_bytes or 0)
 
-    def moved(self, index: int, progress: pipeline.Progress) -> None:
+    def moved(self, index: int, progress: Far) -> None:
         """Show how far recognition is, counted from where it was told to begin."""
         begin_ms = self._stretch.begin_ms if self._stretch else 0
         end_ms = progress.duration_ms

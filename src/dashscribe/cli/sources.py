@@ -53,6 +53,11 @@ class Source:
         return urlsplit(self.name).scheme.lower() in ("http", "https")
 
     @property
+    def is_file(self) -> bool:
+        """Whether the source is a regular file here."""
+        return self.name != STDIN and not self.is_url and Path(self.name).is_file()
+
+    @property
     def stem(self) -> str:
         """The name without folders and extension, fit for a file name."""
         return Path(self._file_name).stem
@@ -86,7 +91,7 @@ def _names(text: str) -> Iterator[str]:
     if text == STDIN or Source(text).is_url or path.is_file():
         yield text
     elif path.is_dir():
-        yield from _media_below(path) or [text]
+        yield from media_below(path) or [text]
     else:
         matches = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []  # noqa: PTH207 (absolute too)
         for match in matches:
@@ -95,7 +100,7 @@ def _names(text: str) -> Iterator[str]:
             yield text
 
 
-def _media_below(folder: Path) -> list[str]:
+def media_below(folder: Path) -> list[str]:
     """The media files of a folder and all folders below, hidden ones left out."""
     found: list[str] = []
     for parent, folders, files in os.walk(folder):

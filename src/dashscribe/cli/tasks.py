@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import console, print_json
+from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
+from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,18 +23,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="Tasks of a running server. Example: dashscribe tasks wait 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f",
 )
 
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(help="Server to ask; else DASHSCOPE_HTTP_BASE_URL, else http://127.0.0.1:8000/api/v1.", metavar="URL"),
-]
-ApiKey = Annotated[
-    str | None, typer.Option(help="Key to send; else DASHSCOPE_API_KEY or DASHSCRIBE_API_KEY.", metavar="KEY")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the service.")]
 TaskId = Annotated[str, typer.Argument(help="The id that submitting gave.", metavar="TASK_ID", show_default=False)]
 
 
@@ -43,7 +37,7 @@ def submit(
         list[str],
         typer.Argument(
             help="Audio or video: local files, which are uploaded first, or http, https and oss URLs.",
-            metavar="FILE|URL...",
+            metavar="FILE|URL",
             show_default=False,
         ),
     ],
@@ -65,11 +59,11 @@ def submit(
     """
     parameters = dict(map(_parameter, parameter or ()))
     local = _local_files(sources)
-    with _client(base_url, api_key) as client:
-        uploaded = _upload(client, model, local)
+    with client(base_url, api_key) as server:
+        uploaded = _upload(server, model, local)
         urls = [uploaded.get(source, source) for source in sources]
-        task = client.submit(model, urls, parameters)
-        _end_submit(client, task, wait_for_it=wait_for_it, as_json=as_json)
+        task = server.submit(model, urls, parameters)
+        _end_submit(server, task, wait_for_it=wait_for_it, as_json=as_json)
 
 
 @app.command()
@@ -88,22 +82,18 @@ def ls(
     from datetime import datetime
 
     import msgspec
-    from rich.table import Table
 
-    with _client(base_url, api_key) as client:
-        page = client.list(status=status.upper(), model=model, page_size=limit)
+    with client(base_url, api_key) as server:
+        page = server.list(status=status.upper(), model=model, page_size=limit)
     if as_json:
         print_json({"total": page.total, "data": msgspec.to_builtins(page.tasks)})
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("TASK", no_wrap=True)
-    for name in ("STATUS", "MODEL", "SUBMITTED", "TOOK"):
-        table.add_column(name, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for task in page.tasks:
         submitted = datetime.fromtimestamp(task.submitted_ms / 1000).astimezone()
         took = f"{(task.ended_ms - task.submitted_ms) / 1000:.1f} s" if task.ended_ms else ""
-        table.add_row(task.id, task.code or task.status, task.model, f"{submitted:%m-%d %H:%M:%S}", took)
-    console().print(table)
+        rows.append((task.id, task.code or task.status, task.model, f"{submitted:%m-%d %H:%M:%S}", took))
+    print_table(("TASK", "STATUS", "MODEL", "SUBMITTED", "TOOK"), rows)
     if page.total > len(page.tasks):
         typer.echo(f"{len(page.tasks)} of {page.total} tasks; --limit shows more", err=True)
 
@@ -114,8 +104,8 @@ def get(task_id: TaskId, as_json: AsJson = False, base_url: BaseUrl = None, api_
 
     Example: dashscribe tasks get 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --json
     """
-    with _client(base_url, api_key) as client:
-        _show(client, client.task(task_id), as_json=as_json)
+    with client(base_url, api_key) as server:
+        _show(server, server.task(task_id), as_json=as_json)
 
 
 @app.command()
@@ -130,13 +120,14 @@ def wait(
 
     Example: dashscribe tasks wait 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --timeout 600
     """
-    with _client(base_url, api_key) as client:
-        _follow(client, task_id, timeout or float("inf"), as_json=as_json)
+    with client(base_url, api_key) as server:
+        _follow(server, task_id, timeout or float("inf"), as_json=as_json)
 
 
 @app.command()
 def cancel(
-    task_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="TASK_ID...", show_default=False)],
+    task_ids: Annotated[list[str], typer.Argument(help="One or more ids.", metavar="TASK_ID", show_default=False)],
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
 ) -> None:
@@ -144,21 +135,8 @@ def cancel(
 
     Example: dashscribe tasks cancel 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f
     """
-    from dashscribe.client import ApiError
-
-    failed = False
-    with _client(base_url, api_key) as client:
-        for task_id in task_ids:
-            try:
-                client.cancel(task_id)
-                typer.echo(f"{task_id} canceled")
-            except ApiError as error:
-                if error.http_status != 400:
-                    raise
-                failed = True
-                typer.echo(f"{task_id} not canceled: {error}", err=True)
-    if failed:
-        raise typer.Exit(1)
+    with client(base_url, api_key) as server:
+        print_outcomes((_canceled(server, task_id) for task_id in task_ids), as_json=as_json)
 
 
 @app.command()
@@ -194,22 +172,28 @@ def retry(
     from dashscribe.cli import retry as retrying
 
     retrying.check_usage(stage, speakers, file, every)
-    with _client(base_url, api_key) as client:
+    with client(base_url, api_key) as server:
         if stage:
             request = retrying.Request(task_id, stage, speakers, file)
-            if not retrying.redo(client, request, wait_for_it=wait_for_it, as_json=as_json):
+            if not retrying.redo(server, request, wait_for_it=wait_for_it, as_json=as_json):
                 raise typer.Exit(1)
             return
-        task = client.retry(task_id, every=every).task
+        task = server.retry(task_id, every=every).task
         if wait_for_it:
             typer.echo(f"new task {task.id}", err=True)
-        _end_submit(client, task, wait_for_it=wait_for_it, as_json=as_json)
+        _end_submit(server, task, wait_for_it=wait_for_it, as_json=as_json)
 
 
-def _client(base_url: str | None, api_key: str | None) -> Client:
-    from dashscribe.client import Client
+def _canceled(server: Client, task_id: str) -> Outcome:
+    from dashscribe.client import ApiError
 
-    return Client(base_url, api_key)
+    try:
+        server.cancel(task_id)
+    except ApiError as error:
+        if error.http_status != 400:
+            raise
+        return Outcome(task_id, "canceled", str(error))
+    return Outcome(task_id, "canceled")
 
 
 def _end_submit(client: Client, task: RemoteTask, *, wait_for_it: bool, as_json: bool) -> None:
@@ -273,6 +257,8 @@ def _follow(client: Client, task_id: str, timeout_s: float, *, as_json: bool) ->
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from dashscribe.client import UnfinishedError
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         line = progress.add_task("PENDING", total=None)
@@ -284,7 +270,7 @@ def _follow(client: Client, task_id: str, timeout_s: float, *, as_json: bool) ->
 
         try:
             answer = client.wait(task_id, update, timeout_s)
-        except TimeoutError as error:
+        except UnfinishedError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from error
     _show(client, answer, as_json=as_json)

@@ -1,5 +1,7 @@
 """A small client of the asynchronous interface, for a server of ours and for the cloud alike: upload, submit, follow.
 
+``Client.transcribe`` does all of it for one recording and gives what ``dashscribe.transcribe`` gives.
+
 Calls that change nothing are repeated after a busy answer, a failing server or a broken connection. A submission is
 repeated only where it certainly was not taken (429, no connection), because a second one would be a second task.
 """
@@ -11,22 +13,21 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import quote
 
 from msgspec import Struct, field
 
+from dashscribe.background import awaited
 from dashscribe.catalog import MODELS
-from dashscribe.client import sending
-from dashscribe.client.calls import (
-    DEFAULT_BASE_URL,
-    LONGEST_PAUSE_S,
-    TRIES,
-    ApiError,
-    Calls,
-    UnreachableError,
-    read,
-)
+from dashscribe.client import sending, whole
+from dashscribe.client.calls import DEFAULT_BASE_URL, LONGEST_PAUSE_S, TRIES, Calls, read
+from dashscribe.errors.remote import ApiError, UnfinishedError, UnreachableError
+from dashscribe.wishes import Wishes, options_of
+
+if TYPE_CHECKING:
+    from dashscribe.background import OnProgress, OnSentence
+    from dashscribe.types import Transcript
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -41,6 +42,7 @@ __all__ = [
     "RemoteTask",
     "TaskAnswer",
     "TaskList",
+    "UnfinishedError",
     "UnreachableError",
 ]
 
@@ -105,6 +107,13 @@ class RemoteRedo(Struct, frozen=True, kw_only=True):
         return self.state in FINAL
 
 
+class AboutFile(Struct, frozen=True, kw_only=True):
+    """What a server of ours tells of one file beside its result: of one without text, milliseconds by fate."""
+
+    notes: tuple[str, ...] = ()
+    ledger: dict[str, int] = field(default_factory=dict[str, int])
+
+
 class Extras(Struct, frozen=True, kw_only=True):
     """What only a server of ours tells of a task; everything is empty for the cloud's."""
 
@@ -114,6 +123,7 @@ class Extras(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     redo: tuple[RemoteRedo, ...] = ()
     retry_of: str = ""
+    files: tuple[AboutFile, ...] = ()
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -170,6 +180,42 @@ class Client(Calls):
     ) -> None:
         self.close()
 
+    def transcribe(
+        self,
+        source: str | Path,
+        *,
+        on_progress: OnProgress | None = None,
+        timeout_s: float = float("inf"),
+        **wishes: Unpack[Wishes],
+    ) -> Transcript:
+        """Have the server transcribe a local file, which is uploaded, or an http(s) or oss URL; wait for the result.
+
+        What may be asked for is what ``dashscribe.transcribe`` takes; what the server or the model does not heed stands
+        in the notes of the transcript. ``on_progress`` sees the upload, then the task; what it raises ends the waiting,
+        and cancels the task where it still waits.
+
+        Raises SourceError for a source that cannot be had or read, InvalidParameterError for what a server cannot do,
+        ApiError for a refused call or a task that failed, UnreachableError for a server that does not answer, and
+        UnfinishedError for a task that has not ended in ``timeout_s`` seconds.
+        """
+        return whole.transcribe(self, source, options_of(**wishes), on_progress=on_progress, timeout_s=timeout_s)
+
+    async def atranscribe(
+        self,
+        source: str | Path,
+        *,
+        on_progress: OnProgress | None = None,
+        timeout_s: float = float("inf"),
+        **wishes: Unpack[Wishes],
+    ) -> Transcript:
+        """As ``transcribe``, awaited: the waiting is done in a thread, ``on_progress`` runs in the event loop."""
+        options = options_of(**wishes)
+
+        def work(report: OnProgress, say: OnSentence) -> Transcript:
+            return whole.transcribe(self, source, options, on_progress=report, timeout_s=timeout_s)
+
+        return await awaited(work, on_progress, None)
+
     def upload(self, path: Path, model: str = "fun-asr", on_bytes: Callable[[int, int], None] | None = None) -> str:
         """Hand in a local file: its oss:// URL, good for 48 hours; ``on_bytes(sent, total)`` sees how far it is.
 
@@ -207,7 +253,7 @@ class Client(Calls):
         on_update: Callable[[TaskAnswer], None] | None = None,
         timeout_s: float = float("inf"),
     ) -> TaskAnswer:
-        """Ask until the task has ended, with growing pauses; ``on_update`` sees every answer. Raises TimeoutError."""
+        """Ask until the task has ended, with growing pauses; ``on_update`` sees each answer. Raises UnfinishedError."""
         end_s = time.monotonic() + timeout_s
         pause_s = FIRST_POLL_S
         while True:
@@ -217,7 +263,7 @@ class Client(Calls):
             if answer.task.is_final:
                 return answer
             if time.monotonic() + pause_s > end_s:
-                raise TimeoutError(f"task {task_id} is still {answer.task.status} after {timeout_s:g} s")
+                raise UnfinishedError(f"task {task_id} is still {answer.task.status} after {timeout_s:g} s")
             self._sleep(pause_s)
             pause_s = min(pause_s * POLL_GROWTH, LONGEST_POLL_S)
 
@@ -287,6 +333,10 @@ class Client(Calls):
         repeatable = not action.startswith(("create_", "delete_"))
         data = self._call("POST", "/services/audio/asr/customization", json=body, repeatable=repeatable)
         return read(data, dict[str, Any]).get("output") or {}
+
+    def lend(self, seconds: int) -> dict[str, Any]:
+        """A temporary key that works like this one for 1 to 1800 seconds: ``token``, ``expires_at`` in Unix seconds."""
+        return read(self._call("POST", "/tokens", params={"expire_in_seconds": seconds}), dict[str, Any])
 
     def callbacks(
         self, method: str, path: str, *, json: object = None, params: Mapping[str, str | int] | None = None

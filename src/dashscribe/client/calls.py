@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
-from dashscribe.errors import ConfigError, DashscribeError
+from dashscribe.errors import ConfigError
+from dashscribe.errors.remote import ApiError, UnreachableError
 
 #: Where `dashscribe serve` listens unless told otherwise.
 DEFAULT_BASE_URL = "http://127.0.0.1:8000/api/v1"
@@ -25,28 +26,6 @@ _BACKOFF = wait_exponential(multiplier=0.5, max=8.0) + wait_random(0.0, 0.5)
 _LOOPBACK: tuple[str, ...] = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 T = TypeVar("T")
-
-
-class ApiError(DashscribeError):
-    """The server refused a call: its HTTP status, its code and message, and the id under which it logged the call."""
-
-    def __init__(
-        self, detail: str, http_status: int = 0, api_code: str = "", retry_after_s: float | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.args = (detail, http_status, api_code, retry_after_s)
-        self.http_status = http_status
-        self.api_code = api_code
-        self.retry_after_s = retry_after_s
-
-
-class UnreachableError(DashscribeError):
-    """No answer from the server; ``sent`` tells whether the request may have arrived."""
-
-    def __init__(self, detail: str, sent: bool = False) -> None:
-        super().__init__(detail)
-        self.args = (detail, sent)
-        self.sent = sent
 
 
 class _Refusal(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 import httpx
 from msgspec import Struct
 
-from dashscribe.client.calls import TRIES, ApiError, Calls, UnreachableError, read
+from dashscribe.client.calls import TRIES, Calls, read
+from dashscribe.errors.remote import ApiError, UnreachableError
 
 #: Where servers of ours take uploads in pieces, beside the base URL.
 PATH = "/dashscribe/v1/uploads"

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,20 +38,10 @@ from dashscribe.pipeline.parts import (
     recognize,
     speakers_of,
 )
-from dashscribe.types import Media, Options, Outcome, Sentence, Span, Transcript, Voices, Window
+from dashscribe.types import Media, Options, Outcome, Progress, Sentence, Span, Transcript, Voices, Window
 
 #: Longest time between two reports of progress, in seconds.
 REPORT_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one source is: decoded and recognized up to these times, ``duration_ms`` 0 while unknown."""
-
-    media: Media | None
-    decoded_ms: int
-    recognized_ms: int
-    duration_ms: int
 
 
 def transcribe(
@@ -212,7 +202,7 @@ def _as_file(source: str | Path, settings: Settings, on_progress: Callable[[Prog
 
     def on_bytes(received_bytes: int, total_bytes: int | None) -> None:
         if on_progress:
-            on_progress(Progress(None, 0, 0, 0))
+            on_progress(Progress(moved_bytes=received_bytes, total_bytes=total_bytes))
 
     with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
         # Whoever calls a library names a host on purpose; a redirect to another one is checked like any other.
@@ -242,7 +232,7 @@ class _Run:
         self._on_progress, self._on_sentence = on_progress, on_sentence
         self._threads = ThreadPoolExecutor(ahead + 1, thread_name_prefix="child")  # one more for the cut
         self._events: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        self._progress = Progress(None, 0, 0, 0)
+        self._progress = Progress()
         self._asking = False  # whether a thread waits for the next message of the cut
         self._cut: CutEnd | None = None
         self._found: dict[int, list[Span]] = defaultdict(list)  # by channel

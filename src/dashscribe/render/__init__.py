@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dashscribe.errors import InvalidParameterError
 from dashscribe.render import markdown, srt, text, transcription_json, tsv, vtt
 from dashscribe.render.caption_style import PRESETS, CaptionStyle, find_style
 from dashscribe.types import Transcript
@@ -26,7 +27,9 @@ FORMATS: dict[str, Callable[[Transcript], str]] = {
 
 
 def render(transcript: Transcript, format_name: str, style: CaptionStyle) -> str:
-    """The transcript in a format of ``FORMATS``, captions in the style."""
+    """The transcript in a format of ``FORMATS``, captions in the style. Raises InvalidParameterError for any other."""
+    if format_name not in FORMATS:
+        raise InvalidParameterError(f"{format_name!r} is no format; known: {', '.join(FORMATS)}.", "format")
     if caption := CAPTIONS.get(format_name):
         return caption(transcript, style)
     return FORMATS[format_name](transcript)

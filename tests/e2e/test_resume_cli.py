@@ -1,0 +1,76 @@
+"""A folder that was half done: what is there and newer is skipped, what was finished before Ctrl-C is kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cli_inputs import dashscribe, environment, speechlike
+
+
+def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> None:
+    talks, out = tmp_path / "talks", tmp_path / "out"
+    for name in ("a.wav", "b.wav"):
+        speechlike(talks / name, 3)
+    first = dashscribe("transcribe", talks, "-o", out, "-f", "txt,srt")
+    assert first.returncode == 0
+    (out / "b.srt").unlink()
+    again = dashscribe("transcribe", talks, "-o", out, "-f", "txt,srt", "--json")
+    assert again.returncode == 0
+    told = {Path(line["input"]).name: line for line in map(json.loads, again.stdout.splitlines())}
+    assert {name: line["status"] for name, line in told.items()} == {"a.wav": "skipped", "b.wav": "ok"}
+    assert told["a.wav"]["files"] == [str(out / "a.txt"), str(out / "a.srt")]
+    assert "--force does it again" in again.stderr
+    time.sleep(0.01)
+    os.utime(talks / "a.wav")  # it was recorded anew
+    changed = dashscribe("transcribe", talks, "-o", out, "--json")
+    assert [json.loads(line)["status"] for line in changed.stdout.splitlines()] == ["skipped", "ok"]
+    forced = dashscribe("transcribe", talks, "-o", out, "--json", "--force")
+    assert [json.loads(line)["status"] for line in forced.stdout.splitlines()] == ["ok", "ok"]
+    # Another file of the same name, and other options, are other results.
+    other = speechlike(tmp_path / "others" / "a.wav", 4, seed=7)
+    os.utime(other, (1_000_000_000, 1_000_000_000))
+    line = json.loads(dashscribe("transcribe", other, "-o", out, "--json").stdout)
+    assert (line["status"], line["duration_ms"]) == ("ok", 4_000)
+    asked = dashscribe("transcribe", talks / "b.wav", "-o", out, "--json", "--no-fillers")
+    assert json.loads(asked.stdout)["status"] == "ok"
+    assert dashscribe("transcribe", talks, "-o", out, "--force").returncode == 0
+    quiet = dashscribe("transcribe", talks, "-o", out, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(tmp_path: Path) -> None:
+    """The first input hangs, the second is done and waits for its turn."""
+    (tmp_path / "pipe").mkdir()
+    hanging = tmp_path / "pipe" / "first.wav"
+    os.mkfifo(hanging)
+    spoken = speechlike(tmp_path / "second.wav", 3)
+    text = dashscribe("transcribe", spoken, "--quiet").stdout
+    running = subprocess.Popen(
+        [sys.executable, "-m", "dashscribe", "transcribe", str(hanging), str(spoken)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with hanging.open("wb"):
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "second.wav" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        printed, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert text.strip() in printed and "==> " in printed
+    assert "interrupted, 1 not finished" in said
+
+
+def test_verbose_tells_what_a_recording_was_and_quiet_tells_nothing(tmp_path: Path) -> None:
+    spoken = speechlike(tmp_path / "a.wav", 3)
+    verbose = dashscribe("transcribe", spoken, "-v")
+    assert "pcm_s16le 16000 Hz; channels 0 of 1;" in verbose.stderr
+    assert "pcm_s16le" not in dashscribe("transcribe", spoken).stderr
+    assert dashscribe("transcribe", spoken, "-q").stderr == ""
