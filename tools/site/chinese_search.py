@@ -1,8 +1,8 @@
 """Search in Chinese: every two characters that follow each other are a term, in the index and in what is looked for.
 
-Sphinx' own Chinese search cuts the pages into words (jieba), but not what the reader types: a query that is no single word
-of that dictionary finds nothing. Pairs need no dictionary and agree on both sides. Words of Latin letters stay whole, and
-what is looked for in several words must all be on the page, as Sphinx has it.
+Sphinx' own Chinese search cuts the pages into words (jieba), but not what the reader types: a query that is no single
+word of that dictionary finds nothing. Pairs need no dictionary and agree on both sides. Words of Latin letters stay
+whole, and what is looked for in several words must all be on the page, as Sphinx has it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ChineseSearch(SearchLanguage):
     js_stemmer_code = _NO_STEMMER
     stopwords = frozenset()
 
-    def split(self, input: str) -> list[str]:  # noqa: A002 - the name is Sphinx'
+    def split(self, input: str) -> list[str]:
         """See ``terms``."""
         return terms(input)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 project = "dashscribe"
-copyright = "The dashscribe authors, Apache-2.0"  # noqa: A001 - the name that Sphinx reads
+copyright = "The dashscribe authors, Apache-2.0"
 extensions = ["myst_parser"]
 templates_path = ["_templates"]
 html_theme = "furo"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Build the documentation site, English and Chinese, and fail for the first broken link.
 
-    .venv/bin/python tools/docs.py [OUT]
+    .venv/bin/python tools/build_docs.py [OUT]
 
 The pages are plain Markdown that also reads well in a repository browser: ``docs/x.md`` and, where there is one,
-``docs/x.zh.md``. Sphinx knows neither the second name nor links that leave ``docs/``. So each language is staged first: a
-page of that language under its plain name, English where there is no other, links that leave ``docs/`` turned into those of
-the repository. A link to a file or heading that does not exist is an error, outside ``docs/`` by this script, inside by Sphinx.
+``docs/x.zh.md``. Sphinx knows neither the second name nor links that leave ``docs/``. So each language is staged first:
+a page of that language under its plain name, English where there is no other, links that leave ``docs/`` turned into
+those of the repository. A link to a file or heading that does not exist is an error, outside ``docs/`` by this script,
+inside by Sphinx.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ REPOSITORY = "https://github.com/dashscribe/dashscribe"
 LANGUAGES = ("en", "zh")
 #: Said on top of an English page in the Chinese site.
 ENGLISH_ONLY = "> 本页目前只有英文。\n\n"
-#: The lead of a page that has a twin in the other language, for readers of the repository; the site has a link of its own.
+#: The lead of a page that has a twin in the other language, for readers of the repository; the site has its own.
 _SWITCH = re.compile(r"^\[(?:中文|English)\]\([^)]+\)\n\n?", re.MULTILINE)
 _COMMENT = re.compile(r"^ *<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?\[(?:[^\[\]`]|`[^`]*`)*\])\(([^)\s]+)\)")
@@ -156,7 +157,12 @@ def build(out: Path) -> int:
                 print(f"docs: {error}", file=sys.stderr)
                 return 1
             command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
-            command += ["-c", str(CHECKOUT / "tools" / "site"), "-D", f"language={'zh_CN' if language == 'zh' else 'en'}"]
+            command += [
+                "-c",
+                str(CHECKOUT / "tools" / "site"),
+                "-D",
+                f"language={'zh_CN' if language == 'zh' else 'en'}",
+            ]
             command += ["-d", f"{folder}/doctrees", str(pages), str(out / "zh" if language == "zh" else out)]
             if status := subprocess.run(command, check=False).returncode:
                 return status
