@@ -124,19 +124,31 @@ def _linked(link: re.Match[str], source: Path, language: str, docs: Path) -> str
     where = f"{source.relative_to(docs.parent)} links to {url}"
     if not target.exists():
         raise BrokenLinkError(f"{where}, which does not exist")
-    if target.is_relative_to(docs) and target.is_file():
-        return f"{label}({_within(path, language)}{'#' + anchor if anchor else ''})"
     if anchor and target.suffix == ".md" and anchor not in headings(target):
         raise BrokenLinkError(f"{where}, where no heading has that name")
+    if target.is_relative_to(docs) and target.suffix == ".md":
+        return _within(label, path, anchor, source, target, language, docs)
     kind = "tree" if target.is_dir() else "blob"
     inside = target.relative_to(docs.parent).as_posix()
     return f"{label}({REPOSITORY}/{kind}/main/{inside}{'#' + anchor if anchor else ''})"
 
 
-def _within(path: str, language: str) -> str:
-    if not path.endswith(".zh.md"):
-        return path
-    return f"{path.removesuffix('.zh.md')}.md" if language == "zh" else f"zh/{path.removesuffix('.zh.md')}.html"
+def _within(label: str, path: str, anchor: str, source: Path, target: Path, language: str, docs: Path) -> str:
+    """A link to another page: to this language's under that name, or to the other language's site."""
+    chinese = target.name.endswith(".zh.md")
+    behind = f"#{anchor}" if anchor else ""
+    if chinese == (language == "zh") or (language == "zh" and not _twin(target).is_file()):
+        return f"{label}({path.removesuffix('.md').removesuffix('.zh')}.md{behind})"
+    name = target.relative_to(docs).as_posix().removesuffix(".md").removesuffix(".zh")
+    up = "../" * len(source.relative_to(docs).parents[:-1])
+    there = f"{up}zh/{name}.html" if chinese else f"{up}../{name}.html"
+    # As HTML, since the generator would look for the page in this language's tree.
+    return f'<a href="{there}{behind}">{label.strip("[]")}</a>'
+
+
+def _twin(page: Path) -> Path:
+    """The Chinese version of an English page, which may not exist."""
+    return page.with_name(page.name.replace(".md", ".zh.md"))
 
 
 def headings(path: Path) -> set[str]:

@@ -199,7 +199,8 @@ def _below(base: type[Any]) -> Iterator[type[Any]]:
 def _requests() -> Iterator[type[DashscribeError]]:
     """What a client can be told; errors that stay inside have the base's code."""
     for kind in _below(DashscribeError):
-        if not issubclass(kind, SourceError) and kind.code != DashscribeError.code:
+        told = kind.__module__.startswith("dashscribe.errors") and kind.code != DashscribeError.code
+        if told and not issubclass(kind, SourceError):
             yield kind
 
 

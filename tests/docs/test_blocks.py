@@ -6,6 +6,7 @@ replaced by its own. ``curl`` fails for every answer from 400 on, shells at the 
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -25,7 +26,7 @@ import pytest
 import yaml
 from blocks import CHECKOUT, REASONS, Block, blocks, pages
 from wire_origin import Origin
-from wire_servers import KEY, Server, start_server, stop_server
+from wire_servers import ASYNC, KEY, SUBMIT, Server, start_server, stop_server
 
 #: Length of the recordings that the pages talk of, in copies of one sentence of 3.8 s.
 LONG, SHORT = 28, 1
@@ -239,3 +240,30 @@ def test_block_runs(block: Block, outcomes: dict[str, str]) -> None:
 
 def test_most_blocks_of_shells_and_python_run() -> None:
     assert len(RUNNABLE) > 40
+
+
+# --- what is out of scope -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["out-of-scope.md", "out-of-scope.zh.md"])
+def test_live_recognition_gets_the_answers_of_the_page(desk: Desk, page: str) -> None:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    live = {"model": "paraformer-realtime-v2", "input": {"file_urls": [f"{desk.origin}/a.wav"]}}
+    with desk.server.http() as http:
+        answers = [
+            http.get("/api-ws/v1/inference", headers=handshake),
+            http.post(SUBMIT, json=live, headers=ASYNC),
+        ]
+        others = [http.post("/v1/audio/translations"), http.post("/v1/audio/speech"), http.post("/v1/realtime")]
+    shown = [json.loads(block.code) for block in blocks(CHECKOUT / "docs" / page) if block.language == "json"]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [
+        answer.json() | {"request_id": told["request_id"]} for answer, told in zip(answers, shown, strict=True)
+    ] == shown
+    assert [other.status_code for other in others] == [400, 404, 404]
