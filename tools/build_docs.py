@@ -126,6 +126,8 @@ def _linked(link: re.Match[str], source: Path, language: str, docs: Path) -> str
         raise BrokenLinkError(f"{where}, which does not exist")
     if anchor and target.suffix == ".md" and anchor not in headings(target):
         raise BrokenLinkError(f"{where}, where no heading has that name")
+    if target.is_relative_to(docs / "images"):
+        return link[0]
     if target.is_relative_to(docs) and target.suffix == ".md":
         return _within(label, path, anchor, source, target, language, docs)
     kind = "tree" if target.is_dir() else "blob"
