@@ -33,6 +33,8 @@ ENGLISH_ONLY = "> 本页目前只有英文。\n\n"
 _SWITCH = re.compile(r"^\[(?:中文|English)\]\([^)]+\)\n\n?", re.MULTILINE)
 _COMMENT = re.compile(r"^ *<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?\[(?:[^\[\]`]|`[^`]*`)*\])\(([^)\s]+)\)")
+#: A line that is broken between two characters of Chinese, which have no space between them.
+_WRAPPED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3400-\u9fff“‘（《])")
 _FENCE = re.compile(r"^ *(```|~~~)")
 
 
@@ -96,10 +98,16 @@ def _toctree(section: Section, language: str) -> str:
 def _staged(source: Path, language: str, docs: Path) -> str:
     """A page without what only the repository or the tests need, and with links as the site has them."""
     text = _COMMENT.sub("", _SWITCH.sub("", source.read_text(encoding="utf-8"), count=1))
+    text = "".join(_unwrapped(part) for part in re.split(r"(^ *```.*?^ *```$)", text, flags=re.MULTILINE | re.DOTALL))
     return "".join(
         line if fenced else _LINK.sub(lambda link: _linked(link, source, language, docs), line)
         for line, fenced in _lines(text)
     )
+
+
+def _unwrapped(part: str) -> str:
+    """Prose whose Chinese lines are joined; code as it is."""
+    return part if part.lstrip(" ").startswith("```") else _WRAPPED.sub("", part)
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:

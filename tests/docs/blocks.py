@@ -29,6 +29,12 @@ REASONS = {
     "sketch": "one line of a whole that is shown elsewhere, with placeholders only its reader can fill",
 }
 
+#: Pages whose programs build on each other, and the test that runs them as a whole.
+ELSEWHERE = {
+    "docs/library.md": "tests/wire/test_library_docs.py",
+    "docs/library.zh.md": "tests/wire/test_library_docs.py",
+}
+
 _BLOCK = re.compile(
     r"(?P<comments>(?:^[ ]*<!--[^\n]*-->\n)*)"
     r"^(?P<indent>[ ]*)```(?P<language>[\w-]*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$",
@@ -66,6 +72,9 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         said = dict(_COMMENT.findall(found["comments"]))
+        whole = ELSEWHERE.get(page.relative_to(CHECKOUT).as_posix())
+        if whole and found["language"] == "python":
+            said.setdefault("not run", f"test: {whole}")
         indent = len(found["indent"])
         code = "".join(line[indent:] for line in found["code"].splitlines(keepends=True))
         line = text.count("\n", 0, found.start("code")) + 1

@@ -101,6 +101,12 @@ def test_chinese_is_found(built: Path, query: str, page: str) -> None:
     assert page in json.loads(ended.stdout)
 
 
+@pytest.mark.slow
+def test_lines_of_chinese_are_joined_without_a_space(built: Path) -> None:
+    text = re.sub(r"<pre>.*?</pre>", "", (built / "zh" / "faq.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not re.findall(r"[\u3400-\u9fff，。：；]\n[\u3400-\u9fff]", text)
+
+
 def test_terms_are_pairs() -> None:
     assert {"热词", "词表", "表"} <= set(terms("热词表")) and "fun-asr" in terms("用 fun-asr 识别")
 

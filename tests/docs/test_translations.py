@@ -21,6 +21,7 @@ ENGLISH_ONLY: dict[str, str] = {
     "conformance": MAINTAINERS,
     "deployment": OPERATORS,
     "observability": OPERATORS,
+    "reference/commands": "the help of the commands, which is English",
     "scale-out": OPERATORS,
     "security": OPERATORS,
     "soak": FIGURES,
