@@ -16,7 +16,6 @@ FIGURES = "figures of measurements, written by a program"
 #: Pages without a Chinese version, and why. New ones are not added lightly.
 ENGLISH_ONLY: dict[str, str] = {
     "architecture": MAINTAINERS,
-    "asr": "the page of a helper script whose own page is in both languages, flag for flag",
     "capacity": OPERATORS,
     "conformance": MAINTAINERS,
     "deployment": OPERATORS,
