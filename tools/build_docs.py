@@ -147,7 +147,9 @@ def _within(label: str, path: str, anchor: str, source: Path, target: Path, lang
     """A link to another page: to this language's under that name, or to the other language's site."""
     chinese = target.name.endswith(".zh.md")
     behind = f"#{anchor}" if anchor else ""
-    if chinese == (language == "zh") or (language == "zh" and not _twin(target).is_file()):
+    # Where an English page stands in for a missing Chinese one, its readers go on in Chinese as soon as they can.
+    here = not _twin(target).is_file() or (not anchor and not source.name.endswith(".zh.md"))
+    if chinese == (language == "zh") or (language == "zh" and here):
         return f"{label}({path.removesuffix('.md').removesuffix('.zh')}.md{behind})"
     name = target.relative_to(docs).as_posix().removesuffix(".md").removesuffix(".zh")
     up = "../" * len(source.relative_to(docs).parents[:-1])
