@@ -29,7 +29,7 @@ from wire_origin import Origin
 from wire_servers import ASYNC, KEY, SUBMIT, Server, start_server, stop_server
 
 #: Length of the recordings that the pages talk of, in copies of one sentence of 3.8 s.
-LONG, SHORT = 28, 1
+LONG, SHORT = 25, 1
 #: The longest that a block may take, in seconds: much, since a machine that is busy with other tests is slow.
 PATIENCE_S = 240
 #: Kinds of blocks that show what something printed or wrote.
