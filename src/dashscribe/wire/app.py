@@ -1,4 +1,5 @@
-"""Composes the HTTP application from its parts: routes, error envelopes, health, the OpenAPI page at ``/docs``.
+"""Composes the HTTP application from its parts: routes, error envelopes, health, the OpenAPI page at ``/docs``,
+the pages for people at ``/``.
 
 ``/healthz`` says that the process answers; ``/readyz`` asks the parts whether work would succeed.
 """
@@ -29,6 +30,7 @@ from dashscribe.wire import (
     model_choice,
     models,
     openai,
+    pages,
     phrases,
     recordings,
     results,
@@ -99,6 +101,7 @@ def create_app(parts: Parts) -> FastAPI:
     _install(app, parts)
     app.state.sounds = Sounds(parts.database, parts.store, parts.uploads, parts.hosts)
     docs_page.install(app)
+    pages.install(app)
     app.add_middleware(SafeHeaders)  # the outermost, so that no answer is without them
     for router in (
         async_tasks.router,
