@@ -1,7 +1,7 @@
-"""The pages in the browser: their frame at ``/``, and below ``/pages/`` the scripts, styles and texts that it asks for.
+"""The pages in the browser: their frame at ``/``, and below ``/pages/`` the scripts, styles and texts it asks for.
 
-Everything comes from this server, nothing is built, and no address begins with a slash, because a proxy in front may add
-to the path. The pages hold nothing of anybody's: what they show they fetch with the key that is typed into them.
+Everything comes from this server, nothing is built, and no address begins with a slash, because a proxy in front may
+add to the path. The pages hold nothing of anybody's: what they show they fetch with the key that is typed into them.
 """
 
 from __future__ import annotations

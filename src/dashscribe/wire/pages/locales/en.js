@@ -2,7 +2,8 @@
 
 import core from "./core.en.js";
 import library from "./library.en.js";
+import fresh from "./new.en.js";
 import review from "./review.en.js";
 import settings from "./settings.en.js";
 
-export default { ...core, ...library, ...settings, ...review };
+export default { ...core, ...library, ...fresh, ...settings, ...review };

@@ -2,7 +2,8 @@
 
 import core from "./core.zh.js";
 import library from "./library.zh.js";
+import fresh from "./new.zh.js";
 import review from "./review.zh.js";
 import settings from "./settings.zh.js";
 
-export default { ...core, ...library, ...settings, ...review };
+export default { ...core, ...library, ...fresh, ...settings, ...review };
