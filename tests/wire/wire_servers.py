@@ -172,9 +172,12 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start_server(home: Path, *arguments: str, **settings: str) -> Server:
-    """Start ``dashscribe serve`` with more arguments and variables, and wait until it is ready."""
-    port = free_port()
+def start_server(home: Path, *arguments: str, port: int = 0, **settings: str) -> Server:
+    """Start ``dashscribe serve`` with more arguments and variables, and wait until it is ready.
+
+    ``port`` 0 takes a free one.
+    """
+    port = port or free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DASHSCRIBE_", "DASHSCOPE_"))}
     env = {
         "DASHSCRIBE_HOME": str(home),

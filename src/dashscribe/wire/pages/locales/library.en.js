@@ -30,7 +30,7 @@ export default {
   "library.noHitsTitle": "Nothing fits",
   "library.noHits": "Try fewer words or another filter. Transcripts can be searched as soon as they are done.",
   "library.deleteTitle": { one: "Delete {count} recording?", other: "Delete {count} recordings?" },
-  "library.deleteText": "Sound, transcript and edits are removed from the server. This cannot be undone.",
+  "library.deleteText": "Sound, transcript and edits are removed from the server, and what is still running is called off. This cannot be undone.",
   "library.deleted": { one: "{count} recording deleted.", other: "{count} recordings deleted." },
   "library.notFound": { one: "{count} was gone already.", other: "{count} were gone already." },
   "library.exportTitle": { one: "Export {count} recording", other: "Export {count} recordings" },

@@ -30,7 +30,7 @@ export default {
   "library.noHitsTitle": "没有符合条件的录音",
   "library.noHits": "试试减少关键词或更换筛选条件。录音转写完成后即可搜索其中的内容。",
   "library.deleteTitle": { other: "删除 {count} 条录音？" },
-  "library.deleteText": "录音、文字稿和修改记录都会从服务器上删除，无法恢复。",
+  "library.deleteText": "录音、文字稿和修改记录都会从服务器上删除，仍在转写的会被取消。此操作无法撤销。",
   "library.deleted": { other: "已删除 {count} 条录音。" },
   "library.notFound": { other: "另有 {count} 条此前已不存在。" },
   "library.exportTitle": { other: "导出 {count} 条录音" },

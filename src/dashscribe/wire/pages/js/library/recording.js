@@ -21,7 +21,7 @@ export function Recording({ recording, q, picked, onPick }) {
   return html`<li class="recording ${picked ? "picked" : ""}">
     <input type="checkbox" checked=${picked} aria-label=${t("library.pick", { title })} onChange=${(event) => onPick(event.target.checked)} />
     <div class="stack close">
-      <div class="row spread"><h2><a href=${link(`/recordings/${id}`, { q })}>${title}</a></h2>
+      <div class="row spread"><h2><a href=${link(`/recordings/${id}`, { q })}>${marked(title, recording.title_marks)}</a></h2>
         ${status !== "SUCCEEDED" && html`<${Status} status=${status} />`}</div>
       <${About} recording=${recording} />
       <${Going} recording=${recording} />
@@ -47,7 +47,7 @@ function About({ recording }) {
 
 /** What stands between a recording and its text: its place in the queue, its progress, or why it failed. */
 function Going({ recording }) {
-  const { status, queue_position: position, progress, code, message, notes = [] } = recording;
+  const { status, queue_position: position, progress, code, message } = recording;
   if (status === "PENDING") {
     return html`<p class="soft">${position > 0 ? t("library.position", { count: position }) : t("library.waits")}</p>`;
   }
@@ -56,6 +56,5 @@ function Going({ recording }) {
     return html`<${Progress} label=${t("library.progress")} done=${done} total=${total}>
       ${total > 0 ? t("library.done", { done: clock(done), total: clock(total) }) : t("library.begun")}<//>`;
   }
-  if (status === "FAILED") return html`<p class="failed"><code>${code}</code> <span lang="en">${message}</span></p>`;
-  return notes.length > 0 && html`<p class="late"><${Icon} name="warning" size=${16} /><span lang="en">${notes.join(" ")}</span></p>`;
+  return status === "FAILED" && html`<p class="failed"><code>${code}</code> <span lang="en">${message}</span></p>`;
 }

@@ -21,12 +21,7 @@ export function useChoices({ languages, speakers }) {
   }, [languages.join(","), needs]);
 }
 
-/** The saved words as the parameter `special_word_filter`; null where there are none. */
-function filterOf({ masked, removed, system }) {
-  if (!masked.length && !removed.length && !system) return null;
-  return {
-    ...(masked.length && { filter_with_signed: { word_list: masked } }),
-    ...(removed.length && { filter_with_empty: { word_list: removed } }),
-    system_reserved_filter: system,
-  };
+/** The parameter with the saved words; null where it would change nothing, since the server's own list counts anyway. */
+function filterOf({ masked, removed, system, special_word_filter: filter }) {
+  return masked.length || removed.length || !system ? filter : null;
 }

@@ -39,8 +39,8 @@ export function OptionsForm({ options, onOptions, choices, model }) {
 
 function Languages({ options, set, model }) {
   const told = (codes) => codes.split(",").map(languageName).join(" + ");
-  const usual = COMMON.filter((codes) => codes.split(",").every((code) => model.languages.includes(code)));
-  const others = model.languages.filter((code) => !COMMON.includes(code)).map((code) => [code, languageName(code)]);
+  const usual = COMMON.filter((codes) => codes.split(",").every((code) => model.language_hints.includes(code)));
+  const others = model.language_hints.filter((code) => !COMMON.includes(code)).map((code) => [code, languageName(code)]);
   others.sort(([, left], [, right]) => left.localeCompare(right));
   const chosen = options.languages.join(",");
   const known = chosen === "" || usual.includes(chosen) || others.some(([code]) => code === chosen);

@@ -22,12 +22,12 @@ export default function Keys() {
   const keys = useLoad((signal) => get(`${V1}/keys`, {}, { signal }));
   const [asking, setAsking] = useState(false);
   const { me } = useStore(session);
-  const action = !me?.temporary && html`<${Button} kind="primary" icon="plus" onClick=${() => setAsking(true)}>${t("keys.new")}<//>`;
+  const action = me?.may_manage_keys && html`<${Button} kind="primary" icon="plus" onClick=${() => setAsking(true)}>${t("keys.new")}<//>`;
   return html`<${Page} title=${t("keys.title")} lead=${t("keys.lead")} actions=${action}>
     <section class="stack" aria-labelledby="keys-usage"><h2 id="keys-usage">${t("usage.title")}</h2><${Usage} /></section>
     <section class="stack" aria-labelledby="keys-list"><h2 id="keys-list">${t("keys.list")}</h2>
-      ${me?.temporary && html`<${Note}><p>${t("keys.temporary")}</p><//>`}
-      <${Loaded} from=${keys}>${(told) => html`<${List} keys=${told.keys} me=${me} onGone=${keys.reload} />`}<//>
+      ${me && !me.may_manage_keys && html`<${Note}><p>${t("keys.notByThis")}</p><//>`}
+      <${Loaded} from=${keys}>${(told) => html`<${List} keys=${told.keys.filter((key) => !key.revoked_at)} me=${me} onGone=${keys.reload} />`}<//>
     </section>
     ${asking && html`<${NewKey} onMade=${keys.reload} onClose=${() => setAsking(false)} />`}
   <//>`;
@@ -42,12 +42,12 @@ function List({ keys, me, onGone }) {
     act: () => del(`${V1}/keys/${encodeURIComponent(id)}`),
   }).then((done) => { if (done) { toast(t("keys.deleted", { name })); onGone(); } });
   const columns = [
-    { title: t("keys.name"), draw: ({ id, name }) => html`${name} ${id === me?.key_id && html`<span class="tag plain busy">${t("keys.this")}</span>`}` },
+    { title: t("keys.name"), draw: ({ id, name }) => html`${name || t("keys.unnamed")} ${id === me?.key_id && html`<span class="tag plain busy">${t("keys.this")}</span>`}` },
     { title: t("keys.hint"), draw: ({ hint }) => html`<code>${hint}</code>` },
     { title: t("keys.quota"), end: true, draw: ({ quota_seconds: quota }) => (quota ? duration(quota * 1000) : t("keys.noQuota")) },
-    { title: t("keys.used"), end: true, draw: ({ used_seconds: used = 0 }) => duration(used * 1000) },
-    { title: t("keys.created"), draw: ({ created_at: at }) => (at ? instant(at) : "") },
-    { title: html`<span class="unseen">${t("action.delete")}</span>`, tight: true, draw: (key) => key.id !== me?.key_id && !me?.temporary
+    { title: t("keys.used"), end: true, draw: ({ used_ms: used }) => duration(used) },
+    { title: t("keys.created"), draw: ({ created_at: at }) => instant(at) },
+    { title: html`<span class="unseen">${t("action.delete")}</span>`, tight: true, draw: (key) => key.id !== me?.key_id && me?.may_manage_keys
       && html`<${Button} kind="small quiet" icon="trash" label=${t("keys.deleteOf", { name: key.name })} onClick=${() => remove(key)} />` },
   ];
   return html`<${Table} label=${t("keys.list")} columns=${columns} rows=${keys} keyOf=${({ id }) => id} />`;

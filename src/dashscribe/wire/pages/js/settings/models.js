@@ -14,16 +14,18 @@ export default function Models() {
   return html`<${Page} title=${t("models.title")} lead=${t("models.lead")}>
     <${Loaded} from=${models}>${(told) => html`
       <${Installed} weights=${told.installed} />
-      <${Installable} weights=${told.installable} />
+      <${Installable} weights=${told.available} />
       <${Names} models=${told.models} />`}<//>
   <//>`;
 }
+
+const codes = (languages) => languages.slice(0, 8).join(", ") + (languages.length > 8 ? " …" : "");
 
 function Installed({ weights }) {
   const columns = [
     { title: t("models.name"), draw: ({ name }) => name },
     { title: t("models.family"), draw: ({ family }) => family },
-    { title: t("models.languages"), draw: ({ languages = [] }) => languages.slice(0, 8).join(", ") + (languages.length > 8 ? " …" : "") },
+    { title: t("models.languages"), draw: ({ languages }) => codes(languages) },
   ];
   return html`<section class="stack close" aria-labelledby="models-installed"><h2 id="models-installed">${t("models.installed")}</h2>
     ${weights.length ? html`<${Table} label=${t("models.installed")} columns=${columns} rows=${weights} keyOf=${({ name }) => name} />`
@@ -35,8 +37,8 @@ function Installable({ weights }) {
   if (!weights.length) return null;
   return html`<section class="stack close" aria-labelledby="models-missing"><h2 id="models-missing">${t("models.missing")}</h2>
     <p class="soft">${t("models.missingText")}</p>
-    <div class="cards">${weights.map(({ name, about, size_bytes: size, licence, command }) => html`<article class="card stack close" key=${name}>
-      <header><div><h3>${name}</h3><p class="soft"><small>${[size && bytes(size), licence].filter(Boolean).join(" · ")}${about && html` <span lang="en">${about}</span>`}</small></p></div></header>
+    <div class="cards">${weights.map(({ name, languages, size_bytes: size, license, command }) => html`<article class="card stack close" key=${name}>
+      <header><div><h3>${name}</h3><p class="soft"><small>${[size && bytes(size), codes(languages), license].filter(Boolean).join(" · ")}</small></p></div></header>
       <${Command} text=${command} />
     </article>`)}</div>
   </section>`;

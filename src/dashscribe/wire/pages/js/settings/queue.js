@@ -36,14 +36,14 @@ function Figures({ told }) {
 
 function Workers({ workers }) {
   const columns = [
-    { title: t("queue.worker"), draw: ({ id, host }) => html`${host} <small class="soft mono">${String(id).slice(0, 8)}</small>` },
-    { title: t("queue.busy"), end: true, draw: ({ busy = 0, slots }) => `${number(busy)} / ${number(slots)}` },
-    { title: t("queue.engines"), draw: ({ engines = [] }) => engines.join(", ") },
+    { title: t("queue.worker"), draw: ({ id, host }) => (host ? html`${host} <small class="soft mono">${id.slice(0, 8)}</small>` : t("queue.unnamed")) },
+    { title: t("queue.busy"), end: true, draw: ({ busy, slots }) => `${number(busy)} / ${number(slots)}` },
+    { title: t("queue.engines"), draw: ({ engines }) => engines.join(", ") },
     { title: t("queue.version"), draw: ({ version }) => version },
-    { title: t("queue.seen"), draw: ({ seen_at: at }) => html`<time datetime=${new Date(at).toISOString()}>${ago(at)}</time>` },
+    { title: t("queue.seen"), draw: ({ seen_at: at }) => at && html`<time datetime=${new Date(at).toISOString()}>${ago(at)}</time>` },
   ];
   return html`<section class="stack close" aria-labelledby="queue-workers"><h2 id="queue-workers">${t("queue.workers")}</h2>
-    ${workers.length ? html`<${Table} label=${t("queue.workers")} columns=${columns} rows=${workers} keyOf=${({ id }) => id} />`
+    ${workers.length ? html`<${Table} label=${t("queue.workers")} columns=${columns} rows=${workers} keyOf=${(worker) => workers.indexOf(worker)} />`
       : html`<${Note} kind="warn"><p>${t("queue.noWorkers")}</p><//>`}
   </section>`;
 }

@@ -11,13 +11,11 @@ import { Chart } from "./chart.js";
 const PERIODS = [7, 30, 90];
 const MOST_SERIES = 5; // what is beyond is one more, "others"
 
-/** The last `count` days as YYYY-MM-DD, today the last. */
+const DAY_MS = 86_400_000;
+
+/** The last `count` days as YYYY-MM-DD, today the last; days of the server's books, which are those of UTC. */
 function lastDays(count) {
-  return Array.from({ length: count }, (_, at) => {
-    const when = new Date();
-    when.setDate(when.getDate() - (count - 1 - at));
-    return [when.getFullYear(), when.getMonth() + 1, when.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
-  });
+  return Array.from({ length: count }, (_, at) => new Date(Date.now() - (count - 1 - at) * DAY_MS).toISOString().slice(0, 10));
 }
 
 export function Usage() {
