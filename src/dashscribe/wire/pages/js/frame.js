@@ -36,20 +36,20 @@ export function Frame() {
   const { me } = useStore(session);
   const skip = (event) => { event.preventDefault(); document.querySelector("h1")?.focus(); };
   return html`<div class="frame">
-    <a class="button skip" href="#" onClick=${skip}>${t("nav.skip")}</a>
-    <div class="side ${open ? "open" : ""}">
+    <header class="side ${open ? "open" : ""}">
+      <a class="button skip" href="#" onClick=${skip}>${t("nav.skip")}</a>
       <div class="top">
         <${Brand} />
         <${Button} kind="quiet" class="menu-button" icon=${open ? "close" : "menu"} label=${t("nav.menu")}
           aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)} />
       </div>
       <${Menu} path=${path} />
-      <footer>
+      <div class="about-me">
         ${me && html`<p title=${me.key_id}>${me.owner === me.key_name ? me.owner : `${me.owner} · ${me.key_name ?? ""}`}</p>`}
         <div class="settings"><${Switches} />
           <${Button} kind="quiet small" icon="out" onClick=${() => signOut()}>${t("nav.signOut")}<//></div>
-      </footer>
-    </div>
+      </div>
+    </header>
     <main class="main"><${Shown} path=${path} query=${query} /></main>
     <${Confirmations} /><${Toasts} />
   </div>`;
@@ -60,8 +60,8 @@ function Menu({ path }) {
   const item = (route) => html`<li key=${route.path}><a href=${link(route.path)}
     aria-current=${path === route.path ? "page" : undefined}><${Icon} name=${route.icon} size=${18} />${t(route.title)}</a></li>`;
   return html`<nav aria-label=${t("nav.label")}>${groups.map((group) => html`<div key=${group}>
-    ${group && html`<h2>${t(group)}</h2>`}
-    <ul>${routes.filter((route) => route.title && route.group === group).map(item)}</ul>
+    ${group && html`<p id=${group}>${t(group)}</p>`}
+    <ul aria-labelledby=${group || undefined}>${routes.filter((route) => route.title && route.group === group).map(item)}</ul>
   </div>`)}</nav>`;
 }
 

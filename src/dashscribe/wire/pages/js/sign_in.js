@@ -1,7 +1,7 @@
 // The page that asks for the API key.
 
 import { get, V1 } from "./api.js";
-import { html, useState } from "./lib.js";
+import { html, useEffect, useState } from "./lib.js";
 import { t } from "./i18n.js";
 import { session, signIn } from "./session.js";
 import { Brand, Switches } from "./frame.js";
@@ -16,6 +16,7 @@ export function SignIn() {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const { note } = session.get();
+  useEffect(() => document.querySelector("input[type=password]").focus(), []);
   document.title = `${t("signIn.title")} · dashscribe`;
   const submit = async (event) => {
     event.preventDefault();

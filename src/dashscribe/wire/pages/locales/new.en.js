@@ -43,7 +43,7 @@ export default {
   "new.suggested": "Suggested: {name}",
   "new.anyModel": "The first that runs",
   "new.notInstalled": "{name} (not installed)",
-  "new.engine": "Runs on {engine}.",
+  "new.engine": "Engine: {engine}",
   "new.modelFallen": "{name} cannot run here now; the suggested model is used.",
   "new.noModel": "No model can run on this server.",
   "new.speakers": "Speakers",

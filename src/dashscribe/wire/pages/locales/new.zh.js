@@ -43,7 +43,7 @@ export default {
   "new.suggested": "推荐：{name}",
   "new.anyModel": "任一可用模型",
   "new.notInstalled": "{name}（未安装）",
-  "new.engine": "由 {engine} 引擎运行。",
+  "new.engine": "引擎：{engine}",
   "new.modelFallen": "{name} 目前无法运行，将改用推荐的模型。",
   "new.noModel": "这台服务器上没有可以运行的模型。",
   "new.speakers": "说话人",

@@ -16,7 +16,7 @@ export function Dialog({ title, onClose, actions, wide = false, children }) {
     return () => before?.isConnected && before.focus();
   }, []);
   const cancel = (event) => { event.preventDefault(); onClose(); };
-  const outside = (event) => event.target === element.current && onClose();
+  const outside = (event) => event.target === element.current && onClose(); // beside it: inside, its parts are hit
   return html`<dialog class="dialog ${wide ? "wide" : ""}" ref=${element} aria-labelledby=${id} onCancel=${cancel}
     onMouseDown=${outside}>
     <div><h2 id=${id}>${title}</h2>${children}<div class="buttons">${actions}</div></div>

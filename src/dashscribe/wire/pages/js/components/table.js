@@ -11,7 +11,7 @@ export function Table({ label, columns, rows, keyOf }) {
   const cell = (column, row, at) => at === 0
     ? html`<th scope="row" class=${classOf(column)}>${column.draw(row)}</th>`
     : html`<td class=${classOf(column)}>${column.draw(row)}</td>`;
-  return html`<div class="table-wrap" tabindex="0" role="region" aria-label=${label}><table class="table">
+  return html`<div class="table-wrap" tabindex="0" role="group" aria-label=${label}><table class="table">
     <thead><tr>${columns.map((column) => html`<th scope="col" class=${classOf(column)}>${column.title}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${keyOf(row)}>${columns.map((column, at) => cell(column, row, at))}</tr>`)}</tbody>
   </table></div>`;

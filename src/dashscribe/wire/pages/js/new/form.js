@@ -55,7 +55,7 @@ function Model({ options, set, choices, model }) {
   const text = ({ name, runs }) => (runs ? name : t("new.notInstalled", { name }));
   const reasons = suggested.find(({ name }) => name === model.name)?.reasons ?? [];
   const fallen = options.model && options.model !== model.name;
-  const hint = html`${t("new.engine", { engine: model.engine })} ${reasons.length > 0 && html`<span lang="en">${reasons.join("; ")}</span>`}`;
+  const hint = html`${t("new.engine", { engine: model.engine })}${reasons.length > 0 && html` · <span lang="en">${reasons.join(" · ")}</span>`}`;
   return html`<${Field} label=${t("new.model")} hint=${hint} wrong=${fallen ? t("new.modelFallen", { name: options.model }) : ""}>
     ${(given) => html`<select class="select" ...${given} onChange=${(event) => set(event.target.value)}>
       <option value="" selected=${!options.model}>${best ? t("new.suggested", { name: best }) : t("new.anyModel")}</option>

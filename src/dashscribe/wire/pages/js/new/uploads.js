@@ -65,9 +65,10 @@ export async function takeUp() {
 
 /** Say what is to become of all that were added: each is submitted as soon as it is there. */
 export function order(what) {
-  for (const item of uploads.get().filter((one) => !one.order && one.state !== "submitted")) {
-    update(item.id, { order: what });
-    if (item.url) void hand(item.id);
+  for (const { id, state, url } of uploads.get().filter((one) => !one.order && one.state !== "submitted")) {
+    update(id, { order: what });
+    if (state === "failed" || state === "stopped") resume(id);
+    else if (url) void hand(id);
   }
 }
 
@@ -110,13 +111,14 @@ function next() {
 }
 
 async function begin(id) {
-  running.set(id, { abort() {} }); // the place is taken while the upload is announced
+  const turn = { abort() {} }; // there is nothing to abort while the upload is announced
+  running.set(id, turn);
   update(id, { state: "uploading" });
   try {
     const path = find(id).path || (await announce(find(id)));
-    if (!running.has(id)) return; // stopped meanwhile
     update(id, { path });
-    await transfer(id, path);
+    if (running.get(id) !== turn) return; // stopped meanwhile, and perhaps begun again
+    await transfer(id, path, turn);
     const { url } = await get(path);
     files.delete(id);
     void forgetFile(id);
@@ -125,7 +127,7 @@ async function begin(id) {
   } catch (error) {
     fail(id, error);
   } finally {
-    running.delete(id);
+    if (running.get(id) === turn) running.delete(id);
     next();
   }
 }
@@ -146,7 +148,7 @@ async function announce({ name, size }) {
   return `${V1}/uploads/${key}`;
 }
 
-function transfer(id, path) {
+function transfer(id, path, turn) {
   return new Promise((resolve, reject) => {
     const upload = new Upload(files.get(id), {
       uploadUrl: address(path).href,
@@ -160,7 +162,7 @@ function transfer(id, path) {
       onSuccess: resolve,
       onError: (error) => reject(refusal(error)),
     });
-    running.set(id, upload);
+    turn.abort = () => upload.abort();
     upload.start();
   });
 }
@@ -188,7 +190,8 @@ async function hand(id) {
     update(id, { state: "submitted", taskId: output.task_id, error: null });
     void forget(id);
   } catch (error) {
-    // The options may be wrong: they can be chosen anew, and the upload is still there.
-    update(id, { state: "failed", error, order: null });
+    // What the server refused can be chosen anew, since the upload is still there; what did not reach it is tried again.
+    const refused = error.status >= 400 && error.status < 500;
+    update(id, { state: "failed", error, order: refused ? null : item.order });
   }
 }

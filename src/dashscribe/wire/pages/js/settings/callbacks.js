@@ -59,7 +59,7 @@ function Target({ target, onEdit, onChange, onSent }) {
   ];
   return html`<article class="card stack close">
     <header>
-      <div><h3>${name || url}</h3>${name && html`<p class="mono">${url}</p>`}<p class="soft"><small>${told.filter(Boolean).join(" · ")}</small></p></div>
+      <div><h2>${name || url}</h2>${name && html`<p class="mono">${url}</p>`}<p class="soft"><small>${told.filter(Boolean).join(" · ")}</small></p></div>
       <div class="row">
         ${paused && html`<span class="tag warn">${t("callbacks.paused")}</span>`}
         ${failures > 0 && html`<span class="tag bad">${t("callbacks.failures", { count: failures })}</span>`}

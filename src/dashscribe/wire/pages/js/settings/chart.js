@@ -1,8 +1,8 @@
-// Bars per day, stacked: plain SVG, drawn in its own units and scaled by the browser.
+// Bars per day, stacked: plain SVG, as wide as there is room, so that its letters keep their size on a phone.
 
-import { html } from "../lib.js";
+import { html, useEffect, useRef, useState } from "../lib.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 200, 56, 22, 8];
+const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [200, 60, 16, 22, 8];
 
 /** Steps that people count time by, in seconds. */
 const STEPS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 18_000, 36_000, 86_400, 172_800, 432_000, 864_000];
@@ -12,19 +12,20 @@ const STEPS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 18_000, 36_000, 86_
  * numbers stand in a table beside it, so readers get one sentence, `label`.
  */
 export function Chart({ label, days, series, tell, nameDay }) {
+  const [element, width] = useWidth();
   const sums = days.map((_, at) => series.reduce((sum, { values }) => sum + values[at], 0));
   const most = Math.max(1, ...sums);
   const step = STEPS.find((one) => most / one <= 4) ?? Math.ceil(most / 4);
   const top = Math.ceil(most / step) * step;
   const y = (seconds) => HEIGHT - BOTTOM - (seconds / top) * (HEIGHT - BOTTOM - TOP);
-  const slot = (WIDTH - LEFT) / days.length;
+  const slot = (width - LEFT - RIGHT) / days.length;
   const bar = Math.max(2, Math.min(28, slot * 0.7));
   const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, at) => at * step);
-  const every = Math.ceil(days.length / 7);
-  return html`<figure class="stack close">
-    <svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label=${label}>
+  const every = Math.ceil(days.length / Math.max(2, Math.floor(width / 90)));
+  return html`<figure class="stack close" ref=${element}>
+    <svg class="chart" width=${width} height=${HEIGHT} viewBox="0 0 ${width} ${HEIGHT}" role="img" aria-label=${label}>
       ${ticks.map((seconds) => html`<g key=${seconds}>
-        <line class=${seconds ? "grid" : "base"} x1=${LEFT} x2=${WIDTH} y1=${y(seconds)} y2=${y(seconds)} />
+        <line class=${seconds ? "grid" : "base"} x1=${LEFT} x2=${width - RIGHT} y1=${y(seconds)} y2=${y(seconds)} />
         <text x=${LEFT - 8} y=${y(seconds) + 4} text-anchor="end">${seconds ? tell(seconds) : "0"}</text></g>`)}
       ${days.map((one, at) => html`<g key=${one}>
         <title>${`${nameDay(one)}: ${tell(sums[at])}`}</title>
@@ -36,6 +37,18 @@ export function Chart({ label, days, series, tell, nameDay }) {
     </svg>
     <figcaption class="legend">${series.map(({ name }, which) => html`<span key=${name}><i class="series-${which}"></i>${name}</span>`)}</figcaption>
   </figure>`;
+}
+
+/** A ref for an element, and how wide it is now. */
+function useWidth() {
+  const element = useRef(null);
+  const [width, setWidth] = useState(720);
+  useEffect(() => {
+    const watch = new ResizeObserver(([entry]) => setWidth(Math.max(240, Math.round(entry.contentRect.width))));
+    watch.observe(element.current);
+    return () => watch.disconnect();
+  }, []);
+  return [element, width];
 }
 
 /** The parts of one day's bar, from the bottom up. */

@@ -1,11 +1,10 @@
 // Copying, also where the browser gives its clipboard to https only.
 
 import { t } from "../i18n.js";
-import { html } from "../lib.js";
+import { html, useState } from "../lib.js";
 import { Button } from "../components/button.js";
-import { toast } from "../components/toast.js";
 
-/** Copy a text and say so. */
+/** Copy a text. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -18,11 +17,20 @@ export async function copy(text) {
     document.execCommand("copy"); // old, and the only way without https
     field.remove();
   }
-  toast(t("action.copied"));
+}
+
+/** Copies `text` when pressed, and says for a moment that it did: in place, since a toast would lie below a dialog. */
+export function CopyButton({ text, label }) {
+  const [done, setDone] = useState(false);
+  const press = async () => {
+    await copy(text);
+    setDone(true);
+    setTimeout(() => setDone(false), 2500);
+  };
+  return html`<${Button} kind="small quiet" icon=${done ? "check" : "copy"} label=${done ? t("action.copied") : label} onClick=${press} />`;
 }
 
 /** A line for the terminal, or a key, with a button that copies it. */
 export function Command({ text }) {
-  return html`<div class="command"><code>${text}</code>
-    <${Button} kind="small quiet" icon="copy" label=${t("action.copy")} onClick=${() => copy(text)} /></div>`;
+  return html`<div class="command"><code>${text}</code><${CopyButton} text=${text} label=${t("action.copy")} /></div>`;
 }

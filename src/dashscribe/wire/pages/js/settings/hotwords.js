@@ -10,7 +10,7 @@ import { Select, TextArea, TextField } from "../components/field.js";
 import { Page } from "../components/page.js";
 import { Empty, ErrorNote, Loaded } from "../components/states.js";
 import { toast } from "../components/toast.js";
-import { copy } from "./copy.js";
+import { CopyButton } from "./copy.js";
 import { allLists, createList, deleteList, linesOf, updateList, wordsOf } from "./vocabularies.js";
 
 export default function Hotwords() {
@@ -37,9 +37,9 @@ function List({ list, onEdit, onGone }) {
   }).then((done) => { if (done) { toast(t("hotwords.deleted")); onGone(); } });
   return html`<article class="card stack close">
     <header>
-      <div><h3>${id}</h3><p class="soft"><small>${model} · ${t("hotwords.count", { count: words.length })} · ${t("hotwords.changed", { at: changed })}</small></p></div>
+      <div><h2>${id}</h2><p class="soft"><small>${model} · ${t("hotwords.count", { count: words.length })} · ${t("hotwords.changed", { at: changed })}</small></p></div>
       <div class="buttons">
-        <${Button} kind="small quiet" icon="copy" label=${t("hotwords.copyId", { id })} onClick=${() => copy(id)} />
+        <${CopyButton} text=${id} label=${t("hotwords.copyId", { id })} />
         <${Button} kind="small" icon="edit" onClick=${onEdit}>${t("action.edit")}<//>
         <${Button} kind="small quiet" icon="trash" label=${t("hotwords.deleteOf", { id })} onClick=${remove} />
       </div>
