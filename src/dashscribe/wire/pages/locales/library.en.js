@@ -32,7 +32,7 @@ export default {
   "library.deleteTitle": { one: "Delete {count} recording?", other: "Delete {count} recordings?" },
   "library.deleteText": "Sound, transcript and edits are removed from the server, and what is still running is called off. This cannot be undone.",
   "library.deleted": { one: "{count} recording deleted.", other: "{count} recordings deleted." },
-  "library.notFound": { one: "{count} was gone already.", other: "{count} were gone already." },
+  "library.deletedOthers": { one: "{count} recording deleted; gone already: {gone}.", other: "{count} recordings deleted; gone already: {gone}." },
   "library.exportTitle": { one: "Export {count} recording", other: "Export {count} recordings" },
   "library.exportText": "Each recording in each of these formats, together in one ZIP file.",
 

@@ -32,7 +32,7 @@ export default {
   "library.deleteTitle": { other: "删除 {count} 条录音？" },
   "library.deleteText": "录音、文字稿和修改记录都会从服务器上删除，仍在转写的会被取消。此操作无法撤销。",
   "library.deleted": { other: "已删除 {count} 条录音。" },
-  "library.notFound": { other: "另有 {count} 条此前已不存在。" },
+  "library.deletedOthers": { other: "已删除 {count} 条录音，另有 {gone} 条此前已不存在。" },
   "library.exportTitle": { other: "导出 {count} 条录音" },
   "library.exportText": "每条录音按所选格式各导出一份，打包为一个 ZIP 文件。",
 

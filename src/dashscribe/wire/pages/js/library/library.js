@@ -56,8 +56,8 @@ export default function Library({ query }) {
     if (!done) return;
     setPicked(new Set());
     found.reload();
-    const gone = result.not_found?.length ?? 0;
-    toast([t("library.deleted", { count: result.deleted.length }), gone && t("library.notFound", { count: gone })].filter(Boolean).join(" "));
+    const [count, gone] = [result.deleted.length, result.not_found.length];
+    toast(t(gone ? "library.deletedOthers" : "library.deleted", { count, gone }));
   };
 
   const action = html`<${LinkButton} kind="primary" icon="plus" href=${link("/new")}>${t("nav.new")}<//>`;

@@ -40,7 +40,7 @@ export function Deliveries({ turn }) {
     }
   };
   return html`<section class="stack close" aria-labelledby="deliveries">
-    <div class="row spread"><h2 id="deliveries">${t("callbacks.deliveries")}</h2>
+    <div class="row spread below"><h2 id="deliveries">${t("callbacks.deliveries")}</h2>
       <div><${Select} label=${t("callbacks.state")} value=${state} onValue=${setState}
         options=${[["", t("callbacks.anyState")], ...Object.keys(STATES).map((one) => [one, t(`callbacks.${one}`)])]} /></div></div>
     <${Loaded} from=${log}>${(told) => (told.deliveries.length
