@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: Every page that is opened without naming something.
@@ -54,7 +54,10 @@ class Visit:
     def open(self, path: str) -> None:
         """Go to a page and wait until it has loaded its data."""
         self.page.goto(f"{self.url}/#{path}")
-        self.page.wait_for_load_state("networkidle")
+        # The browser calls it the same page, so it does not tell when it is there: the next picture has at least the
+        # gray lines of what is loading, and then they go.
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        expect(self.page.locator("main .loading")).to_have_count(0, timeout=20_000)
         self.page.locator("main h1").wait_for()
 
     def sign_in(self, key: str) -> None:

@@ -85,7 +85,7 @@ def test_our_own_files_load_nothing_from_elsewhere(path: Path):
 
 def test_every_import_leads_to_a_file():
     for path in [*SCRIPTS, *(PAGES / "locales").glob("*.js")]:
-        for named in re.findall(r'(?:from|import) ?\(?"([^"]+)"', path.read_text()):
+        for named in re.findall(r'(?:from |import |import\()"(\.[^"]+)"', path.read_text()):
             assert (path.parent / named).is_file(), f"{path.name} imports {named}"
 
 

@@ -1,5 +1,4 @@
-"""Composes the HTTP application from its parts: routes, error envelopes, health, the OpenAPI page at ``/docs``,
-the pages for people at ``/``.
+"""Composes the HTTP application from its parts: routes, envelopes, health, the pages at ``/`` and at ``/docs``.
 
 ``/healthz`` says that the process answers; ``/readyz`` asks the parts whether work would succeed.
 """

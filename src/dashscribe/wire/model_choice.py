@@ -57,6 +57,7 @@ def _row(parts: Parts, name: str) -> dict[str, Any]:
     if stand.engine is None or stand.engine.kind != model.own_kind:
         pull = weights_for(model)
         told |= {"pull": f"dashscribe models pull {pull}"} if pull else {}
+    told |= {"input": model.input_key, "parameters": sorted(model.parameters)}
     return told | {"runs": stand.engine is not None}
 
 
