@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def recording(server: Server, sample: Path) -> dict[str, str]:
         assert changed.status_code == 200, changed.text
         done = checked(http.get(f"/api/v1/tasks/{task_id}"))
         text = httpx.get(done["output"]["results"][0]["transcription_url"]).json()["transcripts"][0]["text"]
-    word = re.findall(r"\w+", text)[0]
+    word = re.findall(r"\w+", text)[0].lower()
     wait_until_found(server, word, f"{task_id}.0")
     return {"id": f"{task_id}.0", "word": word}
 
@@ -115,7 +116,23 @@ def test_from_a_file_to_its_words(visit: Visit, server: Server, sample: Path):
     expect(page).to_have_url(re.compile(rf"#/recordings/{re.escape(found['id'])}\?t=\d+&q={word}"))
 
 
-def test_what_is_selected_is_exported_and_deleted(visit: Visit, server: Server):
+def test_what_is_selected_is_exported(visit: Visit, recording: dict[str, str]):
+    page = visit.page
+    visit.open(f"/library?q={recording['word']}")
+    page.get_by_label(f"Select {HOSTILE}").check()
+    page.get_by_role("button", name="Export").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Text (.txt)")).to_be_checked()
+    dialog.get_by_label("Subtitles (.srt)").check()
+    with page.expect_download() as saving:
+        dialog.get_by_role("button", name="Export").click()
+    with zipfile.ZipFile(saving.value.path()) as archive:
+        assert sorted(Path(name).suffix for name in archive.namelist()) == [".srt", ".txt"]
+        assert all(recording["word"] in archive.read(name).decode().lower() for name in archive.namelist())
+    expect(dialog).to_have_count(0)
+
+
+def test_what_is_selected_is_deleted(visit: Visit, server: Server):
     with server.http() as http:
         ids = [f"{server.submit('fun-asr', 'http://127.0.0.1:9/none.wav')}.0" for _ in range(2)]
         for recording_id in ids:
