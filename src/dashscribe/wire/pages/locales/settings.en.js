@@ -36,6 +36,7 @@ export default {
   "keys.title": "Keys and usage",
   "keys.lead": "Who may use the server on your behalf, and how much they transcribed.",
   "keys.list": "API keys",
+  "keys.none": "There is only the key in the server’s settings so far.",
   "keys.new": "New key",
   "keys.make": "Make the key",
   "keys.name": "Name",

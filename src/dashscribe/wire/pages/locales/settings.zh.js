@@ -36,6 +36,7 @@ export default {
   "keys.title": "密钥与用量",
   "keys.lead": "管理可以使用服务的密钥，查看转写用量。",
   "keys.list": "API 密钥",
+  "keys.none": "目前只有服务器配置中的密钥。",
   "keys.new": "新建密钥",
   "keys.make": "创建密钥",
   "keys.name": "名称",

@@ -34,6 +34,7 @@ export default function Keys() {
 }
 
 function List({ keys, me, onGone }) {
+  if (!keys.length) return html`<${Note}><p>${t("keys.none")}</p><//>`;
   const remove = ({ id, name }) => confirm({
     title: t("keys.deleteTitle", { name }),
     text: t("keys.deleteText"),
