@@ -231,7 +231,7 @@ def test_keys_are_made_shown_once_and_ended(visit: Visit, server: Server):
 def test_words_are_saved_as_they_are_typed(visit: Visit, server: Server):
     page = visit.page
     visit.open("/hotwords")
-    page.get_by_role("button", name="New list").click()
+    page.get_by_role("button", name="New list").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Short name").fill("harbor")
     dialog.get_by_label("Words").fill("Kestrel Bridge, 5, en\n海拉尔\n")
