@@ -1,0 +1,25 @@
+"""Pointing at words, which have no elements of their own in most rows."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator
+
+_BOX = """(row, word) => {
+  const walker = document.createTreeWalker(row.querySelector('.said'), NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const at = node.data.indexOf(word);
+    if (at < 0) continue;
+    const range = document.createRange();
+    range.setStart(node, at);
+    range.setEnd(node, at + word.length);
+    const { left, top, width, height } = range.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
+  }
+  throw new Error(`there is no ${word}`);
+}"""
+
+
+def click_word(row: Locator, word: str) -> None:
+    """Click in the middle of a word of a sentence's row."""
+    x, y = row.evaluate(_BOX, word)
+    row.page.mouse.click(x, y)

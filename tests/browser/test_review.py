@@ -1,0 +1,427 @@
+"""The page of one recording in a browser: listening, editing, saving, finding, exporting, with the keyboard alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from browsing import Visit
+from fake_recordings import ID, ORIGIN, SHORT, Fake, sentence, short_transcript, transcript_of
+from pointing import click_word
+
+HOSTILE = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>{{7*7}} ${window.ran=1} javascript:alert(1)'
+
+
+@pytest.fixture
+def fake() -> Fake:
+    made = Fake()
+    made.add(short_transcript())
+    return made
+
+
+@pytest.fixture
+def visit(browser: Any, fake: Fake) -> Iterator[Callable[..., Any]]:
+    """Open a page of the stand-in; errors of its scripts fail the test."""
+    opened: list[Any] = []
+    errors: list[str] = []
+
+    def go(path: str = f"/recordings/{ID}", *, size: tuple[int, int] = (1280, 800), **how: str) -> Any:
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page.on("pageerror", lambda error: errors.append(str(error.stack or error)))
+        page.on("console", lambda told: errors.append(told.text) if "Content Security Policy" in told.text else None)
+        opened.append(page)
+        fake.install(page, **how)
+        page.goto(f"{ORIGIN}/#{path}")
+        return page
+
+    yield go
+    for page in opened:
+        page.close()
+    assert errors == []
+
+
+def until(page: Any, what: Callable[[], bool]) -> None:
+    """Wait until something holds. (The pages' policy refuses conditions that Playwright would evaluate in them.)"""
+    for _ in range(300):
+        if what():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it does not come to pass")
+
+
+def row(page: Any, text: str) -> Any:
+    return page.locator(".line.sentence", has_text=text)
+
+
+def texts(page: Any) -> list[str]:
+    return page.locator(".line.sentence .said").evaluate_all("all => all.map((one) => one.value ?? one.textContent)")
+
+
+def saved(page: Any) -> None:
+    page.get_by_text("Saved", exact=True).first.wait_for()
+
+
+def edit(page: Any, text: str) -> Any:
+    """Type in a sentence, by its button."""
+    row(page, text).hover()
+    row(page, text).locator(".act.edit").click()
+    return page.locator("textarea.typing")
+
+
+def test_sentences_speakers_pauses_and_failures_are_shown(visit: Callable[..., Any]) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    assert texts(page) == list(SHORT)
+    assert page.locator(".speaker .name").first.inner_text() == "Speaker 1"
+    assert "8 s without speech" in page.locator(".stretch.pause").inner_text()
+    assert "the engine ended three times" in page.locator(".stretch.failure").inner_text()
+
+
+def test_a_click_on_a_word_plays_from_there_and_the_text_follows(visit: Callable[..., Any]) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    click_word(row(page, "Sales"), "four")
+    assert page.locator(".word.now").inner_text() == "four"
+    assert page.locator("time").first.inner_text() == "0:11"
+    page.keyboard.press("k")
+    page.locator(".line[aria-current]", has_text="Was that").wait_for(timeout=15_000)
+    assert page.locator(".line[aria-current]").count() == 1
+    page.get_by_role("button", name="Pause").click()
+
+
+def test_the_speed_is_that_of_the_sound(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.get_by_label("Speed").select_option("2")
+    page.locator(".scroller").focus()
+    page.keyboard.press(">")
+    page.keyboard.press("<")
+    assert page.get_by_label("Speed").input_value() == "1.75"
+
+
+def test_an_edit_is_saved_by_itself_and_survives_a_reload(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    field = edit(page, "Sales grew")
+    field.fill("Sales grew by five percent.")
+    page.keyboard.press("Escape")
+    saved(page)
+    assert fake.saved[0]["replace"] == [
+        {"ids": ["0-2"], "with": [{"text": "Sales grew by five percent.", "speaker": 1}]}
+    ]
+    page.reload()
+    row(page, "five percent").wait_for()
+    assert row(page, "five percent").get_attribute("class") == "line sentence edited"
+
+
+def test_enter_splits_and_backspace_joins_where_the_caret_is(visit: Callable[..., Any]) -> None:
+    page = visit()
+    field = edit(page, SHORT[1])
+    field.evaluate("(area) => area.setSelectionRange(13, 13)")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.evaluate("document.activeElement.value") == "with the numbers of last month.")
+    assert texts(page)[1:3] == ["Let us begin", "with the numbers of last month."]
+    saved(page)
+    page.keyboard.press("Backspace")
+    until(page, lambda: page.evaluate("document.activeElement.selectionStart") == 13)
+    assert texts(page)[1] == SHORT[1]
+
+
+def test_a_speaker_is_named_everywhere_and_a_sentence_given_to_another(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    row(page, SHORT[0]).locator(".act.speaker").click()
+    page.get_by_label("Name of this speaker").fill("王教授")
+    page.keyboard.press("Enter")
+    names = page.locator(".line:not(.continues) .speaker .name")
+    until(page, lambda: names.first.inner_text() == "王教授")
+    assert names.all_inner_texts() == ["王教授", "Speaker 2", "王教授", "Speaker 2", "王教授"]
+    row(page, "Sales").locator(".act.speaker").click()
+    page.get_by_label("This sentence is said by").select_option("0")
+    page.get_by_role("button", name="Save").click()
+    saved(page)
+    until(page, lambda: names.count() == 3)
+    assert fake.transcripts[ID]["speakers"] == {"0": "王教授"}
+    assert [one["speaker"] for one in fake.transcripts[ID]["sentences"]] == [0, 0, 0, 0, 1, 0]
+
+
+def test_undo_and_redo_by_keys(visit: Callable[..., Any]) -> None:
+    page = visit()
+    edit(page, SHORT[2]).fill("Nothing grew.")
+    page.keyboard.press("Control+z")
+    assert page.locator("textarea.typing").input_value() == SHORT[2]
+    page.keyboard.press("Control+y")
+    assert page.locator("textarea.typing").input_value() == "Nothing grew."
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo").click()
+    assert texts(page) == list(SHORT)
+
+
+def test_find_and_replace(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    page.keyboard.press("Control+f")
+    page.get_by_label("Find in the transcript").fill("we had planned")
+    assert page.locator(".find .count").inner_text() == "1 of 2"
+    page.keyboard.press("Enter")
+    assert page.locator(".find .count").inner_text() == "2 of 2"
+    page.get_by_label("Replace by").fill("they had hoped")
+    page.get_by_role("button", name="Replace all").click()
+    assert [text for text in texts(page) if "they had hoped" in text] == [
+        "Was that more than they had hoped for?",
+        "A little more than they had hoped.",
+    ]
+    page.get_by_role("status").get_by_role("button", name="Undo").click()
+    assert texts(page) == list(SHORT)
+    page.keyboard.press("Escape")
+
+
+def test_everything_by_keys(visit: Callable[..., Any]) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    page.locator(".scroller").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".line[aria-current] .said").inner_text() == SHORT[1]
+    page.keyboard.press("ArrowRight")
+    assert page.locator("time").first.inner_text() == "0:10"
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Pause").wait_for()
+    page.keyboard.press("k")
+    page.get_by_role("button", name="Play", exact=True).wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == SHORT[2]
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == SHORT[3]
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.value") == SHORT[2]
+    page.keyboard.press("Home")
+    page.keyboard.type("Well, ")
+    page.keyboard.press("Control+s")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.className") == "scroller"
+    assert texts(page)[2] == "Well, Sales grew by four percent."
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    page.get_by_role("dialog", name="Who speaks here?").wait_for()
+
+
+def test_an_input_method_has_its_keys_to_itself(visit: Callable[..., Any]) -> None:
+    page = visit()
+    edit(page, SHORT[2])
+    session = page.context.new_cdp_session(page)
+    session.send("Input.imeSetComposition", {"text": "ni hao", "selectionStart": 6, "selectionEnd": 6})
+    for name in ("Enter", "Backspace", "Escape", "Tab"):
+        page.locator("textarea.typing").dispatch_event("keydown", {"key": name, "isComposing": True, "bubbles": True})
+    assert len(texts(page)) == len(SHORT)
+    session.send("Input.insertText", {"text": "你好"})
+    page.keyboard.press("Escape")
+    assert texts(page)[2] == "你好" + SHORT[2]
+
+
+def test_a_lost_network_loses_nothing(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    fake.offline = True
+    edit(page, SHORT[2]).fill("Typed without a network.")
+    page.keyboard.press("Escape")
+    page.get_by_text("No connection.").wait_for()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.evaluate("() => setTimeout(() => location.reload(), 0)")
+    page.wait_for_timeout(500)
+    assert asked == ["beforeunload"]
+    fake.offline = False
+    page.evaluate("() => window.dispatchEvent(new Event('online'))")
+    saved(page)
+    assert fake.transcripts[ID]["sentences"][2]["text"] == "Typed without a network."
+
+
+def test_leaving_the_page_saves_first(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    edit(page, SHORT[2]).fill("On the way out.")
+    page.evaluate("() => { location.hash = '#/nowhere'; }")
+    page.get_by_text("There is no such page").wait_for()
+    page.wait_for_timeout(300)
+    assert fake.transcripts[ID]["sentences"][2]["text"] == "On the way out."
+
+
+def test_somebody_elses_edit_stays_and_ours_goes_on_top(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    theirs = fake.transcripts[ID]
+    theirs["revision"] = 7
+    theirs["sentences"][0]["text"] = "Theirs."
+    edit(page, SHORT[2]).fill("Ours.")
+    page.keyboard.press("Escape")
+    page.get_by_text("Somebody else edited this transcript.").wait_for()
+    saved(page)
+    assert [one["text"] for one in theirs["sentences"]][:3] == ["Theirs.", SHORT[1], "Ours."]
+    assert texts(page)[:3] == ["Theirs.", SHORT[1], "Ours."]
+
+
+def test_the_original_is_shown_and_comes_back(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    edit(page, SHORT[2]).fill("Edited.")
+    page.keyboard.press("Escape")
+    saved(page)
+    page.get_by_role("button", name="Show the original").click()
+    row(page, SHORT[2]).wait_for()
+    assert page.locator(".act.edit").count() == 0
+    page.get_by_role("button", name="Discard all edits").click()
+    page.get_by_role("button", name="Discard edits").click()
+    page.get_by_text("This is what was recognized").wait_for(state="detached")
+    assert texts(page) == list(SHORT)
+    assert fake.transcripts[ID]["edited"] is False
+
+
+@pytest.mark.parametrize("form", ["txt", "md", "srt", "vtt", "docx", "tsv", "json"])
+def test_export(visit: Callable[..., Any], form: str) -> None:
+    page = visit()
+    page.get_by_role("button", name="Export").click()
+    page.locator(f".format:has([value={form}])").click()
+    with page.expect_download() as told:
+        page.get_by_role("button", name="Download").click()
+    assert told.value.suggested_filename == f"Weekly meeting.{form}"
+    assert json.loads(told.value.path().read_text())["format"] == form
+
+
+def test_uncertain_words_are_marked_on_demand(visit: Callable[..., Any]) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    assert page.locator(".unsure").count() == 0
+    page.get_by_label("Uncertain words").select_option("0.4")
+    assert page.locator(".unsure").all_inner_texts() == ["by"]
+
+
+def test_hostile_text_runs_nothing(visit: Callable[..., Any], fake: Fake) -> None:
+    fake.recordings.clear()
+    hostile = transcript_of(
+        [sentence(0, HOSTILE, 0, 4000, speaker=0), sentence(1, "\u202e" + HOSTILE, 5000, 9000)], 10_000
+    )
+    hostile["speakers"] = {"0": HOSTILE}
+    hostile["ledger"] = [{"channel": 0, "begin_ms": 4000, "end_ms": 5000, "fate": "failed", "reason": HOSTILE}]
+    fake.add(hostile, title=HOSTILE, notes=[HOSTILE], model=HOSTILE)
+    page = visit(f"/recordings/{ID}?q={'%3Cimg'}")
+    page.locator(".line.sentence").first.wait_for()
+    assert page.locator(".line.sentence .said").first.inner_text() == HOSTILE
+    page.locator(".act.speaker").first.click()
+    page.keyboard.press("Escape")
+    page.locator(".line.sentence p.said").first.dblclick(position={"x": 4, "y": 10})
+    page.keyboard.press("End")
+    page.keyboard.type(HOSTILE)
+    page.keyboard.press("Escape")
+    saved(page)
+    assert page.evaluate("window.ran") is None
+    assert page.locator(".work img, .work script, h1 img").count() == 0
+
+
+def test_only_rows_in_view_are_in_the_page(visit: Callable[..., Any], fake: Fake) -> None:
+    many = [
+        sentence(at, f"Sentence {at} of a long recording.", at * 4000, at * 4000 + 3900, speaker=at % 3)
+        for at in range(2500)
+    ]
+    fake.recordings.clear()
+    fake.add(transcript_of(many, 10_000_000))
+    page = visit()
+    row(page, "Sentence 0 of").wait_for()
+    assert page.locator(".line").count() < 80
+    page.locator(".scroller").evaluate("(one) => { one.scrollTop = one.scrollHeight; }")
+    row(page, "Sentence 2499 of").wait_for()
+    assert page.locator(".line").count() < 80
+    assert row(page, "Sentence 2499 of").get_attribute("aria-posinset") == "2500"
+    page.keyboard.press("Control+f")
+    page.get_by_label("Find in the transcript").fill("Sentence 1234 ")
+    row(page, "Sentence 1234 of").wait_for()
+    edit(page, "Sentence 1234 of")
+    page.locator(".scroller").evaluate("(one) => { one.scrollTop = 0; }")
+    row(page, "Sentence 0 of").wait_for()
+    assert page.locator("textarea.typing").input_value() == "Sentence 1234 of a long recording."
+
+
+def test_who_scrolls_away_is_not_pulled_back(visit: Callable[..., Any], fake: Fake) -> None:
+    many = [sentence(at, f"Sentence {at} is short.", at * 1000, at * 1000 + 900) for at in range(59)]
+    fake.recordings.clear()
+    fake.add(transcript_of(many, 59_000))
+    page = visit(size=(1280, 560))
+    row(page, "Sentence 0 is").wait_for()
+    page.keyboard.press("k")
+    page.locator(".scroller").hover()
+    page.mouse.wheel(0, 900)
+    page.get_by_role("button", name="Follow", exact=True).wait_for()
+    top = page.locator(".scroller").evaluate("(one) => one.scrollTop")
+    until(page, lambda: page.locator("time").first.inner_text() >= "0:03")
+    assert page.locator(".scroller").evaluate("(one) => one.scrollTop") == top
+    page.get_by_role("button", name="Follow", exact=True).click()
+    page.locator(".line[aria-current]").wait_for()
+
+
+def test_a_running_recording_opens_when_it_is_done(visit: Callable[..., Any], fake: Fake) -> None:
+    recording = fake.recordings[ID]
+    recording |= {"status": "RUNNING", "progress": {"done_ms": 10_000, "total_ms": 40_000}}
+    page = visit()
+    page.get_by_text("0:10 of 0:40 recognized (25%)").wait_for()
+    recording |= {"status": "SUCCEEDED"}
+    row(page, SHORT[0]).wait_for(timeout=20_000)
+
+
+def test_a_failed_recording_says_why_and_what_to_do(visit: Callable[..., Any], fake: Fake) -> None:
+    fake.recordings[ID] |= {"status": "FAILED", "code": "FILE_404_NOT_FOUND", "message": "404 at origin"}
+    page = visit()
+    page.get_by_text("There is nothing at this address any more.").wait_for()
+    assert page.get_by_text("404 at origin").is_visible()
+    page.get_by_role("button", name="Transcribe again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Transcribe again").click()
+    page.wait_for_url(re.compile("#/recordings/11111111"))
+
+
+def test_a_failed_stage_is_done_again_from_the_page(visit: Callable[..., Any], fake: Fake) -> None:
+    fake.recordings[ID]["notes"] = ["speakers are not told: RuntimeError: no model", "the language was not given"]
+    page = visit()
+    page.get_by_text("This step failed: telling speakers apart").wait_for()
+    assert page.get_by_text("1 note on this result").is_visible()
+    assert row(page, SHORT[0]).is_visible()
+    page.get_by_role("button", name="Do it again").click()
+    page.wait_for_timeout(500)
+    asked = [(path, body) for method, path, _, body in fake.calls if method == "POST"]
+    assert asked == [(f"/tasks/{ID[:-2]}/retry", {"stage": "speakers", "file": 0})]
+
+
+def test_opening_keeps_a_recording(visit: Callable[..., Any], fake: Fake) -> None:
+    fake.recordings[ID]["kept"] = False
+    row(visit(), SHORT[0]).wait_for()
+    assert fake.recordings[ID]["kept"] is True
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
+def test_accessible(visit: Callable[..., Any], fake: Fake, language: str, width: int, theme: str) -> None:
+    fake.recordings[ID]["notes"] = ["speakers are not told: RuntimeError: no model", "the language was not given"]
+    page = visit(size=(width, 800), language=language, theme=theme)
+    unreachable = Visit(page, ORIGIN).unreachable
+    row(page, SHORT[0]).wait_for()
+    click_word(row(page, "Sales"), "four")
+    page.keyboard.press("Control+f")
+    page.locator(".find input").first.fill("planned")
+    assert unreachable() == []
+    page.keyboard.press("Escape")
+    for name in ("s", "?"):
+        page.locator(".scroller").focus()
+        page.keyboard.press(name)
+        page.locator("dialog[open]").wait_for()
+        assert unreachable() == []
+        page.keyboard.press("Escape")
+    page.locator(".scroller").focus()
+    page.keyboard.press("Enter")
+    assert unreachable() == []
+    page.keyboard.press("Escape")
+    page.locator("header .button.primary").click()
+    assert unreachable() == []
+
+
+def test_nothing_is_wider_than_a_phone(visit: Callable[..., Any]) -> None:
+    page = visit(size=(390, 800))
+    row(page, SHORT[0]).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
