@@ -6,11 +6,9 @@ first, by compare-and-set, then blobs: nobody sees a recording any more that is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,21 +29,19 @@ from dashscribe import search
 from dashscribe.config import Settings
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
-from dashscribe.errors import ConflictError, NotFoundError
+from dashscribe.errors import ConflictError
 from dashscribe.files import ENDED, end_task
 from dashscribe.notify import deliveries
+from dashscribe.recordings import not_found, split_id, title_of
 from dashscribe.search import Found, Term
 from dashscribe.tasks import ANSWERS_MS, STATUS, Subtask, Task, ahead_of, task_of, with_redos
 
-#: Longest title in characters.
-MAX_TITLE_CHARS = 300
 #: Of how many recordings that are not through the titles are compared in a search; the index knows all others.
 MAX_OPEN = 5000
 #: What ``indexed`` says of a deleted recording once its blobs are gone.
 ERASED = "erased"
 
 _file, _task, _redo, _window = tables.files, tables.tasks, tables.redos, tables.windows
-_ID = re.compile(r"([0-9A-Za-z_-]{1,64})\.(0|[1-9][0-9]{0,5})")
 #: What is forgotten of a recording at once when it is deleted. Its URL stays: the task still tells what it was for.
 _KEYS = ("source_key", "result_key", "transcript_key", "heard_key", "edits_key")
 _FORGOTTEN = ("title", "media", "notes", "ledger", *_KEYS)
@@ -102,26 +98,6 @@ class Deleted:
     ids: tuple[str, ...]
     missing: tuple[str, ...]
     stopped: int
-
-
-def split_id(recording_id: str) -> tuple[str, int] | None:
-    """The task and the place in it that an id names; None for what is no id."""
-    found = _ID.fullmatch(recording_id)
-    return (found[1], int(found[2])) if found else None
-
-
-def title_of(title: str, url: str) -> str:
-    """What a recording is called: as somebody named it, else the last part of its URL, else the whole of it."""
-    if title:
-        return title
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    # An upload's name stands at the end of its URL, where ? and # are letters like others.
-    path = url if parts.scheme == "oss" else parts.path
-    last = unquote(path.rstrip("/").rpartition("/")[2])
-    return " ".join(last.split())[:MAX_TITLE_CHARS] or parts.hostname or url
 
 
 class Library:
@@ -231,11 +207,6 @@ class Library:
 def lives_ms(settings: Settings) -> int:
     """How long a recording that nobody keeps is seen here after the end of its task, in milliseconds."""
     return max(round(settings.retention * 3600 * 1000), ANSWERS_MS)
-
-
-def not_found(recording_id: str) -> NotFoundError:
-    """The error for an id that names nothing, any more or of this owner."""
-    return NotFoundError(f"There is no recording {recording_id[:80]!r}, any more or of this key.")
 
 
 def _ids(*matching: ColumnElement[bool]) -> Select[Any]:

@@ -1,21 +1,60 @@
-"""Recordings as sources: what is kept of one is transcribed again, under a URL that only its owner's tasks resolve."""
+"""What recordings are called, and recordings as sources.
+
+What is kept of one is transcribed again under a URL that only its owner's tasks resolve.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy import Engine, select
 
 from dashscribe.db import reading, tables
+from dashscribe.errors import NotFoundError
 from dashscribe.errors.sources import RecordingGoneError
 
 #: What the URL of a recording as a source begins with. Its id follows, then, for people, its name.
 SCHEME = "recording://"
-_URL = re.compile(r"recording://([0-9A-Za-z_-]{1,64})\.(0|[1-9][0-9]{0,5})(/.*)?")
+#: Longest title in characters.
+MAX_TITLE_CHARS = 300
+_ID = re.compile(r"([0-9A-Za-z_-]{1,64})\.(0|[1-9][0-9]{0,5})")
 
 _file, _task = tables.files, tables.tasks
+
+
+def split_id(recording_id: str) -> tuple[str, int] | None:
+    """The task and the place in it that an id names; None for what is no id."""
+    found = _ID.fullmatch(recording_id)
+    return (found[1], int(found[2])) if found else None
+
+
+def title_of(title: str, url: str) -> str:
+    """What a recording is called: as somebody named it, else the last part of its URL, else the whole of it."""
+    if title:
+        return title
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    # An upload's name stands at the end of its URL, where ? and # are letters like others.
+    path = url if parts.scheme == "oss" else parts.path
+    last = unquote(path.rstrip("/").rpartition("/")[2])
+    return " ".join(last.split())[:MAX_TITLE_CHARS] or parts.hostname or url
+
+
+def not_found(recording_id: str) -> NotFoundError:
+    """The error for an id that names nothing, any more or of this owner."""
+    return NotFoundError(f"There is no recording {recording_id[:80]!r}, any more or of this key.")
+
+
+def read_id(recording_id: str) -> tuple[str, int]:
+    """The task and the place in it. Raises NotFoundError for what is no id."""
+    found = split_id(recording_id)
+    if found is None:
+        raise not_found(recording_id)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +72,13 @@ def recording_url(task_id: str, number: int, name: str) -> str:
 
 def kept_source(engine: Engine, owner: str, url: str) -> KeptSource:
     """What is kept of the owner's recording behind a URL. Raises RecordingGoneError, for a foreign one as for none."""
-    found = _URL.fullmatch(url)
+    found = split_id(url.removeprefix(SCHEME).partition("/")[0])
     row = None
     if found:
         query = (
             select(_file.c.source_key, _file.c.source_bytes)
             .join(_task, _task.c.id == _file.c.task_id)
-            .where(_task.c.id == found[1], _file.c.number == int(found[2]), _task.c.owner == owner)
+            .where(_task.c.id == found[0], _file.c.number == found[1], _task.c.owner == owner)
             .where(_task.c.removed.is_(False), _file.c.hidden.is_(False))
         )
         with reading(engine) as connection:

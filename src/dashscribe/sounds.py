@@ -23,6 +23,7 @@ from dashscribe.db import reading, tables
 from dashscribe.errors import DashscribeError, NotFoundError, NotReadyError
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.opening import ID3_HEADER_BYTES, id3_bytes, opened
+from dashscribe.recordings import not_found
 from dashscribe.store import Store
 from dashscribe.types import Media
 from dashscribe.uploads import UploadBook
@@ -115,7 +116,7 @@ class Sounds:
         with reading(self._engine) as connection:
             row = connection.execute(query if owner is None else query.where(_task.c.owner == owner)).one_or_none()
         if row is None:
-            raise NotFoundError(f"There is no recording {f'{task_id}.{number}'!r:.80}, any more or of this key.")
+            raise not_found(f"{task_id}.{number}")
         if not row.source_key or not row.media:
             raise NotFoundError("The recording has no sound here: it is not fetched yet, or is not kept any more.")
         media = msgspec.json.decode(row.media, type=Media)

@@ -17,8 +17,9 @@ from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError, NotFoundError
-from dashscribe.library import Library, Wanted, title_of
+from dashscribe.library import Library, Wanted
 from dashscribe.notify.targets import Target, TargetBook
+from dashscribe.recordings import title_of
 from dashscribe.search import terms_of
 from dashscribe.steps import expire, index, prepare
 from dashscribe.tasks import ANSWERS_MS

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from sqlalchemy import Engine, Select, exists, select, update
@@ -25,7 +24,8 @@ from dashscribe.edits.state import Placed as Placed
 from dashscribe.edits.state import Replacement as Replacement
 from dashscribe.edits.state import Said as Said
 from dashscribe.edits.state import edited, unedited
-from dashscribe.errors import EditedMeanwhileError, NotFoundError, NoTranscriptError
+from dashscribe.errors import EditedMeanwhileError, NoTranscriptError
+from dashscribe.recordings import not_found, title_of
 from dashscribe.store import Store
 from dashscribe.types import Options, Shape, Transcript
 
@@ -55,8 +55,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What people call it: its title, else the last part of its URL."""
-        return self.title or unquote(urlsplit(self.url).path.rstrip("/").rpartition("/")[2]) or "recording"
+        """What people call it."""
+        return title_of(self.title, self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class EditBook:
         with reading(self._engine) as connection:
             found = connection.execute(_of_owner(owner, task_id, number)).mappings().one_or_none()
         if found is None:
-            raise NotFoundError(f"There is no recording {f'{task_id}.{number}'!r:.80}, any more or of this key.")
+            raise not_found(f"{task_id}.{number}")
         same = ("id", "task_id", "number", "url", "title", "state", "model", "shape")
         same += ("transcript_key", "edits_key", "revision")
         options = msgspec.json.decode(found["options"], type=Options)

@@ -154,19 +154,18 @@ def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
     ids = _some_ids(bench, (_task.c.ended_ms <= ended_by_ms) & _task.c.stripped.is_(False))
     if not ids:
         return None
-    names = (_file.c.id, _file.c.source_key, _file.c.transcript_key, _file.c.heard_key, _file.c.task_id)
-    names += (_file.c.number, _file.c.generation)
+    blobs = ("source_key", "transcript_key", "heard_key", "edits_key")
+    names = [_file.c[name] for name in (*blobs, "id", "task_id", "number", "generation")]
     query = select(*names, _redo.c.claim).outerjoin(_redo, _redo.c.file_id == _file.c.id)
     of_tasks = _file.c.task_id.in_(ids)
     with writing(bench.engine) as connection:
         connection.execute(select(_file.c.id).where(of_tasks).order_by(_file.c.id).with_for_update())
         rows = connection.execute(query.where(of_tasks, ~_file.c.kept)).all()
         mine = [row.id for row in rows]
-        nothing = {"source_key": "", "transcript_key": "", "heard_key": ""}
-        connection.execute(update(_file).where(_file.c.id.in_(mine)).values(nothing))
+        connection.execute(update(_file).where(_file.c.id.in_(mine)).values(dict.fromkeys(blobs, "")))
         search.remove(connection, mine)
         connection.execute(update(_task).where(_task.c.id.in_(ids)).values(stripped=True))
-    found = [key for row in rows for key in (row.source_key, row.transcript_key, row.heard_key) if key]
+    found = [key for row in rows for key in (getattr(row, name) for name in blobs) if key]
     # What a stage that was done again left of earlier versions, if it was interrupted before it could clear up.
     left = [
         Keys(files.prefix_of(row.task_id, row.number), row.generation, version)

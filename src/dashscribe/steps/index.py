@@ -17,7 +17,7 @@ from sqlalchemy import Row, select, update
 
 from dashscribe import search
 from dashscribe.db import elected, reading, tables, writing
-from dashscribe.library import title_of
+from dashscribe.recordings import title_of
 from dashscribe.steps.bench import Bench
 from dashscribe.store import Store
 

@@ -12,7 +12,7 @@ from dashscribe.choice import choose_engine, lacks
 from dashscribe.edits import EditBook
 from dashscribe.errors import InvalidParameterError, UrlError
 from dashscribe.keys import Identity
-from dashscribe.recordings import recording_url
+from dashscribe.recordings import read_id, recording_url
 from dashscribe.sounds import Sounds
 from dashscribe.tasks import Submission
 from dashscribe.types import Options
@@ -23,7 +23,6 @@ from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import TABLE, Asked, model_name, parameters_of, pin_hotwords
 from dashscribe.wire.params import read as read_parameters
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.recording_id import read_id
 from dashscribe.wire.sound import sounds_of
 
 router = APIRouter(prefix="/dashscribe/v1/recordings", tags=["review"])
@@ -90,6 +89,7 @@ def _again(parts: Parts, sounds: Sounds, caller: Identity, place: tuple[str, int
             base_url=call.base_url,
             time_zone=parts.settings.time_zone,
             traceparent=parts.telemetry.traces.traceparent(),
+            keep=True,  # like what it was made from
         )
     )
     told: dict[str, Any] = {"id": f"{task.id}.0", "task_id": task.id, "status": task.status.value, "model": task.model}

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from dashscribe.edits import EditBook, Version
 from dashscribe.errors import InvalidParameterError, NotFoundError, NoTranscriptError
+from dashscribe.recordings import read_id
 from dashscribe.render import PRESETS, docx, find_style, markdown, srt, text, transcription_json, tsv, vtt
 from dashscribe.render.paragraphs import Page
 from dashscribe.sink import Sink
@@ -23,7 +24,6 @@ from dashscribe.wire import body, openapi_review
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.recording_id import read_id
 from dashscribe.wire.transcripts import VERSION, is_original
 from dashscribe.wire.values import one_of, refusal, switch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashscribe.library import MAX_TITLE_CHARS
+from dashscribe.recordings import MAX_TITLE_CHARS
 from dashscribe.wire.openapi import created, described
 
 _REQUEST_ID = "0f1e9a60-5d0c-9e1f-8a55-1c2d3e4f5a6b"

@@ -18,8 +18,9 @@ from dashscribe.catalog import MODELS
 from dashscribe.db import as_ms
 from dashscribe.errors import InvalidParameterError
 from dashscribe.keys import Identity
-from dashscribe.library import MAX_TITLE_CHARS, Library, Recording, Wanted, not_found
+from dashscribe.library import Library, Recording, Wanted
 from dashscribe.notify.deliveries import Delivery
+from dashscribe.recordings import MAX_TITLE_CHARS, not_found
 from dashscribe.search import Found, Hit, terms_of
 from dashscribe.tasks import Status
 from dashscribe.types import Options

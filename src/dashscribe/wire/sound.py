@@ -23,12 +23,12 @@ from starlette.types import Receive, Scope, Send
 from dashscribe.errors import AccessDeniedError, DashscribeError, NotFoundError, NotReadyError
 from dashscribe.files import prefix_of
 from dashscribe.peaks import read_peaks
+from dashscribe.recordings import read_id
 from dashscribe.signed_urls import SOUND_STEP, sound_query, sound_signature
 from dashscribe.sounds import COPY_TYPE, Sound, Sounds
 from dashscribe.wire import envelope, openapi_review
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.recording_id import read_id
 
 #: A range as players ask for one. Several at once, or what is none, are answered with all (RFC 9110, section 14.2).
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,15})-([0-9]{0,15})|-[0-9]{1,15})")

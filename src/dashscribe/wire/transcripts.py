@@ -16,12 +16,12 @@ from dashscribe.edits import EditBook, EditedTrack, Placed, Replacement, Said
 from dashscribe.edits.aligning import tidy
 from dashscribe.edits.comparing import compare
 from dashscribe.errors import InvalidParameterError
+from dashscribe.recordings import read_id
 from dashscribe.types import MAX_SPEAKERS, Entry
 from dashscribe.wire import body, envelope, openapi_review
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.recording_id import read_id
 from dashscribe.wire.values import one_of, refusal, switch
 
 #: Longest text of a sentence and name of a speaker in characters; most replacements in one call, sentences in one.
