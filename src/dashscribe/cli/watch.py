@@ -114,13 +114,7 @@ def watch(
         screen.note(engine)
         screen.note(f"watching {folder}; {memory.count} done before; Ctrl-C ends it")
         report = Report(batch.sources, wanted, memory.place, screen, as_json=as_json, ordered=False, style=style)
-        loop = _Loop(batch, memory, Incoming(folder, settle), report, screen)
-        with closing(batch), screen:
-            try:
-                loop.run(once=once)
-            except KeyboardInterrupt:
-                report.interrupted(batch.open)
-                raise
+        _Loop(batch, memory, Incoming(folder, settle), report, screen).run(once=once)
     raise typer.Exit(1 if report.failed else 0)
 
 
@@ -133,7 +127,15 @@ class _Loop:
         self._again_s: dict[Path, float] = {}
 
     def run(self, *, once: bool) -> None:
-        """Go on until everything is done, or for ever."""
+        """Go on until everything is done, or for ever; the batch and the screen are closed however it ends."""
+        with closing(self._batch), self._screen:
+            try:
+                self._rounds(once=once)
+            except KeyboardInterrupt:
+                self._report.interrupted(self._batch.open)
+                raise
+
+    def _rounds(self, *, once: bool) -> None:
         from dashscribe.cli.batch import Ended
 
         look_s = 0.0

@@ -64,6 +64,33 @@ async def readyz(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -
     return envelope.answer(request, {"status": "ready", "models": told})
 
 
+#: What the server answers besides its pages. The first route that fits a path is taken.
+_ROUTERS = (
+    async_tasks.router,
+    retry.router,
+    generation.router,
+    uploads.router,
+    tus.router,
+    hotwords.router,
+    phrases.router,
+    tokens.router,
+    callbacks.router,
+    recordings.router,
+    account.router,
+    model_choice.router,
+    results.router,
+    transcripts.router,
+    exports.router,
+    again.router,
+    sound.router,
+    models.router,
+    openai.router,
+    audio.router,
+    metrics.router,
+    health,
+)
+
+
 def create_probe_app(parts: Parts) -> FastAPI:
     """What a worker answers by itself: whether it lives, whether its work would succeed, what it counts."""
     app = FastAPI(title="dashscribe worker", version=version("dashscribe"), openapi_url=None)
@@ -102,29 +129,6 @@ def create_app(parts: Parts) -> FastAPI:
     docs_page.install(app)
     pages.install(app)
     app.add_middleware(SafeHeaders)  # the outermost, so that no answer is without them
-    for router in (
-        async_tasks.router,
-        retry.router,
-        generation.router,
-        uploads.router,
-        tus.router,
-        hotwords.router,
-        phrases.router,
-        tokens.router,
-        callbacks.router,
-        recordings.router,
-        account.router,
-        model_choice.router,
-        results.router,
-        transcripts.router,
-        exports.router,
-        again.router,
-        sound.router,
-        models.router,
-        openai.router,
-        audio.router,
-        metrics.router,
-        health,
-    ):
+    for router in _ROUTERS:
         app.include_router(router)
     return app
