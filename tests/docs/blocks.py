@@ -31,8 +31,8 @@ REASONS = {
 
 #: Pages whose programs build on each other, and the test that runs them as a whole.
 ELSEWHERE = {
-    "docs/library.md": "tests/wire/test_library_docs.py",
-    "docs/library.zh.md": "tests/wire/test_library_docs.py",
+    "docs/python.md": "tests/wire/test_python_docs.py",
+    "docs/python.zh.md": "tests/wire/test_python_docs.py",
 }
 
 _BLOCK = re.compile(
