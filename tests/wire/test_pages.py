@@ -21,7 +21,7 @@ NO_KEY = {"Authorization": ""}
 def texts(area: str, language: str) -> dict[str, str]:
     """The texts of an area by key, each as it is written in the file."""
     written = (PAGES / f"locales/{area}.{language}.js").read_text()
-    return dict(re.findall(r'^  "([^"]+)": (.*),$', written, re.MULTILINE))
+    return dict(re.findall(r'^  "([^"]+)": (\{\n(?:    .*\n)+  \}|.*),$', written, re.MULTILINE))
 
 
 def test_frame_needs_no_key_and_lets_nothing_foreign_run(desk: Desk):
