@@ -59,6 +59,12 @@ PARTS = (
         {"KILLS": "100", "KILL_SEED": "SEED"},
     ),
     Part(
+        "sizes",
+        "races, orders of sounds and files of a task in full",
+        _pytest("tests/unit/test_windows.py", "tests/unit/test_steps.py", "tests/unit/test_pocketsphinx.py"),
+        {"FULL_SIZE": "1"},
+    ),
+    Part(
         "media",
         "2,000 damaged containers in the decoder's children",
         _pytest("tests/e2e/test_fuzzed_media.py"),

@@ -15,6 +15,7 @@ from dashscribe.engines.pocketsphinx import Heard, PocketsphinxEngine, not_speec
 from dashscribe.ledger import admit
 from dashscribe.segment import Segmenter
 from dashscribe.types import SAMPLES_PER_MS, Fate, Limits, Options, Outcome, Span, Waveform
+from sizes import size
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +79,17 @@ def test_what_came_before_changes_nothing(engine: PocketsphinxEngine, speech: Wa
 
 
 @pytest.mark.slow
-def test_ten_clips_in_three_orders_give_equal_words_times_and_confidences(
+def test_clips_in_three_orders_give_equal_words_times_and_confidences(
     audio_dir: Path, engine: PocketsphinxEngine
 ) -> None:
     rows = json.loads((audio_dir / "manifest.json").read_text(encoding="utf-8"))
-    short = sorted((row for row in rows if row["kind"] == "speech"), key=lambda row: row["duration_s"])[:10]
+    count = size(5, 10)
+    short = sorted((row for row in rows if row["kind"] == "speech"), key=lambda row: row["duration_s"])[:count]
     pieces = [Waveform(samples_of(audio_dir / row["file"]), 0) for row in short]
-    orders = [list(range(10)), list(range(10))[::-1], np.random.default_rng(1).permutation(10).tolist()]
+    orders = [list(range(count)), list(range(count))[::-1], np.random.default_rng(1).permutation(count).tolist()]
     runs = [dict(zip(order, engine.recognize([pieces[i] for i in order], Options()), strict=True)) for order in orders]
     assert runs[0] == runs[1] == runs[2]
-    assert sum(outcome.fate is Fate.TRANSCRIBED for outcome in runs[0].values()) >= 8
+    assert sum(outcome.fate is Fate.TRANSCRIBED for outcome in runs[0].values()) >= count * 0.8
 
 
 @pytest.mark.parametrize("count", [1, 15, 400, 1_600])

@@ -19,6 +19,7 @@ from dashscribe.queue.slots import PutBack
 from dashscribe.steps import finish, open_worker, prepare, recognize
 from dashscribe.tasks import Status
 from dashscribe.types import Options, Transcript
+from sizes import size
 
 A, B, C = "http://x/a", "http://x/b", "http://x/c"
 
@@ -125,13 +126,14 @@ def test_model_without_an_engine_fails_before_anything_is_fetched(home: Home, tm
     assert home.origin.fetched[A] == 0
 
 
-def test_hundred_files_are_transcribed(home: Home) -> None:
-    urls = [f"http://x/{number}" for number in range(100)]
+def test_many_files_are_transcribed(home: Home) -> None:
+    count = size(30, 100)
+    urls = [f"http://x/{number}" for number in range(count)]
     home.origin.sources |= {url: speech(1, 1000 + number) for number, url in enumerate(urls)}
     task = run(home, *urls)
     assert {subtask.status for subtask in task.subtasks} == {Status.SUCCEEDED}
     assert [subtask.file_url for subtask in task.subtasks] == urls
-    assert [subtask.duration_ms for subtask in task.subtasks] == [1000 + number for number in range(100)]
+    assert [subtask.duration_ms for subtask in task.subtasks] == [1000 + number for number in range(count)]
     assert set(home.origin.fetched.values()) == {1}
 
 

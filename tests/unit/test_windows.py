@@ -16,6 +16,7 @@ from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.types import Media, Span, Window
 from dashscribe.windows import ClaimedWindow, Effect
+from sizes import size
 
 MEDIA = Media(url="http://x/a", container="wav", codec="pcm", rate_hz=16_000, channel_count=1, duration_ms=300_000)
 END = CutEnd(MEDIA, (0,), 0, 300_000, (), ())
@@ -103,9 +104,9 @@ def test_file_without_speech_is_ready_to_be_joined_at_once(home: Home) -> None:
     assert file_row(home)["state"] == FileState.JOINING
 
 
-def test_last_two_windows_done_at_once_pass_the_file_on_exactly_once_in_200_races(home: Home) -> None:
+def test_last_two_windows_done_at_once_pass_the_file_on_exactly_once_in_every_race(home: Home) -> None:
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(200):
+        for _ in range(size(20, 200)):
             file = cutting(home)
             hand_out(home, file, 0, 1)
             assert files.cut_ended(home.engine, file, END)
@@ -118,9 +119,9 @@ def test_last_two_windows_done_at_once_pass_the_file_on_exactly_once_in_200_race
             assert files.claim(home.engine, FileState.JOINING) is None
 
 
-def test_last_window_and_end_of_cut_at_once_pass_the_file_on_exactly_once_in_200_races(home: Home) -> None:
+def test_last_window_and_end_of_cut_at_once_pass_the_file_on_exactly_once_in_every_race(home: Home) -> None:
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(200):
+        for _ in range(size(20, 200)):
             file = cutting(home)
             hand_out(home, file, 0)
             together = Barrier(2)
