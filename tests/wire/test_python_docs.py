@@ -10,7 +10,7 @@ from wire_servers import Server
 import dashscribe
 from dashscribe.wishes import Wishes
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "library.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
 
 
 def test_every_program_on_the_page_runs(
