@@ -406,10 +406,13 @@ def test_many_processes_may_share_the_copies(settings: Settings, bucket: str) ->
         "from dashscribe.config import Settings; from dashscribe.store import open_store\n"
         "s = open_store(Settings(home=Path(sys.argv[1]), store_url=sys.argv[2], store_cache_bytes=int(sys.argv[3])))\n"
         "for _ in range(5):\n"
-        "    with s.path('k') as path: assert path.stat().st_size == 8 * 1024**2 + 5"
+        "    with s.path('k') as path: assert path.stat().st_size == int(sys.argv[4])"
     )
     arguments = [sys.executable, "-c", program, str(settings.home), bucket]
-    running = [subprocess.Popen([*arguments, limit], stderr=subprocess.PIPE) for limit in ("0", "0", "1000000000")]
+    size = str(CHUNK_BYTES + 5)
+    running = [
+        subprocess.Popen([*arguments, limit, size], stderr=subprocess.PIPE) for limit in ("0", "0", "1000000000")
+    ]
     assert [process.communicate(timeout=120)[1].decode() for process in running] == ["", "", ""]
 
 

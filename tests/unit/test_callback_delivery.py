@@ -383,7 +383,7 @@ def test_claims_of_a_paused_target_cost_no_look_at_what_waits_for_it(home: Home)
     target = add(home, "http://127.0.0.1:9/", paused=True)
     end_task(home)
     with reading(home.engine) as connection:
-        query = deliveries._servable(now_ms(), ())
+        query = deliveries._servable(())
         compiled = query.compile(home.engine, compile_kwargs={"literal_binds": True})
         plan = " ".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
     assert "ix_callback_deliveries_queue (target_id=? AND state=? AND due_ms<?)" in plan
