@@ -112,9 +112,9 @@ def test_any_stretch_is_cut_from_the_whole(media: MediaMaker, name: str, begin_m
 def test_packets_of_any_size_give_equal_samples(ffmpeg: Callable[..., None], tmp_path: Path) -> None:
     source = write_wav(tmp_path / "source.wav", tone_bursts(44_100), 44_100)
     expected = decode(source, (0, 1))[1]
-    for size in (64, 1000, 4608, 65_535):
-        path = tmp_path / f"{size}.mka"
-        ffmpeg("-i", source, "-c:a", "flac", "-frame_size", size, "-strict", "-2", path)
+    for packet in (64, 1000, 4608, 65_535):
+        path = tmp_path / f"{packet}.mka"
+        ffmpeg("-i", source, "-c:a", "flac", "-frame_size", packet, "-strict", "-2", path)
         decoder, samples = decode(path, (0, 1))
-        assert np.array_equal(samples, expected), size
+        assert np.array_equal(samples, expected), packet
         assert decoder.lost == []

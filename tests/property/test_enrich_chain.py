@@ -32,6 +32,7 @@ from dashscribe.types import (
     Voices,
 )
 from dashscribe.words import Heard, timed_sentence, written_words
+from sizes import size
 
 END_MS = 120_000
 MEDIA = Media(url="a", container="wav", codec="pcm_s16le", rate_hz=16_000, channel_count=1, duration_ms=END_MS)

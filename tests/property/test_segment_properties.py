@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dashscribe.segment import Packer, Segmenter
 from dashscribe.types import SAMPLES_PER_MS, Limits, Span, Waveform, total_ms
+from sizes import size
 
 #: (milliseconds, loudness in int16 steps, whether it is voiced): sound is drawn as a list of such parts.
 PARTS = st.lists(
