@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from object_store import bucket, bucket_name, object_store
 from postgres import cluster
+from sizes import size
 from small_models import dialogues, speak, spoken
 
 __all__ = ["bucket", "bucket_name", "cluster", "dialogues", "object_store", "speak", "spoken"]  # for every folder
@@ -21,6 +23,34 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A loaded machine is no failure: no example has a deadline, and nobody asks how long it took to draw them.
+# The tests that share a folder among their examples write it anew for each.
+settings.register_profile(
+    "any machine",
+    max_examples=size(40, 400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("any machine")
+
+# Most of these tests start programs by the hundred; not to keep what is compiled would have each compile it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+#: Folders by how long their files take. Files are handed out whole and in this order, so that the last ones are short
+#: and no core waits for a long one.
+_LONGEST_FIRST = ("e2e", "faults", "browser", "wire", "docs", "property", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

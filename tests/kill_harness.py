@@ -30,6 +30,7 @@ import psutil
 from dashscribe import decode
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Outcome
 from object_store import ObjectStore
+from plain_http import loopback
 
 KEY = "sk-kill-tests"
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
@@ -289,7 +290,7 @@ class Server:
 
     def _http(self, method: str, path: str, headers: dict[str, str] | None = None, **how: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {KEY}", **(headers or {})}
-        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=30.0, **how)
+        return loopback.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=30.0, **how)
 
     # --- what can be seen from outside ---
 

@@ -25,6 +25,8 @@ from typing import Any
 import httpx
 import pytest
 
+from plain_http import loopback
+
 SYSTEM_PYTHON = "/usr/bin/python3"
 SERVER = Path(__file__).with_name("swift_server.py")
 PACKAGES = "swift-proxy swift-account swift-container swift-object python3-swift"
@@ -75,7 +77,7 @@ class ObjectStore:
 
         name = f"tests-{uuid.uuid4().hex}"
         url = obstore.sign(self._open(name), "PUT", "", timedelta(seconds=60))
-        httpx.put(url, trust_env=False, timeout=60).raise_for_status()
+        httpx.put(url, timeout=60).raise_for_status()
         return name
 
     def _open(self, name: str, prefix: str | None = None) -> Any:
@@ -124,7 +126,7 @@ def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     until = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < until:
         with suppress(httpx.TransportError):
-            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=10)
+            loopback.get(f"http://127.0.0.1:{port}/", timeout=10)
             return process
         time.sleep(0.05)
     stop(process)

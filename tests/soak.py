@@ -60,8 +60,11 @@ PARTS = (
     ),
     Part(
         "sizes",
-        "races, orders of sounds and files of a task in full",
-        _pytest("tests/unit/test_windows.py", "tests/unit/test_steps.py", "tests/unit/test_pocketsphinx.py"),
+        "races, orders of sounds, files of a task and drawn examples in full",
+        _pytest(
+            *("tests/property", "tests/unit/test_windows.py", "tests/unit/test_steps.py"),
+            "tests/unit/test_pocketsphinx.py",
+        ),
         {"FULL_SIZE": "1"},
     ),
     Part(

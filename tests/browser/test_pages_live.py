@@ -9,11 +9,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from browsing import PATHS, Visit, visiting
 from playwright.sync_api import Browser, expect
 from wire_servers import Server, checked, poll, start_server, stop_server
+
+from plain_http import client, loopback
 
 V1 = "/dashscribe/v1"
 #: Text that would run if any page took it for markup.
@@ -46,7 +47,7 @@ def recording(server: Server, sample: Path) -> dict[str, str]:
         changed = http.patch(f"{V1}/recordings/{task_id}.0", json={"title": HOSTILE, "kept": True})
         assert changed.status_code == 200, changed.text
         done = checked(http.get(f"/api/v1/tasks/{task_id}"))
-        text = httpx.get(done["output"]["results"][0]["transcription_url"]).json()["transcripts"][0]["text"]
+        text = loopback.get(done["output"]["results"][0]["transcription_url"]).json()["transcripts"][0]["text"]
     word = re.findall(r"\w+", text)[0].lower()
     wait_until_found(server, word, f"{task_id}.0")
     return {"id": f"{task_id}.0", "word": word}
@@ -106,7 +107,7 @@ def test_from_a_file_to_its_words(visit: Visit, server: Server, sample: Path):
     with server.http() as http:
         (found,) = checked(http.get(f"{V1}/recordings", params={"q": "开场"}))["recordings"]
         task = server.wait(found["task_id"])
-        text = httpx.get(task["output"]["results"][0]["transcription_url"]).json()["transcripts"][0]["text"]
+        text = loopback.get(task["output"]["results"][0]["transcription_url"]).json()["transcripts"][0]["text"]
     word = re.findall(r"\w+", text)[3]
     wait_until_found(server, word, found["id"])
     page.get_by_role("searchbox").fill(word)
@@ -217,7 +218,7 @@ def test_keys_are_made_shown_once_and_ended(visit: Visit, server: Server):
     dialog.get_by_label("Hours per month").fill("0.5")
     dialog.get_by_role("button", name="Make the key").click()
     made = dialog.locator("code").inner_text()
-    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {made}"}) as http:
+    with client(server.url, headers={"Authorization": f"Bearer {made}"}) as http:
         assert checked(http.get(f"{V1}/me"))["quota_ms"] == 1_800_000
         page.keyboard.press("Escape")
         row = page.get_by_role("row").filter(has_text="nightly import")

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from kill_harness import KEY, Server, Sources, free_port
@@ -18,6 +17,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from callback_consumer import Consumer, Received
 
 from dashscribe.callbacks import verify
+from plain_http import loopback
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def sources(sample: Path) -> Iterator[Sources]:
 def call(server: Server, method: str, path: str, **how: object) -> dict:
     url = f"http://127.0.0.1:{server.port}/dashscribe/v1/callbacks/{path}"
     headers = {"Authorization": f"Bearer {KEY}"}
-    return httpx.request(method, url, headers=headers, timeout=30, **how).raise_for_status().json()  # type: ignore[arg-type]
+    return loopback.request(method, url, headers=headers, timeout=30, **how).raise_for_status().json()  # type: ignore[arg-type]
 
 
 def wait_delivered(server: Server, count: int, seconds: float = 60.0) -> None:
@@ -90,7 +90,7 @@ def test_event_is_not_lost_to_a_kill_before_while_or_after_it_is_sent(tmp_path: 
     assert proved.task_id in tasks
     url = proved.body["data"]["output_result"]["output"]["results"][0]["transcription_url"]
     assert url.startswith(f"{base}/results/")
-    assert httpx.get(url).json()["transcripts"]
+    assert loopback.get(url).json()["transcripts"]
     server.stop()
     consumer.close()
     late.close()

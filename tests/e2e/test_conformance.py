@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from faulty_proxy import Answer, Fault, faulty
 from typer.testing import CliRunner
 
 from dashscribe.cli import app
 from kill_harness import KEY, Server, free_port
+from plain_http import loopback
 
 pytest.importorskip("dashscope")
 
@@ -221,7 +221,7 @@ def test_what_a_failed_form_has_created_is_deleted(url: str):
         code, out, _ = conformance("--base-url", wrong, "--api-key", KEY, "--only", "hotwords/phrases")
     assert code == 1
     assert "3. status" in out
-    listed = httpx.get(f"{url}/api/v1/fine-tunes/outputs", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+    listed = loopback.get(f"{url}/api/v1/fine-tunes/outputs", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
     assert listed.json()["output"]["total"] == 0
 
 

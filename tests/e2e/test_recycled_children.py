@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import httpx
-
 from kill_harness import KEY, Server, Sources
+from plain_http import loopback
 
 
 def test_a_task_whose_children_are_replaced_after_every_call_has_the_same_result(sample: Path, tmp_path: Path) -> None:
@@ -20,8 +19,10 @@ def test_a_task_whose_children_are_replaced_after_every_call_has_the_same_result
             server.wait_ready()
             task_id = server.submit([url], "recycled")
             output = server.wait([task_id], 120)[task_id]["output"]
-            results.append(httpx.get(output["results"][0]["transcription_url"]).text)
-            metrics = httpx.get(f"http://127.0.0.1:{server.port}/metrics", headers={"Authorization": f"Bearer {KEY}"})
+            results.append(loopback.get(output["results"][0]["transcription_url"]).text)
+            metrics = loopback.get(
+                f"http://127.0.0.1:{server.port}/metrics", headers={"Authorization": f"Bearer {KEY}"}
+            )
             server.stop()
             lines = [line for line in metrics.text.splitlines() if "child_ends_total{" in line and '"worn_out"' in line]
             worn = {re.search(r'role="(\w+)"', line)[1]: float(line.split()[-1]) for line in lines}

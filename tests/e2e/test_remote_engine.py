@@ -34,6 +34,7 @@ from dashscribe.hosts import Hosts
 from dashscribe.testing import VOCABULARY
 from dashscribe.types import Options, Outcome, Span, Transcript, Window
 from kill_harness import free_port
+from plain_http import client, loopback
 
 KEY = "sk-of-the-near-server"
 FAR_KEY = "sk-of-the-far-server"
@@ -72,7 +73,7 @@ class Program:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/healthz", timeout=30).status_code == 200
+            return loopback.get(f"{self.url}/healthz", timeout=30).status_code == 200
         return False
 
     @property
@@ -86,7 +87,7 @@ class Program:
             self.process = None
 
     def http(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+        return client(self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
 
     def transcribed(self, wav: bytes, **fields: str) -> httpx.Response:
         """What a synchronous call brings."""

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from kill_harness import KEY, Server, Sources
+from plain_http import loopback
 
 SEED = random.SystemRandom().randrange(1, 10**9)
 
@@ -22,7 +23,7 @@ def sources(sample: Path) -> Any:
 def call(server: Server, method: str, path: str, **how: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {KEY}", "X-DashScope-Async": "enable"}
     url = f"http://127.0.0.1:{server.port}{path}"
-    return httpx.request(method, url, headers=headers, timeout=30.0, **how).raise_for_status()
+    return loopback.request(method, url, headers=headers, timeout=30.0, **how).raise_for_status()
 
 
 def test_stage_that_is_killed_again_and_again_ends_as_if_undisturbed(tmp_path: Path, sources: Sources) -> None:

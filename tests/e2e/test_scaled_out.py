@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
 from kill_harness import KEY, Server, Site, Sources
+from plain_http import loopback
 from postgres import Cluster
 
 
@@ -124,8 +124,8 @@ def test_worker_that_was_paused_for_longer_than_its_lease_spoils_nothing(
 
 def test_worker_tells_its_health(site: Site) -> None:
     base = f"http://127.0.0.1:{site.workers[0].port}"
-    assert httpx.get(f"{base}/healthz").status_code == 200
-    assert httpx.get(f"{base}/readyz", timeout=30).json()["status"] == "ready"
-    assert "dashscribe_" in httpx.get(f"{base}/metrics").text
-    refused = httpx.get(f"{base}/api/v1/tasks", headers={"Authorization": f"Bearer {KEY}"})
+    assert loopback.get(f"{base}/healthz").status_code == 200
+    assert loopback.get(f"{base}/readyz", timeout=30).json()["status"] == "ready"
+    assert "dashscribe_" in loopback.get(f"{base}/metrics").text
+    refused = loopback.get(f"{base}/api/v1/tasks", headers={"Authorization": f"Bearer {KEY}"})
     assert refused.status_code == 404

@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 
 import rjieba
 import webvtt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -108,7 +108,6 @@ def times_of(result: list[Cue]) -> list[tuple[int, int]]:
     return [(cue.begin_ms, cue.end_ms) for cue in result]
 
 
-@settings(deadline=None)
 @given(st.lists(sentences(), min_size=1, max_size=2), STYLES)
 def test_vtt_parses_back_to_the_same_times_and_text(said: list[tuple[Sentence, ...]], style: CaptionStyle) -> None:
     expected = cues(transcript(*said), style)
@@ -118,7 +117,6 @@ def test_vtt_parses_back_to_the_same_times_and_text(said: list[tuple[Sentence, .
     assert [html.unescape(c.voice or "") for c in captions] == [cue.voice for cue in expected]
 
 
-@settings(deadline=None)
 @given(st.lists(sentences(), min_size=1, max_size=2), STYLES)
 def test_srt_parses_back_to_the_same_times_and_text(said: list[tuple[Sentence, ...]], style: CaptionStyle) -> None:
     expected = cues(transcript(*said), style, labels=True)
@@ -135,7 +133,6 @@ def test_srt_parses_back_to_the_same_times_and_text(said: list[tuple[Sentence, .
         assert [(milliseconds(c.start), milliseconds(c.end)) for c in captions] == times_of(expected)
 
 
-@settings(deadline=None)
 @given(sentences() | sentences(disjoint=False), STYLES)
 def test_nothing_is_lost_and_no_two_cues_of_a_channel_overlap(said: tuple[Sentence, ...], style: CaptionStyle) -> None:
     result = cues(transcript(said), style)
@@ -146,7 +143,6 @@ def test_nothing_is_lost_and_no_two_cues_of_a_channel_overlap(said: tuple[Senten
     assert all(1 <= len(cue.lines) <= style.lines and all(map(bare, cue.lines)) for cue in result)
 
 
-@settings(deadline=None)
 @given(sentences(SOLID_WORDS), STYLES)
 def test_only_a_line_without_a_place_to_break_is_too_wide(said: tuple[Sentence, ...], style: CaptionStyle) -> None:
     for cue in cues(transcript(said), style):
@@ -154,7 +150,6 @@ def test_only_a_line_without_a_place_to_break_is_too_wide(said: tuple[Sentence, 
             assert cell_len(line) <= style.columns or not re.search(r"\w\S* \w", line)
 
 
-@settings(deadline=None)
 @given(sentences(SPOKEN_WORDS, least_ms=1), STYLES)
 def test_cues_show_their_words_while_they_are_spoken(said: tuple[Sentence, ...], style: CaptionStyle) -> None:
     words = iter([word for sentence in said for word in sentence.words])
@@ -169,7 +164,6 @@ def test_cues_show_their_words_while_they_are_spoken(said: tuple[Sentence, ...],
         held = held[length:]
 
 
-@settings(deadline=None)
 @given(sentences(SOLID_WORDS), STYLES)
 def test_cues_are_long_enough_unless_they_touch_both_neighbors_and_fit_neither(
     said: tuple[Sentence, ...], style: CaptionStyle
@@ -193,7 +187,6 @@ def fit(left: Cue, right: Cue, style: CaptionStyle) -> bool:
     return is_short and cell_len(text) <= style.columns and left.voice == right.voice
 
 
-@settings(deadline=None)
 @given(sentences(SOLID_WORDS), STYLES)
 def test_no_cue_or_line_breaks_inside_a_word(said: tuple[Sentence, ...], style: CaptionStyle) -> None:
     lines = [bare(line) for cue in cues(transcript(said), style) for line in cue.lines]
@@ -208,7 +201,6 @@ def test_no_cue_or_line_breaks_inside_a_word(said: tuple[Sentence, ...], style: 
         at += len(text)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(CHINESE), min_size=1, max_size=60), st.integers(16, 60))
 def test_no_cue_or_line_breaks_inside_a_chinese_word(texts: list[str], columns: int) -> None:
     text = "".join(texts)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from dashscribe.decode import decode_flac, encode_flac
 from dashscribe.decode.resample import Resampler
 from dashscribe.types import RATE_HZ, Span
 from media_files import MediaMaker, decode, media, tone_bursts, write_wav
+from sizes import size
 
 __all__ = ["media"]  # the fixture
 
@@ -40,7 +41,7 @@ def test_blocks_of_any_size_give_equal_samples(rate_hz: int, cuts: list[int]) ->
     assert np.array_equal(resample(rate_hz, cuts)[1], resample(rate_hz, [])[1])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=size(20, 200))
 @given(
     sound=arrays(np.int16, st.tuples(st.integers(1, 9), st.integers(1, 300)), elements=st.integers(-32768, 32767)),
     asked=st.lists(st.integers(-1, 9), max_size=3),
@@ -71,7 +72,7 @@ def test_passing_over_the_beginning_gives_the_samples_of_the_whole(rate_hz: int,
     assert np.array_equal(part[:, wanted - begin :], whole[:, wanted:])
 
 
-@settings(max_examples=40)
+@settings(max_examples=size(15, 200))
 @given(rates=st.lists(RATES_HZ, min_size=1, max_size=4), first=st.integers(0, 40_000))
 def test_changes_of_rate_do_not_move_what_follows(rates: list[int], first: int) -> None:
     def run(first: int) -> tuple[int, NDArray[np.int16]]:
@@ -91,14 +92,14 @@ def test_changes_of_rate_do_not_move_what_follows(rates: list[int], first: int) 
 @example(np.zeros(0, np.int16))
 @example(np.array([-32768], np.int16))
 @example(np.array([32767, -32768] * 4608, np.int16))
-@settings(max_examples=60)
+@settings(max_examples=size(20, 200))
 def test_flac_gives_back_every_sample(samples: NDArray[np.int16]) -> None:
     unpacked = decode_flac(encode_flac(samples))
     assert unpacked.dtype == np.int16
     assert np.array_equal(unpacked, samples)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=size(8, 100))
 @given(begin_ms=st.integers(0, 3990), length_ms=st.integers(1, 5000))
 @pytest.mark.parametrize("name", ["pcm.wav", "xing.mp3", "edit.m4a", "opus.opus"])
 def test_any_stretch_is_cut_from_the_whole(media: MediaMaker, name: str, begin_ms: int, length_ms: int) -> None:
@@ -111,9 +112,9 @@ def test_any_stretch_is_cut_from_the_whole(media: MediaMaker, name: str, begin_m
 def test_packets_of_any_size_give_equal_samples(ffmpeg: Callable[..., None], tmp_path: Path) -> None:
     source = write_wav(tmp_path / "source.wav", tone_bursts(44_100), 44_100)
     expected = decode(source, (0, 1))[1]
-    for size in (64, 1000, 4608, 65_535):
-        path = tmp_path / f"{size}.mka"
-        ffmpeg("-i", source, "-c:a", "flac", "-frame_size", size, "-strict", "-2", path)
+    for packet in (64, 1000, 4608, 65_535):
+        path = tmp_path / f"{packet}.mka"
+        ffmpeg("-i", source, "-c:a", "flac", "-frame_size", packet, "-strict", "-2", path)
         decoder, samples = decode(path, (0, 1))
-        assert np.array_equal(samples, expected), size
+        assert np.array_equal(samples, expected), packet
         assert decoder.lost == []

@@ -32,6 +32,7 @@ from dashscribe.types import (
     Voices,
 )
 from dashscribe.words import Heard, timed_sentence, written_words
+from sizes import size
 
 END_MS = 120_000
 MEDIA = Media(url="a", container="wav", codec="pcm_s16le", rate_hz=16_000, channel_count=1, duration_ms=END_MS)
@@ -167,7 +168,7 @@ def check(heard: Sequence[Outcome], found: Transcript) -> None:
     assert all(left.end_ms <= right.begin_ms for left, right in pairwise(track.sentences))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=size(30, 300))
 @given(recordings(), SWITCHES)
 def test_every_promise_holds_and_the_same_input_gives_the_same_result(
     heard: list[Outcome], on: dict[str, bool]
@@ -177,7 +178,7 @@ def test_every_promise_holds_and_the_same_input_gives_the_same_result(
     assert finished(heard, on) == found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=size(15, 200))
 @given(recordings(), SWITCHES)
 def test_without_words_a_sentence_ends_only_where_it_did_or_where_the_voice_pauses(
     heard: list[Outcome], on: dict[str, bool]
@@ -210,7 +211,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=size(15, 200))
 @given(recordings(), SWITCHES)
 def test_a_broken_stage_is_as_good_as_one_that_is_off_and_breaks_no_other(
     stage: str, heard: list[Outcome], on: dict[str, bool]
@@ -230,7 +231,7 @@ def test_a_broken_stage_is_as_good_as_one_that_is_off_and_breaks_no_other(
     assert len(told) == bool(any(outcome.sentences for outcome in heard)) or not found.tracks[0].sentences
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=size(15, 200))
 @given(recordings(), SWITCHES)
 def test_broken_marks_leave_the_promises_and_the_other_stages(heard: list[Outcome], on: dict[str, bool]) -> None:
     with patch.object(enrich, "punctuate", breaking(3)):
@@ -241,7 +242,7 @@ def test_broken_marks_leave_the_promises_and_the_other_stages(heard: list[Outcom
         assert not any("测试" in sentence.text for sentence in found.sentences)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=size(15, 200))
 @given(recordings(), SWITCHES, st.integers(0, 3))
 def test_a_model_that_dies_midway_leaves_what_it_would_have_changed(
     heard: list[Outcome], on: dict[str, bool], calls: int

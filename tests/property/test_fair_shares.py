@@ -34,7 +34,7 @@ def owners() -> st.SearchStrategy[list[tuple[int, int, int, list[int]]]]:
     return st.lists(one, min_size=2, max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(owners())
 def test_shares_follow_the_weights_within_a_window_of_each(brought: list[tuple[int, int, int, list[int]]]) -> None:
     line = [Owner(f"o{at}", *one) for at, one in enumerate(brought)]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dashscribe.client.reading import transcript_of
@@ -52,7 +52,6 @@ def transcripts(draw: st.DrawFn) -> Transcript:
 
 
 @given(transcripts())
-@settings(deadline=None)
 def test_a_result_is_read_back_as_it_was_written(made: Transcript) -> None:
     shape = MODELS[made.model]
     written = transcription_json.render(made, shape=shape)  # pyright: ignore[reportArgumentType]

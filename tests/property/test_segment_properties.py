@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dashscribe.segment import Packer, Segmenter
 from dashscribe.types import SAMPLES_PER_MS, Limits, Span, Waveform, total_ms
+from sizes import size
 
 #: (milliseconds, loudness in int16 steps, whether it is voiced): sound is drawn as a list of such parts.
 PARTS = st.lists(
@@ -41,7 +42,7 @@ def segment(sound: NDArray[np.int16], limits: Limits, blocks: list[int], begin_m
     return pieces + segmenter.finish()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=size(20, 200))
 @given(PARTS, LIMITS, st.integers(0, 15), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 61_003]))
 def test_spans_are_ordered_disjoint_in_bounds_and_within_the_limits(
     parts: list[tuple[int, int, bool]], limits: Limits, odd: int, seed: int, begin_ms: int
@@ -59,7 +60,7 @@ def test_spans_are_ordered_disjoint_in_bounds_and_within_the_limits(
     assert all(left.span.end_ms <= right.span.begin_ms for left, right in pairwise(pieces))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=size(15, 200))
 @given(PARTS, LIMITS, st.lists(st.integers(1, 50_000), min_size=1, max_size=5), st.integers(0, 2**32 - 1))
 def test_blocks_of_any_size_give_equal_spans(
     parts: list[tuple[int, int, bool]], limits: Limits, blocks: list[int], seed: int
@@ -69,7 +70,7 @@ def test_blocks_of_any_size_give_equal_spans(
     assert [p.span for p in segment(sound, limits, blocks)] == [p.span for p in segment(sound, limits, [len(sound)])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=size(15, 200))
 @given(PARTS, st.integers(0, 2**32 - 1))
 def test_cutting_and_merging_lose_no_speech(parts: list[tuple[int, int, bool]], seed: int) -> None:
     """Whatever is speech without any limits is inside a span with them."""
@@ -81,7 +82,7 @@ def test_cutting_and_merging_lose_no_speech(parts: list[tuple[int, int, bool]], 
         assert total_ms(span for span in inside if span.begin_ms < span.end_ms) == run.duration_ms
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=size(20, 200))
 @given(st.lists(st.integers(1, 30_000), max_size=30))
 def test_windows_hold_every_piece_once_in_order_below_the_cap(lengths: list[int]) -> None:
     packer = Packer(1)

@@ -57,7 +57,7 @@ def outcomes(draw: st.DrawFn) -> list[Outcome]:
     return heard
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(outcomes())
 def test_passages_change_nothing_where_spans_lie_a_pause_apart_or_touch(heard: list[Outcome]) -> None:
     gaps_ms = [right.span.begin_ms - left.span.end_ms for left, right in pairwise(heard)]
@@ -122,7 +122,7 @@ class HeardBefore:
             yield self._heard[window.channel, span]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(left=outcomes(), right=outcomes(), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_a_streamed_source_gives_the_transcript_of_the_whole(
     left: list[Outcome], right: list[Outcome], sizes: list[int]

@@ -73,7 +73,7 @@ def test_numbers_and_strange_words_are_wildcards(text: str) -> None:
     assert {arc.token for arc in spellings(text, TOKENS)} == {WILDCARD}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=st.text(alphabet="helo a你好3 ", min_size=1, max_size=12),
     frames=st.integers(1, 30),

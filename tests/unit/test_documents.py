@@ -34,7 +34,7 @@ def said(*texts: str, pause_ms: int = 0, speaker: int | None = None) -> list[Sen
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(what=HOSTILE, title=HOSTILE, name=HOSTILE)
 def test_markdown_shows_what_was_said_whatever_it_looks_like(what: str, title: str, name: str) -> None:
     page = Page(title=title, speakers={0: name}, times=False)
@@ -51,7 +51,7 @@ def test_markdown_shows_what_was_said_whatever_it_looks_like(what: str, title: s
     assert squeezed == [" ".join(one.split()) for one in (*heading, *body)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(what=HOSTILE, title=HOSTILE)
 def test_word_documents_say_what_was_said_whatever_it_is(what: str, title: str) -> None:
     data = word.render(transcript(*said(what)), Page(title=title, times=False))

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Request
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashscribe.errors import DashscribeError, InvalidBodyError, NoRoomError, TooLargeError
@@ -180,7 +180,7 @@ def test_a_body_of_another_kind_is_refused(kind: str, tmp_path: Path):
         form(GOOD, tmp_path, kind=kind)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_damage_gives_a_form_or_a_refusal(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory):
     body = bytearray(GOOD)

@@ -173,7 +173,7 @@ NUMBERS = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts=st.lists(st.sampled_from([*FILLERS, *NUMBERS]), min_size=1, max_size=12), dotted=st.booleans())
 def test_whatever_is_said_the_words_spell_it_and_times_hold(normalizer, parts: list[str], dotted: bool):
     before = sentence_of(" ".join(parts) + "." * dotted)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from weight_files import SENSEVOICE, TRAINED, same_graph, sensevoice, silero, write_graph
@@ -35,7 +35,7 @@ shapes = st.lists(st.one_of(st.integers(0, 2**40), st.just("N")), max_size=4)
 ports = st.dictionaries(names, st.tuples(st.sampled_from([1, 2, 3, 7, 9, 10, 16]), shapes), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(inputs=ports, outputs=ports, metadata=st.dictionaries(names, st.text(max_size=300), max_size=5))
 def test_any_graph_is_read_as_onnx_reads_it(
     tmp_path: Path, inputs: dict[str, object], outputs: dict[str, object], metadata: dict[str, str]
@@ -74,7 +74,7 @@ def test_file_cut_at_any_byte_is_an_error_or_lacks_only_metadata(tmp_path: Path)
     assert passed <= 3, "after the graph, after the version of the operators, after the first entry"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(data=st.binary(max_size=400))
 def test_any_bytes_are_a_header_or_one_kind_of_error(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "m.onnx"
@@ -85,7 +85,7 @@ def test_any_bytes_are_a_header_or_one_kind_of_error(tmp_path: Path, data: bytes
         assert str(path) in str(error)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(changes=st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), min_size=1, max_size=6))
 def test_damaged_file_is_a_header_or_one_kind_of_error(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     path = write_graph(tmp_path / "m.onnx", {"x": (FLOAT, ["N", 80])}, {"y": (FLOAT, [1])}, {"a": "1" * 200})

@@ -19,7 +19,7 @@ def parts_of(samples: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
     return np.split(samples, edges[edges < samples.shape[1]], axis=1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sizes=st.lists(st.integers(1, 3 * PEAK_SAMPLES), max_size=8), length=st.integers(1, 6 * PEAK_SAMPLES))
 def test_peaks_are_the_loudest_of_each_stretch_in_whatever_blocks_they_come(sizes: list[int], length: int) -> None:
     samples = np.random.default_rng(length).integers(-32768, 32768, (2, length)).astype(np.int16)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import link, pack, tar_of
 
@@ -223,7 +223,7 @@ def test_archive_that_is_cut_anywhere_is_refused(tmp_path: Path, name: str) -> N
             unpack(whole, out, room=Room(out, 0))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(["a.tar", "a.tar.bz2", "a.tar.gz", "a.tar.xz"]),
     changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=5),

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_servers import ASYNC, KEY, SUBMIT, Desk, checked, open_desk
 
@@ -63,7 +63,7 @@ HEADERS = st.dictionaries(
     max_size=3,
 )
 
-many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=200)
 
 
 @pytest.fixture(scope="module")

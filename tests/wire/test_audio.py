@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import webvtt
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_origin import Origin
 from wire_servers import Desk, open_desk
@@ -288,7 +288,7 @@ def test_a_call_leaves_no_file_behind(talk: Desk, wav: bytes):
     assert files() == before
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     content_type=st.sampled_from(
         [

@@ -18,7 +18,7 @@ from wire_servers import ASYNC, SUBMIT, Desk, open_desk
 
 EXAMPLES = int(os.environ.get("FUZZ_CALLS", "1000")) // 10
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-many = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
 UPLOADS = "/dashscribe/v1/uploads"
 NUMBERS = st.sampled_from(
     ["0", "1", "5", "10", "-1", "1e3", "0x1", "9" * 15, "9" * 16, "9" * 400, "٣", " 3", "3 ", "", "+5"]

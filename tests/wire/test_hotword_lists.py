@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_servers import Desk, assert_refused, checked, open_desk
 
@@ -262,7 +262,7 @@ NEARLY = st.fixed_dictionaries(
     },
     optional={"vocabulary_id": JSON, "page_index": JSON, "page_size": JSON},
 )
-many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=300)
 
 
 @pytest.fixture(scope="module")

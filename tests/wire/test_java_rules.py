@@ -13,6 +13,8 @@ import pytest
 from wire_origin import Origin
 from wire_servers import ASYNC, SUBMIT, Server, assert_no_null
 
+from plain_http import loopback
+
 TASK_STATUS = {"PENDING", "SUSPENDED", "SUCCEEDED", "CANCELED", "RUNNING", "FAILED", "UNKNOWN"}
 FILETRANS = "qwen3-asr-flash-filetrans"
 
@@ -132,6 +134,6 @@ def test_errors_are_json_by_their_content_type(answers: dict[str, httpx.Response
 def test_result_url_opens_as_java_opens_it(answers: dict[str, httpx.Response]):
     """``HttpURLConnection`` sends no key and its JSON reader takes an object."""
     url = answers["succeeded"].json()["output"]["results"][0]["transcription_url"]
-    response = httpx.get(url, headers={"User-Agent": "Java/17", "Accept": "text/html, image/gif, *; q=.2"})
+    response = loopback.get(url, headers={"User-Agent": "Java/17", "Accept": "text/html, image/gif, *; q=.2"})
     assert response.status_code == 200
     assert_no_null(response.json())

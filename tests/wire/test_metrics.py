@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +15,7 @@ from wire_servers import KEY, Desk, Server, assert_refused, open_desk, start_ser
 
 from dashscribe.catalog import MODELS
 from dashscribe.telemetry.metrics import METRICS
+from plain_http import loopback
 
 SYNC = "/api/v1/services/aigc/multimodal-generation/generation"
 ASYNC_ROUTE = "/api/v1/services/audio/asr/transcription"
@@ -51,7 +51,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory, origin: Origin) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def told(busy: Server) -> dict[str, Family]:
-    answer = httpx.get(f"{busy.url}/metrics")
+    answer = loopback.get(f"{busy.url}/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     return {family.name: family for family in text_string_to_metric_families(answer.text)}
@@ -129,7 +129,7 @@ def test_every_family_is_in_the_table_with_just_these_labels(told: dict[str, Fam
 
 
 def test_no_label_holds_what_a_client_made_up(busy: Server, told: dict[str, Family]) -> None:
-    text = httpx.get(f"{busy.url}/metrics").text
+    text = loopback.get(f"{busy.url}/metrics").text
     for secret in ("secret", "127.0.0.1", KEY, KEY[:8], ".wav", "BREW", str(busy.home)):
         assert secret not in text, secret
     models = {sample.labels.get("model") for family in told.values() for sample in family.samples}
@@ -137,7 +137,7 @@ def test_no_label_holds_what_a_client_made_up(busy: Server, told: dict[str, Fami
 
 
 def test_a_second_look_finds_the_first_one_counted(busy: Server) -> None:
-    httpx.get(f"{busy.url}/metrics")
+    loopback.get(f"{busy.url}/metrics")
     again = {f.name: f for f in text_string_to_metric_families(_fresh(busy))}
     assert at(again, "http_requests", method="GET", route="/metrics", status="200") >= 1
 
@@ -146,16 +146,16 @@ def _fresh(server: Server) -> str:
     import time
 
     time.sleep(1.1)  # the text is kept for a second
-    return httpx.get(f"{server.url}/metrics").text
+    return loopback.get(f"{server.url}/metrics").text
 
 
 # --- who may read it ------------------------------------------------------------------------------------------------
 
 
 def test_a_program_here_needs_no_key_and_others_do(busy: Server) -> None:
-    assert httpx.get(f"{busy.url}/metrics").status_code == 200
+    assert loopback.get(f"{busy.url}/metrics").status_code == 200
     name = busy.url.replace("127.0.0.1", "localhost")
-    assert httpx.get(f"{name}/metrics").status_code == 200
+    assert loopback.get(f"{name}/metrics").status_code == 200
     for headers in (
         {"Host": "evil.example"},
         {"Host": "[::1"},
@@ -166,11 +166,11 @@ def test_a_program_here_needs_no_key_and_others_do(busy: Server) -> None:
         {"X-Real-IP": "127.0.0.1"},
         {"Authorization": "Bearer wrong"},
     ):
-        answer = httpx.get(f"{busy.url}/metrics", headers=headers)
+        answer = loopback.get(f"{busy.url}/metrics", headers=headers)
         assert answer.status_code == 401, headers
         assert "dashscribe_" not in answer.text
         with_key = {**headers, "Authorization": f"Bearer {KEY}"}
-        assert httpx.get(f"{busy.url}/metrics", headers=with_key).status_code == 200
+        assert loopback.get(f"{busy.url}/metrics", headers=with_key).status_code == 200
 
 
 def test_another_address_of_this_machine_needs_a_key(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_another_address_of_this_machine_needs_a_key(tmp_path: Path) -> None:
     server = start_server(tmp_path / "home", "--host", "0.0.0.0")
     try:
         url = server.url.replace("127.0.0.1", address)
-        assert_refused(httpx.get(f"{url}/metrics"), *NO_KEY)
-        assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+        assert_refused(loopback.get(f"{url}/metrics"), *NO_KEY)
+        assert loopback.get(f"{url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
     finally:
         stop_server(server)
 
@@ -220,8 +220,8 @@ def test_the_setting_decides(tmp_path: Path, setting: str, anonymous: int, with_
 def test_key_means_local_programs_too(tmp_path: Path) -> None:
     server = start_server(tmp_path / "home", DASHSCRIBE_METRICS="key")
     try:
-        assert httpx.get(f"{server.url}/metrics").status_code == 401
-        assert httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+        assert loopback.get(f"{server.url}/metrics").status_code == 401
+        assert loopback.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
     finally:
         stop_server(server)
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import dashscope
-import httpx
 import pytest
 from dashscope.v2.errors import AuthenticationError, DashScopeError, NotFoundError
 from wire_origin import Origin
 from wire_servers import Server, assert_no_null
+
+from plain_http import loopback
 
 pytestmark = pytest.mark.filterwarnings("ignore:dashscope 2.0 audio API is a preview:FutureWarning")
 
@@ -51,7 +52,7 @@ def test_call_returns_each_files_fate(said: dict[str, Any]):
 
 def test_result_is_downloaded_as_the_samples_do(said: dict[str, Any], origin: Origin):
     url = said["call"]["output"]["results"][0]["transcription_url"]
-    result = httpx.get(url).json()
+    result = loopback.get(url).json()
     assert result["file_url"] == origin("a.wav")
     assert result["transcripts"][0]["sentences"][0]["words"]
 
@@ -126,10 +127,10 @@ def test_filetrans(said: dict[str, Any]):
     result = said["filetrans call"]
     assert result["output"]["task_status"] == "SUCCEEDED"
     assert result["usage"] == {"seconds": 4}
-    transcript = httpx.get(result["output"]["result"]["transcription_url"]).json()["transcripts"][0]
+    transcript = loopback.get(result["output"]["result"]["transcription_url"]).json()["transcripts"][0]
     assert transcript["sentences"][0]["words"]
     assert said["filetrans fetch"]["output"]["task_id"] == said["filetrans async_call"]["output"]["task_id"]
-    wordless = httpx.get(said["filetrans wait"]["output"]["result"]["transcription_url"]).json()
+    wordless = loopback.get(said["filetrans wait"]["output"]["result"]["transcription_url"]).json()
     assert "words" not in wordless["transcripts"][0]["sentences"][0]
 
 
@@ -161,7 +162,7 @@ def test_v2_transcribe(client: dashscope.Client, origin: Origin):
     assert job.succeeded
     assert job.usage.duration == 9
     assert job.submitted_at and job.scheduled_at and job.finished_at
-    texts = [httpx.get(result.transcription_url).json()["transcripts"][0]["text"] for result in job.results]
+    texts = [loopback.get(result.transcription_url).json()["transcripts"][0]["text"] for result in job.results]
     assert all(texts)
     assert job.request_id == job.headers["x-request-id"]
 

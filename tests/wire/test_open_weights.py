@@ -25,6 +25,7 @@ from wire_servers import Server, checked, start_server, stop_server
 import dashscribe
 from dashscribe.config import Settings
 from media_files import write_wav
+from plain_http import loopback
 from small_models import Speak, install, samples_of
 
 GENERATE = "/api/v1/services/aigc/multimodal-generation/generation"
@@ -90,7 +91,7 @@ def test_a_task_runs_the_familys_own_weights_and_says_that_times_are_approximate
     (origin.folder / "medium.wav").write_bytes(said[MEDIUM].read_bytes())
     ended = weighted.wait(weighted.submit("fun-asr", f"{origin.url}/medium.wav"))
     assert ended["output"]["task_status"] == "SUCCEEDED", ended
-    result = httpx.get(ended["output"]["results"][0]["transcription_url"]).json()
+    result = loopback.get(ended["output"]["results"][0]["transcription_url"]).json()
     assert result["transcripts"][0]["text"] == MEDIUM
     assert result["dashscribe"]["engine"] == "funasr-nano-tiny"
     (note,) = [note for note in result["dashscribe"]["notes"] if "approximate" in note]
@@ -131,7 +132,7 @@ def test_a_stream_tells_sentence_by_sentence(weighted: Server, speak: Speak):
 
 
 def test_what_runs_for_each_name_is_told(weighted: Server):
-    ready = httpx.get(f"{weighted.url}/readyz").json()
+    ready = loopback.get(f"{weighted.url}/readyz").json()
     assert ready["models"]["fun-asr"] == {"engine": "funasr-nano-tiny", "why": "the family's own weights"}
     assert ready["models"]["paraformer-v2"]["why"].startswith("stands in; own weights: dashscribe models pull ")
     with weighted.http() as http:

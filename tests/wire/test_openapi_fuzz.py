@@ -58,7 +58,7 @@ def sent(
     before = statuses.total()
 
     @seed(turn)
-    @settings(max_examples=most, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=most, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def send(case: schemathesis.Case) -> None:
         response = case.call(headers={"Authorization": f"Bearer {KEY}"})

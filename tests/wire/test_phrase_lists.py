@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_servers import Desk, assert_refused, checked, open_desk
 
@@ -172,7 +172,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield opened
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(change=st.dictionaries(st.sampled_from(sorted({*GOOD, "finetuned_output"})), JSON, max_size=2), path=TEXTS)
 def test_any_json_is_answered_below_500(busy: Desk, change: dict[str, Any], path: str):
     assert busy.http.post(CREATE, json={**GOOD, **change}).status_code < 500

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import onnx
 import psutil
@@ -25,6 +24,7 @@ from wire_servers import Server, start_server, stop_server
 
 from dashscribe.weights.adding import add
 from media_files import write_wav
+from plain_http import loopback
 from small_models import Speak, samples_of
 
 TOKENS = ("<blk>", "<|en|>", "<|NEUTRAL|>", "<|Speech|>", "<|woitn|>", "\u2581fine")
@@ -136,7 +136,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def result(server: Server, url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     ended = server.wait(server.submit("fun-asr", url))["output"]
     (subtask,) = ended["results"]
-    found = httpx.get(subtask["transcription_url"]).json() if "transcription_url" in subtask else {}
+    found = loopback.get(subtask["transcription_url"]).json() if "transcription_url" in subtask else {}
     return subtask, found
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import update
 from wire_origin import Origin
@@ -20,6 +19,7 @@ from conversations import dialogue, missing
 from dashscribe.db import tables, writing
 from dashscribe.enrich import StageName
 from media_files import write_wav
+from plain_http import loopback
 from small_models import install
 
 NO_MODELS = "no speaker models are installed"
@@ -48,7 +48,7 @@ def retried(server: Server, task_id: str, **members: Any) -> dict[str, Any]:
 def result(answer: dict[str, Any], index: int = 0) -> dict[str, Any]:
     output = answer["output"]
     entry = output["results"][index] if "results" in output else output["result"]
-    return httpx.get(entry["transcription_url"], timeout=30).raise_for_status().json()
+    return loopback.get(entry["transcription_url"], timeout=30).raise_for_status().json()
 
 
 def cli(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:

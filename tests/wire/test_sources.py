@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from wire_origin import Origin
 from wire_servers import Server, assert_no_null, start_server, stop_server
+
+from plain_http import loopback
 
 FILETRANS = "qwen3-asr-flash-filetrans"
 DOWNLOAD = ("InvalidFile.DownloadFailed", "The audio file cannot be downloaded.")
@@ -78,7 +79,7 @@ def test_failed_file_tells_code_and_message(
 @pytest.mark.parametrize("model", ["fun-asr", "sensevoice-v1"])
 def test_the_good_file_of_the_task_is_transcribed(results: dict[str, list[dict[str, Any]]], model: str):
     assert results[model][-1]["subtask_status"] == "SUCCEEDED"
-    assert httpx.get(results[model][-1]["transcription_url"]).status_code == 200
+    assert loopback.get(results[model][-1]["transcription_url"]).status_code == 200
 
 
 @pytest.mark.parametrize(("source", "code"), [(source, code) for source, _, _, code in FAILURES], ids=SOURCES)
@@ -118,7 +119,7 @@ def test_all_files_failed(server: Server, origin: Origin):
 def test_channels_are_told_apart_and_each_is_counted(server: Server, origin: Origin):
     task_id = server.submit("fun-asr", origin("stereo.wav"), parameters={"channel_id": ["1", "0"]})
     answer = server.wait(task_id)
-    result = httpx.get(answer["output"]["results"][0]["transcription_url"]).json()
+    result = loopback.get(answer["output"]["results"][0]["transcription_url"]).json()
     assert result["properties"]["channels"] == [0, 1]
     tracks = {track["channel_id"]: track for track in result["transcripts"]}
     assert set(tracks) == {0, 1}
@@ -128,7 +129,7 @@ def test_channels_are_told_apart_and_each_is_counted(server: Server, origin: Ori
 
 def test_missing_channels_are_skipped_unless_none_is_left(server: Server, origin: Origin):
     some = server.wait(server.submit("fun-asr", origin("a.wav"), parameters={"channel_id": [0, 5]}))
-    result = httpx.get(some["output"]["results"][0]["transcription_url"]).json()
+    result = loopback.get(some["output"]["results"][0]["transcription_url"]).json()
     assert [track["channel_id"] for track in result["transcripts"]] == [0]
     none = server.wait(server.submit("fun-asr", origin("a.wav"), parameters={"channel_id": [5]}))
     assert none["output"]["results"][0]["code"] == "NO_VALID_AUDIO_ERROR"
@@ -150,7 +151,7 @@ def test_times_are_in_order_and_carry_milliseconds(server: Server, origin: Origi
 
 def test_result_file_names_what_had_no_effect(server: Server, origin: Origin):
     answer = server.wait(server.submit("fun-asr", origin("a.wav"), parameters={"speaker_count": 2}))
-    result = httpx.get(answer["output"]["results"][0]["transcription_url"]).json()
+    result = loopback.get(answer["output"]["results"][0]["transcription_url"]).json()
     note = "speaker_count had no effect: it counts only with diarization_enabled"
     assert note in answer["dashscribe"]["notes"]
     assert note in result["dashscribe"]["notes"]
@@ -180,6 +181,6 @@ def test_video_with_sound_is_transcribed(server: Server, origin: Origin, ffmpeg:
     film = origin.folder / "film.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=size=64x64:duration=4", "-i", origin.folder / "a.wav", "-shortest", film)
     answer = server.wait(server.submit("fun-asr", origin("film.mp4")))
-    result = httpx.get(answer["output"]["results"][0]["transcription_url"]).json()
+    result = loopback.get(answer["output"]["results"][0]["transcription_url"]).json()
     assert result["properties"]["audio_format"] == "aac"
     assert result["transcripts"][0]["text"]

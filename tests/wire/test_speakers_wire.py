@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from wire_origin import Origin
@@ -12,6 +11,7 @@ from wire_servers import KEY, Server
 
 from conversations import dialogue, missing
 from media_files import write_wav
+from plain_http import loopback
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")
 
@@ -31,7 +31,7 @@ def talk(origin: Origin) -> str:
 def result(server: Server, url: str, model: str, **parameters: Any) -> dict[str, Any]:
     (entry,) = server.wait(server.submit(model, url, parameters=parameters))["output"]["results"]
     assert entry["subtask_status"] == "SUCCEEDED", entry
-    return httpx.get(entry["transcription_url"], timeout=30).raise_for_status().json()
+    return loopback.get(entry["transcription_url"], timeout=30).raise_for_status().json()
 
 
 @pytest.mark.parametrize("model", ["fun-asr", "paraformer-v2", "paraformer-v1"])
@@ -66,7 +66,7 @@ def test_several_channels_count_their_speakers_each_from_zero(server: Server, or
 
 def test_openai_names_speakers_by_letters(server: Server, origin: Origin, talk: str) -> None:
     path = origin.folder / "talk.wav"
-    answer = httpx.post(
+    answer = loopback.post(
         f"{server.url}/v1/audio/transcriptions",
         headers={"Authorization": f"Bearer {KEY}"},
         data={"model": "gpt-4o-transcribe-diarize", "response_format": "diarized_json", "chunking_strategy": "auto"},
@@ -84,7 +84,7 @@ def test_a_synchronous_call_tells_speakers(server: Server, origin: Origin, talk:
         "input": {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": talk}}]}]},
         "parameters": {"format": "wav", "sample_rate": 16000, "speaker_diarization_enabled": True},
     }
-    answer = httpx.post(
+    answer = loopback.post(
         f"{server.url}/api/v1/services/aigc/multimodal-generation/generation",
         headers={"Authorization": f"Bearer {KEY}"},
         json=body,

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from wire_origin import Origin
 from wire_servers import Server, checked, start_server, stop_server
 
 from media_files import write_wav
+from plain_http import loopback
 from small_models import install
 
 GENERATE = "/api/v1/services/aigc/multimodal-generation/generation"
@@ -60,7 +60,7 @@ def result(server: Server, model: str, url: str, **parameters: Any) -> dict[str,
     ended = server.wait(server.submit(model, url, parameters=parameters))["output"]
     found = ended["result"] if "result" in ended else ended["results"][0]
     assert ended["task_status"] == "SUCCEEDED", ended
-    return httpx.get(found["transcription_url"]).json()
+    return loopback.get(found["transcription_url"]).json()
 
 
 # --- enable_words --------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from wire_servers import KEY, Desk, Server, assert_refused, checked, open_desk, 
 
 from dashscribe.db import tables, writing
 from dashscribe.wire import policies
+from plain_http import loopback
 
 SOUND = b"RIFF....not really"
 NAMES = ["a.wav", "会议 录音.mp3", "große Datei (1).m4a", "a+b&c=d?e#f%20g.wav", "-rf", ".hidden", "😀.ogg"]
@@ -298,7 +299,7 @@ def test_upload_is_transcribed(server: Server, origin: Origin, name: str):
     for headers in ({}, {"X-DashScope-OssResourceResolve": "enable"}):
         (result,) = transcribed(server, url, **headers)["output"]["results"]
         assert (result["subtask_status"], result["file_url"]) == ("SUCCEEDED", url)
-    stored = httpx.get(result["transcription_url"]).json()
+    stored = loopback.get(result["transcription_url"]).json()
     assert stored["file_url"] == url
     assert stored["transcripts"][0]["text"]
 

@@ -16,6 +16,7 @@ from wire_origin import Origin
 from wire_servers import ASYNC, SUBMIT, Desk, Server, assert_refused, checked, poll, start_server, stop_server
 
 from dashscribe.client import Client, sending
+from plain_http import loopback
 
 FILETRANS = "qwen3-asr-flash-filetrans"
 
@@ -36,7 +37,7 @@ def test_recording_inside_the_call_is_transcribed(server: Server, origin: Origin
         task_id = checked(handed_in(http, {"model": FILETRANS, "input_audio": {"data": data_uri(origin)}}))["output"]
         answer = poll(lambda: checked(http.get(f"/api/v1/tasks/{task_id['task_id']}")))
     assert answer["output"]["task_status"] == "SUCCEEDED"
-    result = httpx.get(answer["output"]["result"]["transcription_url"]).json()
+    result = loopback.get(answer["output"]["result"]["transcription_url"]).json()
     assert result["file_url"].startswith("oss://dashscope-instant/")
     assert result["transcripts"][0]["text"]
 

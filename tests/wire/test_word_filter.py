@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from wire_origin import Origin
 from wire_servers import Server, start_server, stop_server
+
+from plain_http import loopback
 
 
 def result(server: Server, url: str, model: str, **parameters: Any) -> dict[str, Any]:
     """The result file of a recording."""
     (entry,) = server.wait(server.submit(model, url, parameters=parameters))["output"]["results"]
     assert entry["subtask_status"] == "SUCCEEDED", entry
-    return httpx.get(entry["transcription_url"], timeout=30).raise_for_status().json()
+    return loopback.get(entry["transcription_url"], timeout=30).raise_for_status().json()
 
 
 def text_of(found: dict[str, Any]) -> str:

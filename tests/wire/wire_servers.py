@@ -29,6 +29,7 @@ from dashscribe.tasks import TaskBook
 from dashscribe.uploads import UploadBook
 from dashscribe.wire.app import Parts, create_app
 from dashscribe.wire.limits import RateLimits
+from plain_http import client, loopback
 
 KEY = "sk-wire-tests"
 SUBMIT = "/api/v1/services/audio/asr/transcription"
@@ -142,7 +143,7 @@ class Server:
 
     def http(self) -> httpx.Client:
         """A plain client that sends the key."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+        return client(self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
     def submit(self, model: str, *urls: str, parameters: dict[str, Any] | None = None) -> str:
         """Submit and give the task id."""
@@ -200,7 +201,7 @@ def start_server(home: Path, *arguments: str, port: int = 0, **settings: str) ->
     while time.monotonic() < deadline:
         assert process.poll() is None, home.with_suffix(".log").read_text()
         try:
-            if httpx.get(f"{url}/readyz", timeout=30).status_code == 200:
+            if loopback.get(f"{url}/readyz", timeout=30).status_code == 200:
                 return Server(url, KEY, home, process)
         except httpx.TransportError:
             pass
