@@ -77,7 +77,7 @@ class FakeHosts:
     def __init__(self) -> None:
         self.recognized: Counter[str] = Counter()
         self.express: set[str] = set()
-        self.engines: dict[str, str] = {}  # which one recognized a sound last
+        self.engines: dict[str, str] = {}  # which one was asked for a sound last
         self.is_down: dict[str, str] = {}
         self.on_probe: Callable[[str], None] = lambda url: None
         self.on_cut: Callable[[str, int], None] = lambda url, count: None
@@ -127,9 +127,9 @@ class FakeHosts:
     ) -> Iterator[Outcome]:
         assert first == 0 and stop is None, "a durable step recognizes whole windows"
         sound = window.audio.decode()
+        self.engines[sound] = engine
         self.on_recognize(sound)
         self.recognized[sound] += 1
-        self.engines[sound] = engine
         if express:
             self.express.add(sound)
         for span in window.spans:

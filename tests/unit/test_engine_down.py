@@ -156,13 +156,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 def fall(home: Home, at: str = "") -> Callable[[str], None]:
-    """Makes the endpoint go down when it gets the sound whose name ends like this."""
+    """Makes the endpoint go down when it gets the sound whose name ends like this, and stay so."""
 
     def on_recognize(sound: str) -> None:
-        if home.hosts.is_down or not sound.endswith(at):
-            return
-        home.hosts.is_down = {"openai": REASON}
-        raise EngineDownError(REASON)
+        if home.hosts.engines[sound] == "openai" and (home.hosts.is_down or sound.endswith(at)):
+            home.hosts.is_down = {"openai": REASON}
+            raise EngineDownError(REASON)
 
     return on_recognize
 
