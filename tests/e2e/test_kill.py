@@ -127,7 +127,8 @@ def test_nothing_is_lost_and_nothing_done_twice_when_the_server_is_killed_again_
 
 @pytest.mark.slow
 def test_nothing_is_lost_with_a_native_engine(tmp_path: Path, plan: Plan) -> None:
-    for count, seconds in ((1, (25.0, 35.0)), (2, (4.0, 7.0))):
+    in_full, short = ((1, (40.0, 60.0)), (3, (5.0, 12.0))), ((1, (25.0, 35.0)), (2, (4.0, 7.0)))
+    for count, seconds in in_full if KILLS >= 100 else short:
         plan.draw(count, seconds)
     expected = undisturbed(tmp_path / "undisturbed", plan, "pocketsphinx")
     killing = Killing(Server(tmp_path / "killed", "pocketsphinx"), plan)

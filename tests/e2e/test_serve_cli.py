@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -77,15 +78,34 @@ def ended(server: Serving, key: str, task_id: str) -> dict[str, Any]:
     raise AssertionError(f"task {task_id} did not end: {output}\n{server.log.read_text()}")
 
 
-@pytest.fixture
-def free_port() -> int:
+def any_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return free.getsockname()[1]
 
 
 @pytest.fixture
+def free_port() -> int:
+    return any_port()
+
+
+@pytest.fixture
 def serve(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Serving]]:
     """Start a server on the test's own home and wait for its greeting."""
+    with servers(tmp_path, free_port) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server for all tests that leave it as it is; its key is configured."""
+    folder = tmp_path_factory.mktemp("running")
+    with servers(folder, any_port()) as start:
+        yield start(DASHSCRIBE_HOME=str(folder / "home"), DASHSCRIBE_API_KEY="sk-from-the-environment")
+
+
+@contextmanager
+def servers(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Serving]]:
+    """Starts servers on a port and waits for their greetings; all are killed at the end."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **variables: str) -> Serving:
@@ -162,10 +182,9 @@ def test_first_start_prints_a_key_once_and_says_how_to_use_it(serve: Callable[..
     assert call("GET", f"{second.base_url}/api/v1/tasks/", first.key)[0] == 200
 
 
-def test_configured_key_works_and_is_not_printed(serve: Callable[..., Serving]) -> None:
-    server = serve(DASHSCRIBE_API_KEY="sk-from-the-environment")
-    assert "sk-from" not in server.greeting
-    assert call("GET", f"{server.base_url}/api/v1/tasks/", "sk-from-the-environment")[0] == 200
+def test_configured_key_works_and_is_not_printed(running: Serving) -> None:
+    assert "sk-from" not in running.greeting
+    assert call("GET", f"{running.base_url}/api/v1/tasks/", "sk-from-the-environment")[0] == 200
 
 
 def test_embedded_engine_says_what_can_be_expected_of_it(serve: Callable[..., Serving]) -> None:
@@ -201,10 +220,9 @@ def test_task_that_was_interrupted_goes_on_with_the_next_start(serve: Callable[.
     assert ended(serve(), key, task_id)["task_status"] == "SUCCEEDED"
 
 
-def test_server_is_ready_and_says_so(serve: Callable[..., Serving]) -> None:
-    server = serve()
-    assert call("GET", f"{server.base_url}/healthz")[0] == 200
-    status, answer = call("GET", f"{server.base_url}/readyz")
+def test_server_is_ready_and_says_so(running: Serving) -> None:
+    assert call("GET", f"{running.base_url}/healthz")[0] == 200
+    status, answer = call("GET", f"{running.base_url}/readyz")
     assert status == 200, answer
 
 
@@ -238,29 +256,29 @@ def test_second_signal_ends_the_server_at_once(serve: Callable[..., Serving], so
     assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
 
 
-def test_request_whose_head_never_ends_is_cut_off(serve: Callable[..., Serving], free_port: int) -> None:
-    serve()
+def test_request_whose_head_never_ends_is_cut_off(running: Serving) -> None:
     sent = 0
-    with socket.create_connection(("127.0.0.1", free_port), timeout=PATIENCE_S) as endless:
+    port = int(running.base_url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as endless:
         endless.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nX-Endless: ")
         with pytest.raises(ConnectionError):
             while sent < 100_000_000:
                 endless.sendall(b"a" * 100_000)
                 sent += 100_000
-    assert call("GET", f"http://127.0.0.1:{free_port}/healthz")[0] == 200
+    assert call("GET", f"{running.base_url}/healthz")[0] == 200
 
 
-def test_taken_port_is_an_error_that_names_it(serve: Callable[..., Serving], free_port: int, tmp_path: Path) -> None:
-    serve()
+def test_taken_port_is_an_error_that_names_it(running: Serving, tmp_path: Path) -> None:
+    port = running.base_url.rpartition(":")[2]
     second = subprocess.run(
-        [sys.executable, "-m", "dashscribe", "serve", "--port", str(free_port)],
+        [sys.executable, "-m", "dashscribe", "serve", "--port", port],
         env=os.environ | {"DASHSCRIBE_HOME": str(tmp_path / "another")},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
     )
     assert second.returncode == 1
-    assert f"port {free_port} is taken" in second.stderr
+    assert f"port {port} is taken" in second.stderr
     assert "sk-" not in second.stdout
     assert not (tmp_path / "another").exists()
 

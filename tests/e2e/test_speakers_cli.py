@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def call(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """What the program says of the call."""
+    home = tmp_path_factory.mktemp("call")
+    return dashscribe("transcribe", folder / "call.wav", "--diarize", DASHSCRIBE_HOME=str(home))
+
+
 def speakers(stdout: str) -> list[int]:
     """The speaker of each line of text, from 0."""
     return [int(match[1]) - 1 for match in re.finditer(r"^Speaker (\d+): \S", stdout, re.MULTILINE)]
 
 
 @needs_voices
-def test_each_channel_of_a_call_is_one_speaker(folder: Path) -> None:
-    done = dashscribe("transcribe", folder / "call.wav", "--diarize")
+def test_each_channel_of_a_call_is_one_speaker(folder: Path, call: subprocess.CompletedProcess[str]) -> None:
+    done = call
     assert done.returncode == 0, done.stderr
     first = int((folder / "first.txt").read_text())
     assert speakers(done.stdout) == [first, 1 - first] * 3
@@ -76,16 +84,16 @@ def test_every_format_names_the_speakers(folder: Path, tmp_path: Path) -> None:
 
 
 @needs_voices
-def test_a_call_names_each_speaker_once_in_captions_and_in_json(folder: Path, tmp_path: Path) -> None:
+def test_a_call_names_each_speaker_once_in_captions_and_in_json(
+    folder: Path, tmp_path: Path, call: subprocess.CompletedProcess[str]
+) -> None:
     done = dashscribe("transcribe", folder / "call.wav", "--diarize", "-f", "srt", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     captions = (tmp_path / "call.srt").read_text()
     assert "Speaker 1: " in captions and "Speaker 2: " in captions
     assert "Channel" not in captions
     done = dashscribe("transcribe", folder / "call.wav", "--diarize", "--json")
-    assert speakers(json.loads(done.stdout)["text"]) == speakers(
-        dashscribe("transcribe", folder / "call.wav", "--diarize").stdout
-    )
+    assert speakers(json.loads(done.stdout)["text"]) == speakers(call.stdout)
 
 
 def test_a_number_of_speakers_needs_diarize_and_a_range(tmp_path: Path) -> None:

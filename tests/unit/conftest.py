@@ -13,7 +13,7 @@ from weight_files import Mirror
 from postgres import Cluster
 
 #: Test files that say by themselves which database a test is about, or that are not about any.
-_CHOOSE_THEMSELVES = ("test_database", "test_fleet", "test_itn")
+_CHOOSE_THEMSELVES = ("test_bucket", "test_database", "test_fleet", "test_itn")
 
 
 #: Test files whose homes have a bucket beside PostgreSQL; elsewhere the tests that are marked ``bucket`` have one.

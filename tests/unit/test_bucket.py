@@ -257,6 +257,7 @@ def test_package_is_not_loaded_for_a_folder() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 def test_work_waits_for_a_store_that_fails_and_costs_no_try(
     tmp_path: Path, bucket: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

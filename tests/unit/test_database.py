@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from durable import Home, close_homes, speech
 from sqlalchemy import Engine, create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
+from tenacity import stop_after_delay
 
 from dashscribe.db import (
     clock_ms,
@@ -228,7 +229,8 @@ def test_every_usual_form_of_a_url_of_postgresql_is_taken(cluster: Cluster, sche
     open_database(cluster.new_database().replace("postgresql", scheme)).dispose()
 
 
-def test_password_of_a_database_that_does_not_answer_is_not_told() -> None:
+def test_password_of_a_database_that_does_not_answer_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting.retrying, "stop", stop_after_delay(0.3))
     with pytest.raises(ConfigError, match="cannot be opened") as caught:
         open_database("postgresql://me:hush@127.0.0.1:1/x")
     assert "hush" not in str(caught.value)
