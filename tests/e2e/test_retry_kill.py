@@ -62,4 +62,4 @@ def test_stage_that_is_killed_again_and_again_ends_as_if_undisturbed(tmp_path: P
     assert len(server.heard()) == heard
     server.stop()
     left = sorted(path.name.split("-")[0] for path in (server.home / "store" / "tasks").rglob("*") if path.is_file())
-    assert left == ["heard", "result", "source", "transcript"]
+    assert left == ["heard", "peaks.msgpack", "result", "source", "transcript"]

@@ -140,14 +140,18 @@ def test_the_command_line_asks_for_it(
     asked: list[Options] = []
 
     class Batch:
-        def __init__(self, sources: object, options: Options, **rest: object) -> None:
-            asked.append(options)
+        def __init__(self, *given: object) -> None:
+            pass
 
         def events(self) -> Iterator[object]:
             yield from ()
 
+        def close(self) -> None:
+            pass
+
     (tmp_path / "a.wav").touch()
     monkeypatch.setattr("dashscribe.cli.batch.Batch", Batch)
+    monkeypatch.setattr("dashscribe.cli.work.here", lambda options, **rest: asked.append(options))
     result = CliRunner().invoke(app, ["transcribe", str(tmp_path / "a.wav"), *arguments])
     assert result.exit_code == 0, result.output
     assert [options.drop_fillers for options in asked] == [drops]

@@ -118,6 +118,7 @@ def test_download_is_called_off_when_the_disk_becomes_full_meanwhile(
 
 def test_only_so_many_files_are_fetched_ahead(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pressure, "FETCHED_AHEAD", 5)
+    monkeypatch.setattr(pressure, "COUNT_S", 0.0)  # where many workers may count, they do so now and then only
     urls = [f"http://x/{number}" for number in range(40)]
     home.origin.sources |= {url: speech(4) for url in urls}
     blocked = threading.Event()

@@ -21,6 +21,8 @@ from dashscribe.render import FORMATS, notebook
 from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+#: Children that were there before a test.
+EARLIER: set[int] = set()
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +35,15 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> None:
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An engine that takes a minute for every piece; none of its children may outlive a test."""
     monkeypatch.setenv("DASHSCRIBE_STANDIN_DELAY_MS", "60000")
+    EARLIER.clear()
+    EARLIER.update(children())
     yield
     assert children() == set()
 
 
 def children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
+    """The children of this test: what the suite started for all of its tests is not among them."""
+    return {child.pid for child in psutil.Process().children(recursive=True)} - EARLIER
 
 
 def wait_for_children(count: int) -> None:
