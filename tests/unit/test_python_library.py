@@ -43,7 +43,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def children() -> set[int]:
     """The children of this test: what the suite started for all of its tests is not among them."""
-    return {child.pid for child in psutil.Process().children(recursive=True)} - EARLIER
+    return {child.pid for child in psutil.Process().children()} - EARLIER
 
 
 def wait_for_children(count: int) -> None:
