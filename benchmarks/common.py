@@ -11,6 +11,9 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 SAMPLE = CHECKOUT / "examples" / "gettysburg.flac"
 
+# What an installation has compiled is not compiled again at each start; nor is it here, from the second start on.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def recordings(language: str = "en", kinds: Sequence[str] = ("speech",)) -> list[Path]:
     """Recordings beside the checkout (``AUDIO_DIR`` names another folder), or the project's own sample."""

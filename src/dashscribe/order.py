@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Select,
     Table,
     bindparam,
     case,
@@ -117,27 +118,31 @@ def charge(connection: Connection, owner: str, speech_ms: int, queues: Sequence[
 
 def _windows_now(connection: Connection, queues: Sequence[str] | None) -> int:
     # Begun at the clock, as older programs tagged everything: what they left, or still write, stays comparable.
-    states = (WindowState.READY, WindowState.CLAIMED)
+    return _now(connection, _first_windows(None if queues is None else tuple(queues)), now_ms())
+
+
+@lru_cache(maxsize=64)
+def _first_windows(queues: tuple[str, ...] | None) -> Select[Any]:
     # Queue by queue: with an index over queue and tag each is one look, however many wait in the others.
     queue = tables.windows.c.queue
     among = [true()] if queues is None else [queue == name for name in ("", *queues)]
-    return _now(connection, tables.windows, states, _owners.c.window_tag_ms, now_ms(), among)
+    return _first(tables.windows, (WindowState.READY, WindowState.CLAIMED), _owners.c.window_tag_ms, among)
 
 
 def files_now(connection: Connection, beginning_ms: int = 0) -> int:
     """Where the order of files has got to."""
-    return _now(connection, tables.files, (FileState.WAITING, FileState.FETCHED), _owners.c.tag_ms, beginning_ms)
+    return _now(connection, _first_files(), beginning_ms)
 
 
-def _now(
-    connection: Connection,
-    table: Table,
-    states: Iterable[StrEnum],
-    ahead: Column[int],
-    beginning_ms: int = 0,
-    among: Sequence[ColumnElement[bool]] = (true(),),
-) -> int:
-    """The lowest tag that waits; where nothing does, all owners are equal, and begin with the one furthest ahead.
+@cache
+def _first_files() -> Select[Any]:
+    return _first(tables.files, (FileState.WAITING, FileState.FETCHED), _owners.c.tag_ms, (true(),))
+
+
+def _first(
+    table: Table, states: Iterable[StrEnum], ahead: Column[int], among: Iterable[ColumnElement[bool]]
+) -> Select[Any]:
+    """The lowest tag in each state ``among`` each of these; last, the highest of any owner.
 
     Express work says nothing about it: it is tagged by it.
     """
@@ -150,8 +155,12 @@ def _now(
         for state in states
         for some in among
     ]
-    furthest = select(func.max(ahead)).scalar_subquery()
-    *found, furthest_ms = connection.execute(select(*heads, furthest)).one()
+    return select(*heads, select(func.max(ahead)).scalar_subquery())
+
+
+def _now(connection: Connection, first: Select[Any], beginning_ms: int) -> int:
+    """The lowest tag that waits; where nothing does, all owners are equal, and begin with the one furthest ahead."""
+    *found, furthest_ms = connection.execute(first).one()
     waiting = [tag_ms for tag_ms in found if tag_ms is not None]
     return min(waiting) if waiting else furthest_ms or beginning_ms
 

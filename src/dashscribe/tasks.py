@@ -11,15 +11,19 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
     RowMapping,
     Select,
+    bindparam,
     case,
     delete,
     exists,
@@ -167,13 +171,13 @@ class TaskBook:
 
     def get(self, owner: str, task_id: str, *, kept: bool = False) -> Task | None:
         """A task with its files; None when the owner has none of this id, or none any more. ``kept``: ``answering``."""
-        task, file = tables.tasks, tables.files
+        since_ms = now_ms() - ANSWERS_MS
         with reading(self._engine) as connection:
-            mine = select(task).where(task.c.id == task_id, task.c.owner == owner, *answering(kept=kept))
-            row = connection.execute(mine).mappings().one_or_none()
+            given = {"task_id": task_id, "owner": owner, "since_ms": since_ms}
+            row = connection.execute(_mine(kept=kept), given).mappings().one_or_none()
             if row is None:
                 return None
-            rows = connection.execute(with_redos().where(file.c.task_id == task_id)).mappings().all()
+            rows = connection.execute(_files_of_task(), {"task_id": task_id}).mappings().all()
             ahead, told = None, ()
             if row["ended_ms"] is not None:
                 told = deliveries.of_task(connection, owner, task_id)
@@ -258,12 +262,32 @@ def with_redos() -> Select[Any]:
     return select(file, *again).select_from(joined).order_by(file.c.number)
 
 
+# What every query runs is built once: that takes longer than the database does.
+@cache
+def _mine(*, kept: bool) -> Select[Any]:
+    task = tables.tasks
+    since_ms = bindparam("since_ms", type_=BigInteger)
+    mine = (task.c.id == bindparam("task_id"), task.c.owner == bindparam("owner"))
+    return select(task).where(*mine, *answering(since_ms, kept=kept))
+
+
+@cache
+def _files_of_task() -> Select[Any]:
+    return with_redos().where(tables.files.c.task_id == bindparam("task_id"))
+
+
 def ahead_of(connection: Connection, tag_ms: int) -> int:
     """How many tasks that wait are before one with this tag, no further than ``MOST_AHEAD``."""
+    return connection.execute(_ahead(), {"tag_ms": tag_ms}).scalar_one()
+
+
+@cache
+def _ahead() -> Select[Any]:
     task = tables.tasks
-    waiting = (task.c.status == Status.PENDING, task.c.tag_ms < tag_ms)
-    counted = select(task.c.id).where(*waiting).limit(MOST_AHEAD).subquery()
-    return connection.execute(select(func.count()).select_from(counted)).scalar_one()
+    waiting = (task.c.status == Status.PENDING, task.c.tag_ms < bindparam("tag_ms", type_=BigInteger))
+    # What the index holds, so that no row is read.
+    counted = select(task.c.tag_ms).where(*waiting).limit(MOST_AHEAD).subquery()
+    return select(func.count()).select_from(counted)
 
 
 def end_of_task() -> ColumnElement[int]:
@@ -272,10 +296,16 @@ def end_of_task() -> ColumnElement[int]:
     return case((submitted_ms > now, submitted_ms), else_=now)
 
 
-def answering(*, kept: bool = False) -> tuple[ColumnElement[bool], ...]:
-    """What holds for tasks that queries still answer for; with ``kept``, also for those of which something is kept."""
+def answering(
+    since_ms: int | BindParameter[int] | None = None, *, kept: bool = False
+) -> tuple[ColumnElement[bool], ...]:
+    """What holds for tasks that queries still answer for: open ones, and those ended after ``since_ms``.
+
+    By default that is ``ANSWERS_MS`` ago. With ``kept``, also for those of which something is kept.
+    """
+    since_ms = now_ms() - ANSWERS_MS if since_ms is None else since_ms
     table, file = tables.tasks, tables.files.alias()  # another one than that of the query it becomes a part of
-    recent = table.c.ended_ms.is_(None) | (table.c.ended_ms > now_ms() - ANSWERS_MS)
+    recent = table.c.ended_ms.is_(None) | (table.c.ended_ms > since_ms)
     if kept:
         recent |= exists().where(file.c.task_id == table.c.id, file.c.kept)
     return (table.c.removed.is_(False), recent)
