@@ -27,7 +27,7 @@ from sqlalchemy import (
 from dashscribe.db.columns import ROW_ID, added_flag, added_number, added_string, amount, flag, number, state, string
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0008"
+REVISION = "0009"
 
 
 class Status(StrEnum):
@@ -238,12 +238,13 @@ files = Table(
     sqlite_autoincrement=True,  # a late writer must never meet another row under its id
 )
 
-#: What recordings are found by; which words each holds is in ``search_grams``, which each product has in its own form.
+#: What recordings are found by. What words are looked up in is made of it, by each product in its own form:
+#: ``search_words`` on SQLite, ``search_grams`` on PostgreSQL.
 search_texts = Table(
     "search_texts",
     metadata,
     Column("file_id", ROW_ID, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
-    Column("folded", Text, nullable=False),  # lines of words as they are compared: the title's, then each sentence's
+    Column("folded", Text, nullable=False),  # lines of words as they are compared: owner and title, then each sentence
     Column("sentences", LargeBinary, nullable=False),  # zlib of a JSON array of search.Line
     Column("languages", Text, nullable=False),  # JSON array of the codes of its sentences, the most spoken first
 )
