@@ -36,8 +36,8 @@ from dashscribe.recordings import not_found, split_id, title_of
 from dashscribe.search import Found, Term
 from dashscribe.tasks import ANSWERS_MS, STATUS, Subtask, Task, ahead_of, task_of, with_redos
 
-#: Of how many recordings that are not through the titles are compared in a search; the index knows all others.
-MAX_OPEN = 5000
+#: Of how many recordings that the index does not know yet the titles are compared in a search.
+MAX_COMING = 5000
 #: What ``indexed`` says of a deleted recording once its blobs are gone.
 ERASED = "erased"
 
@@ -195,9 +195,9 @@ class Library:
         return _ids(*self._visible(owner), _file.c.task_id == split[0], _file.c.number == split[1])
 
     def _holding(self, connection: Connection, owner: str, terms: Sequence[Term]) -> ColumnElement[bool]:
-        """What holds for recordings with all terms: by the index, or by their titles while there is nothing else."""
-        through = _file.c.state.not_in(ENDED)
-        query = _ids(*self._visible(owner), through).add_columns(_file.c.title, _file.c.url).limit(MAX_OPEN)
+        """What holds for recordings with all terms: by the index, or by their titles while they are not in it."""
+        coming = or_(_file.c.state.not_in(ENDED), _file.c.indexed == "")
+        query = _ids(*self._visible(owner), coming).add_columns(_file.c.title, _file.c.url).limit(MAX_COMING)
         rows = connection.execute(query.order_by(_file.c.id.desc())).all()
         ids = [row.id for row in rows if search.matches(title_of(row.title, row.url), terms)]
         held = search.holds(connection, owner, terms)
@@ -229,8 +229,12 @@ def _filters(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
 def _recordings(
     connection: Connection, ids: Sequence[int], terms: Sequence[Term], most_hits: int, *, told: bool = False
 ) -> Iterator[Recording]:
-    """These files as recordings, in this order; with ``told``, how others were told of their tasks' ends."""
-    files = {row["id"]: row for row in connection.execute(with_redos().where(_file.c.id.in_(ids))).mappings()}
+    """These files as recordings, in this order; with ``told``, how others were told of their tasks' ends.
+
+    Those that have gone since their ids were read are left out.
+    """
+    there = with_redos().where(_file.c.id.in_(ids), _file.c.hidden.is_(False))
+    files = {row["id"]: row for row in connection.execute(there).mappings()}
     named = {row["task_id"] for row in files.values()}
     tasks = {row["id"]: row for row in connection.execute(select(_task).where(_task.c.id.in_(named))).mappings()}
     waiting = {row["tag_ms"] for row in tasks.values() if row["status"] == Status.PENDING}
@@ -238,8 +242,10 @@ def _recordings(
     spoken = search.languages(connection, ids)
     kept = search.kept(connection, ids if terms else ())
     for file_id in ids:
-        row = files[file_id]
-        of_task = tasks[row["task_id"]]
+        row = files.get(file_id)
+        of_task = tasks.get(row["task_id"]) if row else None
+        if row is None or of_task is None:
+            continue
         events = deliveries.of_task(connection, of_task["owner"], of_task["id"]) if told else ()
         task = task_of(
             of_task, [row], ahead.get(of_task["tag_ms"]) if of_task["status"] == Status.PENDING else None, events

@@ -57,6 +57,18 @@ def read_id(recording_id: str) -> tuple[str, int]:
     return found
 
 
+def is_gone(engine: Engine, task_id: str, number: int) -> bool:
+    """Whether a recording was deleted or is past its time, so that nobody will ever read what is stored for it."""
+    query = (
+        select(_file.c.id)
+        .join(_task, _task.c.id == _file.c.task_id)
+        .where(_file.c.task_id == task_id, _file.c.number == number)
+        .where(_task.c.removed.is_(False), _file.c.hidden.is_(False))
+    )
+    with reading(engine) as connection:
+        return connection.execute(query).first() is None
+
+
 @dataclass(frozen=True, slots=True)
 class KeptSource:
     """The blob of a source, and its size."""

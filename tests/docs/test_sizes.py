@@ -16,7 +16,6 @@ ONE_ROOM = "all cases of one room, which share their fixtures"
 #: Modules that are longer, and why.
 LONG_MODULES = {
     "benchmarks/hotwords.py": "its word lists and sentences are most of it",
-    "src/dashscribe/db/tables.py": "the tables, one after the other, without a branch; they refer to each other",
     "tests/e2e/test_hosts.py": ONE_ROOM,
     "tests/unit/test_asr_command.py": ONE_ROOM,
     "tests/unit/test_callback_delivery.py": ONE_ROOM,

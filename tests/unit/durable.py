@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine, text
 
 from dashscribe import files, windows
 from dashscribe.choice import choose_engine
 from dashscribe.config import Settings
-from dashscribe.db import open_database
+from dashscribe.db import is_shared, open_database, reading
 from dashscribe.db.tables import FileState
 from dashscribe.fetch import Fetched
 from dashscribe.hosts.protocol import CutEnd, Position
@@ -287,6 +288,17 @@ def to_joining(home: Home, url: str) -> tuple[Task, list[windows.ClaimedWindow]]
         recognize.recognize(home.bench, row)
         claimed.append(row)
     return task, claimed
+
+
+def indexed_words(engine: Engine) -> list[str]:
+    """All that recordings can be looked up by."""
+    with reading(engine) as connection:
+        if is_shared(engine):
+            return list(connection.execute(text("SELECT unnest(grams) FROM search_grams")).scalars())
+        connection.execute(text("CREATE VIRTUAL TABLE temp.words USING fts5vocab('main', 'search_words', 'row')"))
+        words = list(connection.execute(text("SELECT term FROM temp.words")).scalars())
+        connection.execute(text("DROP TABLE temp.words"))
+        return words
 
 
 def stored(home: Home, tmp_path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from durable import Home, only, run, speech
+from durable import Home, only, run, speech, stored
 from sqlalchemy import select, update
 
 from dashscribe import redos
@@ -222,6 +222,23 @@ def test_recordings_that_are_hidden_or_removed_are_gone(home: Home, task: Task) 
         connection.execute(update(tables.files).values(hidden=True))
     with pytest.raises(NotFoundError):
         book(home).read("default", task.id, 0)
+
+
+@pytest.mark.parametrize("change", [{"hidden": True}, {"transcript_key": ""}, {"revision": 7}])
+def test_an_edit_that_comes_too_late_leaves_nothing(
+    home: Home, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    before, put = stored(home, tmp_path), home.store.put
+
+    def change_first(key: str, data: bytes):
+        with writing(home.engine) as connection:
+            connection.execute(update(tables.files).values(change))
+        return put(key, data)
+
+    monkeypatch.setattr(home.store, "put", change_first)
+    with pytest.raises((NotFoundError, NoTranscriptError, EditedMeanwhileError)):
+        edit(home, task, 0, names={0: "Anna"})
+    assert stored(home, tmp_path) == before
 
 
 def test_edits_survive_a_stage_that_is_done_again_and_the_new_original_is_told(home: Home, task: Task) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from durable import Home, only, run, shorten_waits, speech, stored, take
-from sqlalchemy import select, text, update
+from durable import Home, indexed_words, only, run, shorten_waits, speech, stored, take
+from sqlalchemy import delete, select, text, update
 
-from dashscribe import redos
-from dashscribe.db import now_ms, reading, tables, writing
+from dashscribe import library as library_module
+from dashscribe import redos, search
+from dashscribe.db import is_shared, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
+from dashscribe.edits import EditBook, Replacement, Said
 from dashscribe.enrich import StageName
 from dashscribe.errors import ConflictError, NotFoundError
 from dashscribe.library import Library, Wanted
@@ -112,6 +114,23 @@ def test_what_nobody_keeps_is_seen_for_a_day(home: Home, library: Library) -> No
     assert home.book.get("default", task.id) is None, "the service's routes answer for a day"
 
 
+def test_a_recording_that_expires_while_it_is_listed_is_left_out(
+    home: Home, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = home.submit(A), home.submit(B)
+    with_redos = library_module.with_redos
+
+    def gone_first():
+        with writing(home.engine) as connection:
+            connection.execute(delete(tables.tasks).where(tables.tasks.c.id == first.id))
+        return with_redos()
+
+    monkeypatch.setattr(library_module, "with_redos", gone_first)
+    found = library.list("default", Wanted())[1]
+    seen_as_one = [] if is_shared(home.engine) else [first.id]  # SQLite shows one state to all of a list
+    assert sorted(one.task.id for one in found) == sorted([*seen_as_one, second.id])
+
+
 # --- the index --------------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +147,9 @@ def test_what_waits_is_found_by_its_title(home: Home, library: Library) -> None:
     task = home.submit(A)
     assert searched(library, "a b") == [f"{task.id}.0"]
     assert searched(library, "c") == []
+    with writing(home.engine) as connection:  # and what has ended, until the sweep comes to it
+        connection.execute(update(tables.files).values(state=FileState.SUCCEEDED))
+    assert searched(library, "a b") == [f"{task.id}.0"]
 
 
 def test_index_follows_titles_edits_and_stages_done_again(home: Home, library: Library) -> None:
@@ -135,11 +157,11 @@ def test_index_follows_titles_edits_and_stages_done_again(home: Home, library: L
     home.worker.stop()
     bench = home.bench
     word = said(home, task)
-    index.index(bench)
+    index.Indexing(bench).sweep()
     before = row_of(home, task)
     assert before["indexed"] == f"{before['transcript_key']}#0"
     library.change("default", f"{task.id}.0", title="Kestrel")
-    index.index(bench)
+    index.Indexing(bench).sweep()
     assert searched(library, "kestrel") == searched(library, word) == [f"{task.id}.0"]
     assert searched(library, "wav") == []
     # an edit is another blob and another revision
@@ -151,14 +173,42 @@ def test_index_follows_titles_edits_and_stages_done_again(home: Home, library: L
     home.store.put("edits", msgspec.json.encode(edits))
     with writing(home.engine) as connection:
         connection.execute(update(tables.files).values(edits_key="edits", revision=1))
-    index.index(bench)
+    index.Indexing(bench).sweep()
     assert (searched(library, "改过"), searched(library, word)) == ([f"{task.id}.0"], [])
     with writing(home.engine) as connection:  # as a program without edits replaces a result
         connection.execute(update(tables.files).values(edits_key="", transcript_key="gone"))
-    index.index(bench)
+    index.Indexing(bench).sweep()
     assert (searched(library, "改过"), searched(library, "kestrel")) == ([], [f"{task.id}.0"])
     with reading(home.engine) as connection:
         assert connection.execute(select(tables.files.c.id).where(tables.BEHIND)).all() == []
+
+
+def test_hits_stand_where_the_edited_sentence_does(home: Home, library: Library) -> None:
+    home.origin.sources[A] = speech(3)
+    task = run(home, A)
+    home.worker.stop()
+    index.Indexing(home.bench).sweep()
+    edits = EditBook(home.engine, home.store)
+    old = edits.read("default", task.id, 0).edits.tracks[0].sentences[1]
+    said = (Said("这是前一半，预算很紧。"), Said("后一半是 Kestrel Bridge。"))
+    edits.edit("default", task.id, 0, revision=0, replacements=[Replacement((old.id,), said)], names={})
+    index.Indexing(home.bench).sweep()
+    now = edits.read("default", task.id, 0).edits.tracks[0].sentences
+    for query, place in (("预算很紧", now[1]), ("kestrel bridge", now[2])):
+        (found,) = library.list("default", Wanted(terms=terms_of(query)))[1]
+        assert found.found is not None
+        (hit,) = found.found.hits
+        assert (hit.line.begin_ms, hit.line.end_ms) == (place.sentence.begin_ms, place.sentence.end_ms)
+        assert old.sentence.begin_ms <= hit.line.begin_ms < hit.line.end_ms <= old.sentence.end_ms
+        assert hit.line.text == place.sentence.text
+    assert now[1].sentence.end_ms <= now[2].sentence.begin_ms
+    assert searched(library, old.sentence.text) == []
+    edits.discard("default", task.id, 0)
+    index.Indexing(home.bench).sweep()
+    (found,) = library.list("default", Wanted(terms=terms_of(old.sentence.text)))[1]
+    assert found.found is not None
+    assert found.found.hits[0].line.begin_ms == old.sentence.begin_ms
+    assert searched(library, "预算很紧") == []
 
 
 def test_index_step_that_was_overtaken_writes_nothing(
@@ -178,7 +228,7 @@ def test_index_step_that_was_overtaken_writes_nothing(
     with writing(home.engine) as connection:
         connection.execute(update(tables.files).values(indexed=""))
     monkeypatch.setattr(home.store, "read", slow)
-    index.index(home_bench)
+    index.Indexing(home_bench).sweep()
     assert searched(library, word) == []
     with reading(home.engine) as connection:
         assert connection.execute(select(tables.search_texts)).all() == []
@@ -188,25 +238,110 @@ def test_many_are_indexed_in_one_sweep_and_languages_are_told(
     home: Home, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index, "BATCH", 2)
-    monkeypatch.setattr(index, "WRITTEN_GRAMS", 3)
-    transcript = {
-        "tracks": [
-            {
-                "channel": 0,
-                "sentences": [
-                    {"begin_ms": at, "end_ms": at + 1, "text": "语句", "language": language}
-                    for at, language in enumerate(["en", "zh", "zh", ""])
-                ],
-            }
-        ]
-    }
+    monkeypatch.setattr(index, "WRITTEN_CHARS", 3)
+    said = [
+        {"begin_ms": at, "end_ms": at + 1, "text": "语句", "language": language}
+        for at, language in enumerate(["en", "zh", "zh", ""])
+    ]
+    transcript = {"tracks": [{"channel": channel, "sentences": said[channel::2]} for channel in (0, 1)]}
     home.store.put("t", msgspec.json.encode(transcript))
     task = home.submit(*[f"http://x/{n}" for n in range(5)])
     with writing(home.engine) as connection:
         connection.execute(update(tables.files).values(state=FileState.SUCCEEDED, transcript_key="t"))
-    index.index(home.bench)
+    index.Indexing(home.bench).sweep()
     assert len(searched(library, "语句")) == 5
-    assert library.get("default", f"{task.id}.3").languages == ("zh", "en")
+    found = library.get("default", f"{task.id}.3", terms_of("语句"))
+    assert found.languages == ("zh", "en")
+    assert [(hit.line.begin_ms, hit.line.channel) for hit in found.found.hits] == [(0, 0), (1, 1), (2, 0), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [None, b"", b"[]", b'{"tracks": [{"channel": 0, "sentences": [{"text": "\xff"}]}]}', b'{"x": ' + b"[" * 100_000],
+    ids=["missing", "empty", "other", "no UTF-8", "deep"],
+)
+def test_broken_transcript_keeps_no_other_one_out_of_the_index(
+    home: Home, library: Library, caplog: pytest.LogCaptureFixture, broken: bytes | None
+) -> None:
+    said = {"tracks": [{"channel": 0, "sentences": [{"begin_ms": 0, "end_ms": 1, "text": "语句"}]}]}
+    home.store.put("good", msgspec.json.encode(said))
+    if broken is not None:
+        home.store.put("bad", broken)
+    task = home.submit(*[f"http://x/{n}" for n in range(3)])
+    with writing(home.engine) as connection:
+        files = tables.files
+        connection.execute(update(files).values(state=FileState.SUCCEEDED, transcript_key="good"))
+        connection.execute(update(files).where(files.c.number == 1).values(transcript_key="bad", title="Kestrel"))
+    index.Indexing(home.bench).sweep()
+    assert searched(library, "语句") == [f"{task.id}.0", f"{task.id}.2"]
+    assert searched(library, "kestrel") == [f"{task.id}.1"]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        f"file {row_of(home, task, 1)['id']} is found by its title only"
+    ]
+    with reading(home.engine) as connection:
+        assert connection.execute(select(tables.files.c.id).where(tables.BEHIND)).all() == [], "it is not tried again"
+
+
+def test_what_cannot_be_read_now_is_read_later_and_others_first(
+    home: Home, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"tracks": [{"channel": 0, "sentences": [{"begin_ms": 0, "end_ms": 1, "text": "语句"}]}]}
+    for key in ("good", "bad"):
+        home.store.put(key, msgspec.json.encode(said))
+    task = home.submit(*[f"http://x/{n}" for n in range(12)])
+    bad = [number for number in range(12) if number % 6 != 0]  # ten, and more in a row than are an accident
+    with writing(home.engine) as connection:
+        files = tables.files
+        connection.execute(update(files).values(state=FileState.SUCCEEDED, transcript_key="good"))
+        connection.execute(update(files).where(files.c.number.in_(bad)).values(transcript_key="bad"))
+    reads: list[str] = []
+    read = home.store.read
+
+    def fail(key: str) -> bytes:
+        reads.append(key)
+        if key == "bad":
+            raise OSError("the disk says no")
+        return read(key)
+
+    monkeypatch.setattr(home.store, "read", fail)
+    now_s = 0.0
+    indexing = index.Indexing(home.bench, lambda: now_s)
+    for _ in range(2):
+        with pytest.raises(OSError, match="the disk says no"):
+            indexing.sweep()
+    indexing.sweep()
+    assert searched(library, "语句") == [f"{task.id}.0", f"{task.id}.6"]
+    assert reads.count("bad") == len(bad), "none was tried twice"
+    monkeypatch.setattr(home.store, "read", read)
+    indexing.sweep()
+    assert len(searched(library, "语句")) == 2
+    library.change("default", f"{task.id}.1", title="named meanwhile")
+    indexing.sweep()
+    assert searched(library, "语句 meanwhile") == [f"{task.id}.1"], "what has changed does not wait"
+    now_s = index.LATER_S
+    indexing.sweep()
+    assert len(searched(library, "语句")) == 12
+
+
+def test_what_the_database_does_not_take_keeps_no_other_one_out(
+    home: Home, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [home.submit(url) for url in (A, B, C)]
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.files).values(state=FileState.SUCCEEDED))
+    refused = row_of(home, tasks[1])["id"]
+    write = search.write
+
+    def fail(connection, entry) -> None:
+        if entry.file_id == refused:
+            connection.execute(text("SELECT no_such_function()"))
+        write(connection, entry)
+
+    monkeypatch.setattr(search, "write", fail)
+    index.Indexing(home.bench).sweep()
+    indexed = [row_of(home, task)["indexed"] for task in tasks]
+    assert indexed == ["#0", "", "#0"]
+    assert set(searched(library, "b")) == {f"{task.id}.0" for task in tasks[:2]}, "by its title until then"
 
 
 # --- naming and keeping -----------------------------------------------------------------------------------------------
@@ -217,7 +352,7 @@ def test_kept_recordings_outlive_everything_until_they_are_not_kept(
 ) -> None:
     task = run(home, A, B, keep=True)
     home.worker.stop()
-    index.index(home.bench)
+    index.Indexing(home.bench).sweep()
     library.change("default", f"{task.id}.1", kept=False)
     word, before = said(home, task), len(stored(home, tmp_path))
     for days in (2, 400):
@@ -237,7 +372,7 @@ def test_kept_beside_a_short_retention_and_stripped_once_it_is_not(tmp_path: Pat
     library = Library(home.engine, home.settings)
     task = run(home, A)
     home.worker.stop()
-    index.index(home.bench)
+    index.Indexing(home.bench).sweep()
     word = said(home, task)
     library.change("default", f"{task.id}.0", kept=True)
     expire.expire(home.bench, now_ms() + 2 * 3600 * 1000)
@@ -246,7 +381,7 @@ def test_kept_beside_a_short_retention_and_stripped_once_it_is_not(tmp_path: Pat
     expire.expire(home.bench, now_ms() + 2 * 3600 * 1000)
     assert stored(home, tmp_path) == ["result-1.json"]
     assert searched(library, word) == []
-    index.index(home.bench)
+    index.Indexing(home.bench).sweep()
     assert searched(library, "wav") == [f"{task.id}.0"], "its title is there still"
     with pytest.raises(ConflictError, match="removed already"):
         library.change("default", f"{task.id}.0", kept=True)
@@ -306,13 +441,13 @@ def assert_nothing_is_left(home: Home, tmp_path: Path) -> None:
     with reading(home.engine) as connection:
         for table in (tables.tasks, tables.files, tables.windows, tables.redos, tables.search_texts):
             assert connection.execute(select(table)).all() == []
-        assert connection.execute(text("SELECT * FROM search_grams")).all() == []
+    assert indexed_words(home.engine) == []
 
 
 def test_deleted_recording_is_gone_at_once_and_its_blobs_soon(home: Home, library: Library, tmp_path: Path) -> None:
     task = run(home, A, B)
     home.worker.stop()
-    index.index(home.bench)
+    index.Indexing(home.bench).sweep()
     before = len(stored(home, tmp_path))
     key = row_of(home, task)["result_key"]
     done = library.delete("default", [f"{task.id}.0", f"{task.id}.0", "nothing"])
@@ -405,10 +540,39 @@ def test_deleting_what_is_being_recognized_stops_it_and_leaves_nothing(
     go_on.set()  # what it puts into the store now comes too late
     home.worker.stop()
     assert home.hosts.recognized.total() <= 2
+    assert stored(home, tmp_path) == [], "it is taken back at once"
     expire.expire(home.bench, now_ms() + 60_000)
     assert row_of(home, task) is not None, "for as long as something may come late"
     expire.expire(home.bench, now_ms() + 2 * expire.LINGER_MS)
     assert_nothing_is_left(home, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "late", ["source-", ".flac", "windows/1/0-0.standin", "peaks", "heard-1.json", "heard-1.1.json"]
+)
+def test_whatever_is_stored_too_late_is_taken_back(
+    home: Home, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    put, is_late = home.store.put, threading.Event()
+    task = home.submit(A)
+
+    def delete_first(key: str, data: object):
+        if late in key and not is_late.is_set():
+            library.delete("default", [f"{task.id}.0"])
+            expire.erase(home.bench)
+            is_late.set()
+        return put(key, data)
+
+    monkeypatch.setattr(home.store, "put", delete_first)
+    home.worker.start()
+    home.worker.wake()
+    if ".1.json" in late:  # of a stage that is done again
+        home.wait(task)
+        redos.ask(home.engine, "default", task.id, StageName.MARKS)
+        home.worker.wake()
+    assert is_late.wait(20)
+    home.worker.stop()
+    assert stored(home, tmp_path) == []
 
 
 def test_deleting_the_last_that_runs_ends_its_task(home: Home, library: Library) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
-from durable import Home
+from durable import Home, indexed_words
 from sqlalchemy import event, insert, select, text
 
 from dashscribe.db import is_shared, now_ms, reading, tables, writing
@@ -13,6 +14,7 @@ from dashscribe.db.tables import FileState, Status
 from dashscribe.errors import InvalidParameterError
 from dashscribe.library import Library, Recording, Wanted
 from dashscribe.search import Line, prepare, remove, terms_of, write
+from dashscribe.search.folding import pieces
 
 
 class Shelf:
@@ -115,6 +117,39 @@ def test_words_in_different_sentences_are_no_phrase(shelf: Shelf) -> None:
     assert shelf.ids("人工 智能") == ["t1.0"]
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ('"the the"', [2]),
+        ('"the the the"', []),
+        ("the the", [2, 1]),  # no phrase: said once is enough
+        ("The THE the", [2, 1]),
+        ("哈哈", [4, 3]),
+        ("哈哈哈", [4]),
+        ("哈哈哈哈", []),
+        ("谢谢", []),
+        ('"谢 谢"', []),
+    ],
+)
+def test_what_is_said_twice_is_found_where_it_is_said_twice(shelf: Shelf, query: str, found: list[int]) -> None:
+    shelf.put("This is the end of the road.", "the", "the")
+    shelf.put("It is the, the end.", "the")
+    shelf.put("哈哈，真的。谢。", "谢")
+    shelf.put("哈哈哈")
+    assert shelf.ids(query) == [f"t{number}.0" for number in found]
+
+
+def test_marks_that_pile_up_stop_no_index(shelf: Shelf) -> None:
+    dice = random.Random(4711)  # each another one: what repeats itself, PostgreSQL would compress
+    pile = "".join(chr(dice.choice((0x0300, 0x0330, 0x1AB0, 0x1DC0, 0x20D0)) + dice.randrange(12)) for _ in range(9000))
+    there = shelf.put(f"字{pile}节{pile}到此", f"Z{pile}a{pile}lgo ก{pile}ข{pile} " + "x" * 20_000 + " 결" * 9000)
+    assert shelf.ids("zalgo") == shelf.ids("到此") == [there]
+    (found,) = shelf.find(f"字{pile[:80]}节{pile[:80]}到")
+    assert found.found is not None
+    assert found.found.count == 1
+    assert len(max(pieces(f"ก{pile}"), key=lambda piece: len(piece.text)).text) < 100
+
+
 def test_sentences_with_most_terms_are_shown_first_and_all_are_counted(shelf: Shelf) -> None:
     shelf.put(*["red"] * 5, "red and green", "green")
     (found,) = shelf.find("red green")
@@ -164,12 +199,13 @@ def test_pages_of_what_was_found_come_with_the_whole_count(shelf: Shelf) -> None
 def test_what_is_removed_is_found_no_more_and_leaves_nothing(shelf: Shelf) -> None:
     shelf.put("要删除的话")
     engine = shelf.home.engine
+    assert len(indexed_words(engine)) > 5
     with writing(engine) as connection:
         remove(connection, connection.execute(select(tables.files.c.id)).scalars().all())
     assert shelf.ids("删除") == []
     with reading(engine) as connection:
         assert connection.execute(select(tables.search_texts)).all() == []
-        assert connection.execute(text("SELECT * FROM search_grams")).all() == []
+    assert indexed_words(engine) == []
 
 
 def test_what_goes_with_its_task_leaves_nothing_either(shelf: Shelf) -> None:
@@ -178,8 +214,8 @@ def test_what_goes_with_its_task_leaves_nothing_either(shelf: Shelf) -> None:
     with writing(engine) as connection:
         connection.execute(text("DELETE FROM tasks"))  # as a program does it that knows nothing of the index
     with reading(engine) as connection:
-        assert connection.execute(text("SELECT * FROM search_grams")).all() == []
         assert connection.execute(select(tables.search_texts)).all() == []
+    assert indexed_words(engine) == []
 
 
 @pytest.mark.parametrize("query", ["的", '"one of the"', "a b c d e f g h"])

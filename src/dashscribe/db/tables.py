@@ -8,13 +8,11 @@ is to be claimed, in order of ``tag_ms``.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Enum,
     ForeignKey,
     Index,
     Integer,
@@ -23,12 +21,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     text,
 )
 
+from dashscribe.db.columns import ROW_ID, added_flag, added_number, added_string, amount, flag, number, state, string
+
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0008"
+REVISION = "0009"
 
 
 class Status(StrEnum):
@@ -95,51 +94,6 @@ BEHIND = text(
     "AND indexed <> (transcript_key || '#' || CAST(revision AS TEXT))"
 )
 
-#: SQLite numbers rows by itself only where the key's type is INTEGER.
-_Id = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _number(name: str, default: int = 0) -> Column[int]:
-    return Column(name, Integer, nullable=False, default=default)
-
-
-def _amount(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, default=0)
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, default="")
-
-
-def _added(name: str) -> Column[str]:
-    """A text that came with a later migration: older programs write rows without it."""
-    return Column(name, Text, nullable=False, default="", server_default="")
-
-
-def _added_number(name: str) -> Column[int]:
-    """A number that came with a later migration."""
-    return Column(name, BigInteger, nullable=False, default=0, server_default="0")
-
-
-def _added_flag(name: str) -> Column[bool]:
-    """A flag that came with a later migration."""
-    return Column(name, Boolean, nullable=False, default=False, server_default=false())
-
-
-def _state(name: str, states: type[StrEnum]) -> Column[Any]:
-    """A column of one of these words, kept as text, so that a new word needs no migration."""
-    words = Enum(states, native_enum=False, length=16, values_callable=_values)
-    return Column(name, words, nullable=False)
-
-
-def _values(states: type[StrEnum]) -> list[str]:
-    return [state.value for state in states]
-
-
-def _flag(name: str) -> Column[bool]:
-    return Column(name, Boolean, nullable=False, default=False)
-
-
 secrets = Table(
     "secrets",
     metadata,
@@ -150,7 +104,7 @@ secrets = Table(
 keys = Table(
     "keys",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", ROW_ID, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("digest", Text, nullable=False, unique=True),  # SHA-256 of the key, which itself is stored nowhere
@@ -176,7 +130,7 @@ owners = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("tag_ms", BigInteger, nullable=False),  # virtual time up to which this owner's files are queued
-    _number("weight", 1),
+    number("weight", 1),
     # the same of the windows that were cut; a database of an older program has none
     Column("window_tag_ms", BigInteger, nullable=False, default=0, server_default="0"),
 )
@@ -202,22 +156,22 @@ tasks = Table(
     Column("shape", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON of types.Options
     Column("notes", Text, nullable=False),  # JSON array of strings
-    _state("status", Status),
+    state("status", Status),
     Column("tag_ms", BigInteger, nullable=False),
     Column("file_count", Integer, nullable=False),
     Column("open_files", Integer, nullable=False),  # files that have not ended; 0 ends the task
     Column("submitted_ms", BigInteger, nullable=False),
     Column("started_ms", BigInteger),
     Column("ended_ms", BigInteger),
-    _text("code"),
-    _text("message"),
-    _flag("no_oss"),  # oss:// sources are refused: the call did not ask for them to be resolved
-    _flag("stripped"),  # source and transcript are gone, the result still answers
-    _flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
-    _added("retry_of"),  # the task whose files these are
-    _added("base_url"),  # what URLs that are told of it begin with, as its submit call was told
-    _added("time_zone"),  # of the times that are told of it without one
-    _added("traceparent"),  # W3C trace context of the submit call, which its steps go on with
+    string("code"),
+    string("message"),
+    flag("no_oss"),  # oss:// sources are refused: the call did not ask for them to be resolved
+    flag("stripped"),  # source and transcript are gone, the result still answers
+    flag("removed"),  # past its time: nobody sees it any more, its blobs are being deleted
+    added_string("retry_of"),  # the task whose files these are
+    added_string("base_url"),  # what URLs that are told of it begin with, as its submit call was told
+    added_string("time_zone"),  # of the times that are told of it without one
+    added_string("traceparent"),  # W3C trace context of the submit call, which its steps go on with
     Index("ix_tasks_owner", "owner", "submitted_ms"),
     Index("ix_tasks_status", "status", "tag_ms"),
     Index("ix_tasks_ended", "ended_ms"),
@@ -228,54 +182,54 @@ tasks = Table(
 files = Table(
     "files",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", ROW_ID, primary_key=True),
     Column("task_id", Text, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("owner", Text, nullable=False),
     Column("url", Text, nullable=False),
-    _state("state", FileState),
+    state("state", FileState),
     # when and where
     Column("tag_ms", BigInteger, nullable=False),
-    _amount("due_ms"),  # not claimed before this instant
-    _flag("express"),
-    _number("claim"),  # raised by every claim: a writer whose claim is no longer the row's changes nothing
-    _added("worker"),  # who holds it
-    _added("queue"),  # which workers can go on with it, by what they publish; empty for any
-    _number("failures"),
-    _number("interrupted"),
+    amount("due_ms"),  # not claimed before this instant
+    flag("express"),
+    number("claim"),  # raised by every claim: a writer whose claim is no longer the row's changes nothing
+    added_string("worker"),  # who holds it
+    added_string("queue"),  # which workers can go on with it, by what they publish; empty for any
+    number("failures"),
+    number("interrupted"),
     # what came of fetching
-    _text("engine"),
-    _text("engine_version"),
-    _text("source_key"),
-    _amount("source_bytes"),
-    _text("source_sha256"),
-    _text("media"),  # JSON of types.Media
+    string("engine"),
+    string("engine_version"),
+    string("source_key"),
+    amount("source_bytes"),
+    string("source_sha256"),
+    string("media"),  # JSON of types.Media
     # what came of cutting
-    _number("generation"),  # raised by every cut; a window of another generation is not counted in ``open``
-    _number("open"),  # windows of this generation that are not done
-    _amount("speech_ms"),  # in the windows cut so far
-    _amount("recognized_ms"),  # of it, in windows that are done
-    _text("cut"),  # JSON of hosts.protocol.CutEnd
+    number("generation"),  # raised by every cut; a window of another generation is not counted in ``open``
+    number("open"),  # windows of this generation that are not done
+    amount("speech_ms"),  # in the windows cut so far
+    amount("recognized_ms"),  # of it, in windows that are done
+    string("cut"),  # JSON of hosts.protocol.CutEnd
     # how it ended
-    _text("result_key"),
-    _amount("result_bytes"),
-    _text("transcript_key"),
-    _added("heard_key"),  # what a stage is done again from
-    _amount("duration_ms"),  # sound that was worked on, over all its channels
-    _text("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
-    _text("notes"),  # JSON array of strings
-    _text("code"),
-    _text("message"),
+    string("result_key"),
+    amount("result_bytes"),
+    string("transcript_key"),
+    added_string("heard_key"),  # what a stage is done again from
+    amount("duration_ms"),  # sound that was worked on, over all its channels
+    string("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
+    string("notes"),  # JSON array of strings
+    string("code"),
+    string("message"),
     # what its owner makes of it
-    _added("title"),  # given by hand; empty for what its URL says
-    _added_flag("kept"),  # until it is deleted, however old
-    _added_flag("hidden"),  # deleted: nobody sees it any more, its blobs are being deleted
-    _added("edits_key"),  # the transcript as it was edited last; empty for none
-    _added_number("revision"),  # raised by every edit; 0 for the original
+    added_string("title"),  # given by hand; empty for what its URL says
+    added_flag("kept"),  # until it is deleted, however old
+    added_flag("hidden"),  # deleted: nobody sees it any more, its blobs are being deleted
+    added_string("edits_key"),  # the transcript as it was edited last; empty for none
+    added_number("revision"),  # raised by every edit; 0 for the original
     Column("edited_ms", BigInteger),
     # of what the search index holds: TRANSCRIPT_KEY#REVISION, empty to have it made anew; of a hidden file ``erased``
     # once its blobs are gone
-    _added("indexed"),
+    added_string("indexed"),
     UniqueConstraint("task_id", "number"),
     Index("ix_files_behind", "id", sqlite_where=BEHIND, postgresql_where=BEHIND),
     Index("ix_files_hidden", "id", sqlite_where=_HIDDEN, postgresql_where=_HIDDEN),
@@ -284,12 +238,13 @@ files = Table(
     sqlite_autoincrement=True,  # a late writer must never meet another row under its id
 )
 
-#: What recordings are found by; which words each holds is in ``search_grams``, which each product has in its own form.
+#: What recordings are found by. What words are looked up in is made of it, by each product in its own form:
+#: ``search_words`` on SQLite, ``search_grams`` on PostgreSQL.
 search_texts = Table(
     "search_texts",
     metadata,
-    Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
-    Column("folded", Text, nullable=False),  # lines of words as they are compared: the title's, then each sentence's
+    Column("file_id", ROW_ID, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("folded", Text, nullable=False),  # lines of words as they are compared: owner and title, then each sentence
     Column("sentences", LargeBinary, nullable=False),  # zlib of a JSON array of search.Line
     Column("languages", Text, nullable=False),  # JSON array of the codes of its sentences, the most spoken first
 )
@@ -307,47 +262,47 @@ sensitive_words = Table(
 redos = Table(
     "redos",
     metadata,
-    Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("file_id", ROW_ID, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
     Column("owner", Text, nullable=False),
     Column("stage", Text, nullable=False),  # one of enrich.StageName, the latest that was asked for
     Column("speaker_count", Integer),
-    _state("state", Status),
+    state("state", Status),
     Column("asked_ms", BigInteger, nullable=False),
-    _amount("due_ms"),
-    _number("claim"),  # raised by every claim, and never lowered: blobs that a claim makes are named by it
-    _added("worker"),
-    _number("failures"),
-    _number("interrupted"),
-    _amount("done_ms"),  # of the sound that has to be listened to again
-    _text("message"),  # why it failed
+    amount("due_ms"),
+    number("claim"),  # raised by every claim, and never lowered: blobs that a claim makes are named by it
+    added_string("worker"),
+    number("failures"),
+    number("interrupted"),
+    amount("done_ms"),  # of the sound that has to be listened to again
+    string("message"),  # why it failed
     Index("ix_redos_queue", "state", "asked_ms"),
 )
 
 windows = Table(
     "windows",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("file_id", _Id, ForeignKey("files.id", ondelete="CASCADE"), nullable=False),
+    Column("id", ROW_ID, primary_key=True),
+    Column("file_id", ROW_ID, ForeignKey("files.id", ondelete="CASCADE"), nullable=False),
     Column("channel", Integer, nullable=False),
     Column("number", Integer, nullable=False),
     Column("generation", Integer, nullable=False),
-    _state("state", WindowState),
+    state("state", WindowState),
     Column("tag_ms", BigInteger, nullable=False),
-    _amount("due_ms"),
-    _flag("express"),
-    _number("claim"),
-    _added("worker"),
-    _added("queue"),
-    _number("failures"),
-    _number("interrupted"),
+    amount("due_ms"),
+    flag("express"),
+    number("claim"),
+    added_string("worker"),
+    added_string("queue"),
+    number("failures"),
+    number("interrupted"),
     Column("spans", Text, nullable=False),  # JSON array of types.Span
     Column("speech_ms", BigInteger, nullable=False),
     Column("audio_key", Text, nullable=False),
     Column("audio_bytes", BigInteger, nullable=False),
     Column("audio_sha256", Text, nullable=False),
-    _text("result_key"),
-    _amount("result_bytes"),
-    _text("reason"),  # why it was given up
+    string("result_key"),
+    amount("result_bytes"),
+    string("reason"),  # why it was given up
     UniqueConstraint("file_id", "channel", "number"),
     Index("ix_windows_queue", "state", "tag_ms"),
     Index("ix_windows_claim", "state", "queue", "tag_ms"),
@@ -377,8 +332,8 @@ usage = Table(
     Column("owner", Text, primary_key=True),
     Column("key_id", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    _number("files"),
-    _amount("duration_ms"),
+    number("files"),
+    amount("duration_ms"),
 )
 
 uploads = Table(
@@ -389,14 +344,14 @@ uploads = Table(
     Column("model", Text, nullable=False),
     Column("name", Text, nullable=False),  # as the client called the file
     Column("length", BigInteger),  # what a resumable upload announced, NULL while it is not known
-    _amount("received"),
-    _flag("complete"),
-    _text("sha256"),
+    amount("received"),
+    flag("complete"),
+    string("sha256"),
     Column("created_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger, nullable=False),  # when a submit last named it: expiry keeps away for a while
-    _flag("removed"),  # past its time: nobody sees it any more, its blob is being deleted
-    _added_number("claim"),  # raised by everybody who begins to add to it: a writer of an earlier one changes nothing
-    _added_number("locked_until_ms"),  # by the database's clock; 0 for nobody
+    flag("removed"),  # past its time: nobody sees it any more, its blob is being deleted
+    added_number("claim"),  # raised by everybody who begins to add to it: a writer of an earlier one changes nothing
+    added_number("locked_until_ms"),  # by the database's clock; 0 for nobody
     Index("ix_uploads_owner", "owner", "created_ms"),
     Index("ix_uploads_created", "created_ms"),
 )
@@ -417,7 +372,7 @@ hotword_lists = Table(
     Column("kind", Text, nullable=False),  # vocabulary (second generation) or phrases (first)
     Column("target_model", Text, nullable=False),
     Column("prefix", Text, nullable=False),
-    _text("job_id"),  # of the call that wrote a phrase list last
+    string("job_id"),  # of the call that wrote a phrase list last
     Column("words", Text, nullable=False),  # JSON array of types.Hotword
     Column("created_ms", BigInteger, nullable=False),
     Column("modified_ms", BigInteger, nullable=False),
@@ -441,9 +396,9 @@ callback_targets = Table(
     Column("paused", Boolean, nullable=False),
     Column("origin", Text, nullable=False),  # api, or settings for one that the settings name
     Column("created_ms", BigInteger, nullable=False),
-    _flag("removed"),  # nothing is sent any more; the row stays as long as deliveries name it
-    _number("failures"),  # tries in a row that failed
-    _amount("served_ms"),  # when one of its deliveries was last claimed
+    flag("removed"),  # nothing is sent any more; the row stays as long as deliveries name it
+    number("failures"),  # tries in a row that failed
+    amount("served_ms"),  # when one of its deliveries was last claimed
     Index("ix_callback_targets_owner", "owner", "created_ms"),
 )
 
@@ -465,18 +420,18 @@ callback_events = Table(
 callback_deliveries = Table(
     "callback_deliveries",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", ROW_ID, primary_key=True),
     Column("event_id", Text, ForeignKey("callback_events.id", ondelete="CASCADE"), nullable=False),
     Column("target_id", Text, ForeignKey("callback_targets.id", ondelete="CASCADE"), nullable=False),
-    _state("state", DeliveryState),
-    _amount("due_ms"),
-    _number("claim"),
+    state("state", DeliveryState),
+    amount("due_ms"),
+    number("claim"),
     Column("worker", Text, nullable=False, default=""),
-    _number("attempts"),  # in all
-    _number("tries"),  # since it was stored or last replayed: what the policy counts
+    number("attempts"),  # in all
+    number("tries"),  # since it was stored or last replayed: what the policy counts
     Column("http_status", Integer),  # of the last answer
-    _text("response"),  # the first bytes of it
-    _text("error"),  # why the last try failed
+    string("response"),  # the first bytes of it
+    string("error"),  # why the last try failed
     Column("created_ms", BigInteger, nullable=False),
     Column("tried_ms", BigInteger),  # when the last try ended
     UniqueConstraint("event_id", "target_id"),

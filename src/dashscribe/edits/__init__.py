@@ -24,7 +24,7 @@ from dashscribe.edits.state import Placed as Placed
 from dashscribe.edits.state import Replacement as Replacement
 from dashscribe.edits.state import Said as Said
 from dashscribe.edits.state import edited, unedited
-from dashscribe.errors import EditedMeanwhileError, NoTranscriptError
+from dashscribe.errors import DashscribeError, EditedMeanwhileError, NoTranscriptError
 from dashscribe.recordings import not_found, title_of
 from dashscribe.store import Store
 from dashscribe.types import Options, Shape, Transcript
@@ -140,9 +140,13 @@ class EditBook:
         key = f"{files.prefix_of(task_id, number)}/edits-{edits.revision}-{digest}.json"
         self._store.put(key, blob)
         if not self._make_current(version.row, key):
-            now = self.row(owner, task_id, number)
+            try:
+                now = self.row(owner, task_id, number)
+            except DashscribeError:  # deleted meanwhile, and erased before this was put there
+                self._forget(key)
+                raise
             if now.edits_key != key:
-                self._store.delete(key)
+                self._forget(key)
             raise _meanwhile(revision, now.revision)
         self._forget(version.row.edits_key)
         return edits, fresh
@@ -172,9 +176,9 @@ class EditBook:
                 return row.revision + 1
 
     def _forget(self, key: str) -> None:
-        """Delete a revision that is not current any more; what stays goes with the recording."""
+        """Delete a revision that is not current, or never was; what stays goes with the recording."""
         if key:
-            with suppress(OSError):  # the edit itself is there, and is to be answered
+            with suppress(OSError):  # what became of the edit itself is to be answered
                 self._store.delete(key)
 
 

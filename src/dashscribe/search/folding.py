@@ -18,6 +18,9 @@ from dashscribe.types import is_unspaced
 SEPARATOR = " "
 #: Longest piece that is looked up as a whole, in characters: what follows is compared with the text itself.
 MAX_GRAM_CHARS = 40
+#: Most marks that count on a letter, as in Unicode's Stream-Safe Text Format (UAX #15, D3): no writing has as many.
+#: What people pile up beyond that would make pieces of any length.
+MAX_MARKS = 30
 #: Vowels and final consonants of Korean syllables that came apart.
 _JAMO = range(0x1160, 0x1200)
 
@@ -63,10 +66,10 @@ def pieces(text: str) -> list[Piece]:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Characters with what combines with them: the stretches that are folded as one."""
+    """Characters with what combines with them: the stretches that are folded as one, none of them long."""
     begin = 0
     for at in range(1, len(text)):
-        if text[at].isascii() or not _combines(text[at]):
+        if text[at].isascii() or at - begin > MAX_MARKS or not _combines(text[at]):
             yield begin, at
             begin = at
     if text:
@@ -87,7 +90,8 @@ def _folded(cluster: str) -> tuple[tuple[str, bool], ...]:
         base = unicodedata.normalize("NFD", letter)[0]
         letter = base if base.isascii() and base.isalnum() else letter
         if unicodedata.category(letter)[0] == "M":
-            if found and found[-1][0]:  # a vowel sign, which is nothing without its letter
+            # A vowel sign, which is nothing without its letter; on a Latin one it is an accent.
+            if found and found[-1][0] and not found[-1][0].isascii():
                 found[-1] = found[-1][0] + letter, found[-1][1]
         elif not letter.isalnum():
             found.append(("", False))
@@ -115,7 +119,7 @@ def folded_line(found: Iterable[Piece]) -> str:
 
 
 def grams(found: Sequence[Piece]) -> Iterator[str]:
-    """What a line is looked up by: its pieces, and each two characters that stand side by side."""
+    """What PostgreSQL looks a line up by: its pieces, and each two characters that stand side by side."""
     before = None
     for piece in found:
         yield piece.text[:MAX_GRAM_CHARS]
@@ -149,10 +153,13 @@ class Term:
 
     @property
     def is_gram(self) -> bool:
-        """Whether whatever has its grams holds it, so that no text has to be looked at."""
-        return (
-            len(self.grams) == 1 and len(self.pieces) <= 2 and all(len(p.text) <= MAX_GRAM_CHARS for p in self.pieces)
-        )
+        """Whether whatever has its grams holds it, so that no text has to be looked at.
+
+        A word said twice is one gram, and is not: where it stands once has that gram, too.
+        """
+        first, *more = self.pieces
+        is_pair = len(more) == 1 and first.is_character and more[0].is_character
+        return is_pair or (not more and len(first.text) <= MAX_GRAM_CHARS)
 
     def places(self, found: Sequence[Piece]) -> Iterator[tuple[int, int]]:
         """Where it stands among the pieces of a text: code points, half-open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,17 +61,14 @@ def find(kept: Kept | None, title: str, terms: Sequence[Term], most: int) -> Fou
 
     They come in order of time. ``kept`` is None for a recording that has no text yet.
     """
-    wanted = [term.line for term in terms]
-    rated: list[tuple[int, int]] = []  # minus how many of the terms a sentence holds, its number
-    if kept is not None:
-        for number, folded in enumerate(kept.folded[1:]):
-            held = sum(line in folded for line in wanted)
-            if held:
-                rated.append((-held, number))
-    chosen = sorted(number for _, number in sorted(rated)[:most])
-    lines = [kept.lines[number] for number in chosen] if kept else []
+    if kept is None:
+        return Found(0, (), marks(title, terms))
+    said = kept.folded[1:]
+    held = Counter(number for term in terms for number, folded in enumerate(said) if term.line in folded)
+    chosen = sorted(held, key=lambda number: (-held[number], number))[:most]
+    lines = [kept.line(number) for number in sorted(chosen)]
     hits = tuple(Hit(line, marks(line.text, terms)) for line in lines)
-    return Found(len(rated), hits, marks(title, terms))
+    return Found(len(held), hits, marks(title, terms))
 
 
 def marks(text: str, terms: Sequence[Term]) -> tuple[tuple[int, int], ...]:

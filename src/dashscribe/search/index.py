@@ -1,8 +1,8 @@
 """The search index: which recordings hold which words, and their sentences, so that hits need no look into the store.
 
-One row per recording on both databases. Its grams are looked up the other way round, by SQLite's FTS5 or by a GIN
-index; what grams alone do not prove (words that follow each other) is proved by the folded text. An owner is a gram
-like others: a search costs the same however much others have.
+One row per recording on both databases, its text folded. SQLite's FTS5 looks up where in it each piece stands, and with
+that phrases. PostgreSQL's GIN index looks up grams; what they do not prove (words that follow each other) is proved by
+the text. An owner is a piece and a gram like others: a search costs the same however much others have.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    and_,
     bindparam,
     column,
     delete,
-    exists,
     func,
     insert,
     select,
@@ -31,7 +29,7 @@ from sqlalchemy import (
 )
 
 from dashscribe.db import is_shared, tables
-from dashscribe.search.folding import Term, folded_line, grams, pieces
+from dashscribe.search.folding import SEPARATOR, Term, folded_line, grams, pieces
 
 #: Of a private plane of Unicode, so that no text holds it.
 _OWNER = "\ue000"
@@ -73,6 +71,7 @@ def prepare(file_id: int, owner: str, title: str, lines: Sequence[Line], languag
         cut = pieces(line)
         folded.append(folded_line(cut))
         found.update(grams(cut))
+    folded[0] = SEPARATOR + _owner_gram(owner) + folded[0]
     spoken = Counter(language for language in languages if language)
     return Entry(
         file_id=file_id,
@@ -91,13 +90,10 @@ def write(connection: Connection, entry: Entry) -> None:
     if is_shared(connection.engine):
         into = text("INSERT INTO search_grams (file_id, grams) VALUES (:file_id, :grams)")
         connection.execute(into, {"file_id": entry.file_id, "grams": list(entry.grams)})
-    else:
-        into = text("INSERT INTO search_grams (rowid, grams) VALUES (:file_id, :grams)")
-        connection.execute(into, {"file_id": entry.file_id, "grams": " ".join(entry.grams)})
 
 
 def remove(connection: Connection, file_ids: Collection[int]) -> None:
-    """Forget recordings; their grams go along, by a trigger or with the row that they refer to."""
+    """Forget recordings; what they are looked up by goes along, by a trigger or with the row that it refers to."""
     connection.execute(delete(_texts).where(_texts.c.file_id.in_(file_ids)))
 
 
@@ -106,24 +102,18 @@ def remove(connection: Connection, file_ids: Collection[int]) -> None:
 
 def holds(connection: Connection, owner: str, terms: Sequence[Term]) -> ColumnElement[bool]:
     """What is true of the owner's files that hold every one of these terms, in title or text, not of any other."""
-    wanted = list(dict.fromkeys((_owner_gram(owner), *(gram for term in terms for gram in term.grams))))
-    having = _having(connection, wanted)
-    place = func.strpos if is_shared(connection.engine) else func.instr
-    proofs = [place(_texts.c.folded, term.line) > 0 for term in terms if not term.is_gram]
-    return and_(having, exists().where(_texts.c.file_id == _file.c.id, *proofs)) if proofs else having
-
-
-def _having(connection: Connection, wanted: Sequence[str]) -> ColumnElement[bool]:
-    """What is true of files that have all these grams."""
-    if is_shared(connection.engine):
-        return _file.c.id == func.any(bindparam(None, _looked_up(connection, wanted), ARRAY(BigInteger)))
-    query = text("SELECT rowid AS file_id FROM search_grams WHERE search_grams MATCH :grams")
-    found = query.bindparams(grams=" AND ".join(f'"{gram}"' for gram in wanted))
-    return _file.c.id.in_(select(found.columns(column("file_id", BigInteger)).subquery().c.file_id))
+    if not is_shared(connection.engine):
+        phrases = (_owner_gram(owner), *(term.line.strip(SEPARATOR) for term in terms))
+        query = text("SELECT rowid AS file_id FROM search_words WHERE search_words MATCH :phrases")
+        matching = query.bindparams(phrases=" AND ".join(f'"{phrase}"' for phrase in phrases))
+        return _file.c.id.in_(select(matching.columns(column("file_id", BigInteger)).subquery().c.file_id))
+    found = _looked_up(connection, [_owner_gram(owner), *(gram for term in terms for gram in term.grams)])
+    unproven = [term for term in terms if not term.is_gram]
+    return _file.c.id == _any_of(_proved(connection, found, unproven) if unproven else found)
 
 
 def _looked_up(connection: Connection, wanted: Sequence[str]) -> Sequence[int]:
-    """The same on PostgreSQL, which has to be made to go by the index, in a statement of its own.
+    """The files that have all these grams, by the index: PostgreSQL has to be made to go by it.
 
     It knows nothing of how long it takes to unpack the grams of a row: where a word is a common one, or there are
     several, it would rather look at all rows.
@@ -131,10 +121,25 @@ def _looked_up(connection: Connection, wanted: Sequence[str]) -> Sequence[int]:
     for setting in _OTHER_WAYS:
         connection.execute(text(f"SET LOCAL {setting} = off"))
     query = text("SELECT file_id FROM search_grams WHERE grams @> CAST(:grams AS TEXT[])")
-    found = connection.execute(query, {"grams": list(wanted)}).scalars().all()
+    found = connection.execute(query, {"grams": list(dict.fromkeys(wanted))}).scalars().all()
     for setting in _OTHER_WAYS:
-        connection.execute(text(f"SET LOCAL {setting} = on"))
+        connection.execute(text(f"SET LOCAL {setting} = DEFAULT"))
     return found
+
+
+def _proved(connection: Connection, file_ids: Sequence[int], terms: Sequence[Term]) -> Sequence[int]:
+    """Those of these files whose texts hold the terms as they stand.
+
+    By a statement of its own, so that no others are looked at: how long a text takes to search PostgreSQL does not know
+    either.
+    """
+    query = select(_texts.c.file_id).where(_texts.c.file_id == _any_of(file_ids))
+    proofs = (func.strpos(_texts.c.folded, term.line) > 0 for term in terms)
+    return connection.execute(query.where(*proofs)).scalars().all()
+
+
+def _any_of(file_ids: Sequence[int]) -> ColumnElement[int]:
+    return func.any(bindparam(None, file_ids, ARRAY(BigInteger)))
 
 
 def _owner_gram(owner: str) -> str:
@@ -146,14 +151,18 @@ class Kept:
     """What the index holds of one recording: its folded lines, the title's first, and its sentences."""
 
     folded: Sequence[str]
-    lines: Sequence[Line]
+    sentences: Sequence[msgspec.Raw]
+
+    def line(self, number: int) -> Line:
+        """A sentence by its number; few of them are ever shown."""
+        return msgspec.json.decode(self.sentences[number], type=Line)
 
 
 def kept(connection: Connection, file_ids: Collection[int]) -> Mapping[int, Kept]:
     """What there is of these files, by id."""
     query = select(_texts.c.file_id, _texts.c.folded, _texts.c.sentences).where(_texts.c.file_id.in_(file_ids))
     return {
-        file_id: Kept(folded.split("\n"), msgspec.json.decode(zlib.decompress(sentences), type=list[Line]))
+        file_id: Kept(folded.split("\n"), msgspec.json.decode(zlib.decompress(sentences), type=list[msgspec.Raw]))
         for file_id, folded, sentences in connection.execute(query)
     }
 

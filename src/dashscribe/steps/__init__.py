@@ -23,6 +23,7 @@ from dashscribe.queue.worker import Steps, Worker
 from dashscribe.signed_urls import SECRET
 from dashscribe.steps import booking, deliver, expire, finish, index, prepare, recognize, redo
 from dashscribe.steps.bench import Bench, ChooseEngine, Fetch
+from dashscribe.steps.late import leaving_nothing
 from dashscribe.steps.measuring import measured, told
 from dashscribe.store import Store
 from dashscribe.telemetry import Telemetry
@@ -60,18 +61,18 @@ def open_worker(
     )
     worker.staff(
         Steps(
-            fetch=measured(telemetry, Stage.FETCH, partial(prepare.fetch, bench)),
-            cut=measured(telemetry, Stage.CUT, partial(prepare.cut, bench)),
-            recognize=measured(telemetry, Stage.RECOGNIZE, partial(recognize.recognize, bench)),
-            finish=measured(telemetry, Stage.FINISH, partial(finish.finish, bench)),
-            redo=measured(telemetry, Stage.REDO, partial(redo.redo, bench)),
+            fetch=measured(telemetry, Stage.FETCH, leaving_nothing(bench, partial(prepare.fetch, bench))),
+            cut=measured(telemetry, Stage.CUT, leaving_nothing(bench, partial(prepare.cut, bench))),
+            recognize=measured(telemetry, Stage.RECOGNIZE, leaving_nothing(bench, partial(recognize.recognize, bench))),
+            finish=measured(telemetry, Stage.FINISH, leaving_nothing(bench, partial(finish.finish, bench))),
+            redo=measured(telemetry, Stage.REDO, leaving_nothing(bench, partial(redo.redo, bench))),
             deliver=measured(telemetry, Stage.DELIVER, partial(deliver.deliver, bench, sender)),
             book_file=told(partial(booking.book_file, bench)),
             book_window=told(partial(booking.book_window, bench)),
             book_redo=told(partial(redo.book, bench)),
             book_delivery=told(partial(deliver.book, bench)),
             tidy=expire.Rounds(bench).tidy,
-            index=partial(index.index, bench),
+            index=index.Indexing(bench).sweep,
         )
     )
     return worker

@@ -116,13 +116,16 @@ def _drop_hidden(bench: Bench, ended_by_ms: int) -> None:
     over = (_task.c.ended_ms <= ended_by_ms, _task.c.removed.is_(False))
     erased = (_file.c.hidden, _file.c.indexed == library.ERASED)
     query = select(_file.c.id, _file.c.task_id, _file.c.number).join(_task, _task.c.id == _file.c.task_id)
-    with reading(bench.engine) as connection:
-        rows = connection.execute(query.where(*over, *erased)).all()
-    for row in rows:  # once more: who worked on it may have put something there before he noticed
-        bench.store.delete_prefix(files.prefix_of(row.task_id, row.number))
-    if rows:
+    while True:
+        with reading(bench.engine) as connection:
+            rows = connection.execute(query.where(*over, *erased).limit(BATCH)).all()
+        if not rows:
+            return
+        for row in rows:  # once more: a step that died before it noticed may have put something there
+            bench.store.delete_prefix(files.prefix_of(row.task_id, row.number))
         with writing(bench.engine) as connection:
             connection.execute(delete(_file).where(_file.c.id.in_([row.id for row in rows])))
+        bench.pause()
 
 
 def _mark_removed(bench: Bench, ended_by_ms: int, stopped_by_ms: int) -> Sequence[str]:
