@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,15 +24,42 @@ MEMORY = ".dashscribe-watch.json"
 
 
 class Done(Struct, frozen=True):
-    """What became of a recording: the name of its results, and what was wrong with it if it failed."""
+    """What became of a recording: the name of its results, and what was wrong with it if it failed.
+
+    ``inode`` tells it from others of the same size and time when it is renamed.
+    """
 
     mark: Mark
     name: str
     error: str = ""
+    inode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """A recording that is being read: as it was found complete."""
+
+    path: Path
+    mark: Mark
+    inode: int
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it, unchanged, is what lies there."""
+        with suppress(OSError):
+            return Mark.of(path) == self.mark and _inode(path) == self.inode
+        return False
+
+
+class ChangedError(Exception):
+    """A recording is no longer what was found complete: it was changed, renamed or removed before it was read."""
 
 
 class Incoming:
-    """Tells which recordings of a folder are complete: they hold something and have not changed for ``settle_s``."""
+    """Tells which recordings of a folder are complete.
+
+    They hold something, have not changed for ``settle_s``, and no program of this machine has them open to write, as
+    far as the file system tells.
+    """
 
     def __init__(self, folder: Path, settle_s: float) -> None:
         self._folder, self._settle_s = folder, settle_s
@@ -50,10 +80,32 @@ class Incoming:
                 continue
             before, since_s = seen.get(path, (None, now_s))
             self._seen[path] = (mark, since_s if mark == before else now_s)
-            if mark.size and now_s - self._seen[path][1] >= self._settle_s:
+            if mark.size and now_s - self._seen[path][1] >= self._settle_s and not _is_written(path):
                 yield path, mark
             elif mark.size:
                 self.unsettled += 1
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a program here has the file open to write; False where the system does not tell, as on network shares.
+
+    A lease to read is granted only while nobody may write. It is given back at once, so that whoever opens the file in
+    that moment hardly waits; the signal that would tell us of it is not wanted.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
 
 
 class Memory:
@@ -70,7 +122,9 @@ class Memory:
         #: Of each folder the names of results, without regard to case, and the recordings that have them.
         self._taken: dict[str, dict[str, str]] = {}
         self._names: dict[str, str] = {}
-        self._at_work: dict[int, tuple[Path, Mark]] = {}
+        self._by_inode: dict[int, str] = {}
+        self._at_work: dict[int, _AtWork] = {}
+        self._unsaved = False
         self._lock = -1
 
     @property
@@ -92,7 +146,7 @@ class Memory:
         for key, done in self._read().items():
             self._call(key, done.name)
             if not self._forget:
-                self._done[key] = done
+                self._remember(key, done)
         return self
 
     def __exit__(
@@ -101,9 +155,23 @@ class Memory:
         os.close(self._lock)
 
     def wants(self, path: Path, mark: Mark) -> bool:
-        """Whether a recording is to be done: it is new or has changed, and is not at work."""
+        """Whether a recording is to be done: new or changed, and not at work, under another name either."""
         done = self._done.get(self._key(path))
-        return (done is None or done.mark != mark) and all(path != busy for busy, _ in self._at_work.values())
+        if done and done.mark == mark:
+            return False
+        busy = self._at_work.values()
+        return not any(work.path == path or (work.is_at(path) and not work.is_at(work.path)) for work in busy)
+
+    def knows(self, path: Path, mark: Mark) -> str:
+        """The name under which a recording was done before it was renamed, as it counts as done; else empty."""
+        inode = _inode(path)
+        before = self._by_inode.get(inode, "") if inode else ""
+        done = self._done.get(before)
+        if not done or done.mark != mark or done.error or _inode(self._folder / before) == inode:
+            return ""
+        self._call(self._key(path), done.name)
+        self._remember(self._key(path), done)
+        return before
 
     def adopt(self, path: Path, mark: Mark) -> list[Path]:
         """The results of a recording that nobody remembers but that are there and newer: it counts as done."""
@@ -117,31 +185,58 @@ class Memory:
         except OSError:
             return []
         self._call(key, path.stem)
-        self._keep(key, Done(mark, path.stem))
+        self._remember(key, Done(mark, path.stem, inode=_inode(path)))
         return paths
 
     def begin(self, path: Path, mark: Mark, index: int) -> Source:
         """The recording as the source with that number."""
         self._call(self._key(path), self._name(path))
-        self._at_work[index] = (path, mark)
+        self._at_work[index] = _AtWork(path, mark, _inode(path))
         return Source(str(path))
+
+    def check(self, source: Source) -> None:
+        """Raise ChangedError unless a recording that is to be read now is what was found; for any thread."""
+        path = Path(source.name)
+        if not any(work.path == path and work.is_at(path) for work in self._at_work.copy().values()):
+            raise ChangedError
+
+    def found_again(self, index: int) -> Path | None:
+        """Where the recording with that number lies now, unchanged; None where it has changed or is gone."""
+        work = self._at_work[index]
+        if work.is_at(work.path):
+            return work.path
+        return next((Path(name) for name in media_below(self._folder) if work.is_at(Path(name))), None)
+
+    def rename(self, index: int, path: Path) -> Source:
+        """A recording that is at work has another name now: it and its results are called so."""
+        return self.begin(path, self._at_work[index].mark, index)
 
     def place(self, index: int) -> tuple[Path, str]:
         """The folder and the name for the results of a source that is at work."""
-        path, _ = self._at_work[index]
+        path = self._at_work[index].path
         folder = self._results(path)
         folder.mkdir(parents=True, exist_ok=True)
         return folder, self._names[self._key(path)]
 
     def end(self, index: int, error: Exception | None) -> None:
-        """Keep what became of a source."""
-        path, mark = self._at_work.pop(index)
-        key = self._key(path)
-        self._keep(key, Done(mark, self._names[key], str(error) if error else ""))
+        """What became of a source."""
+        work = self._at_work.pop(index)
+        key = self._key(work.path)
+        self._remember(key, Done(work.mark, self._names[key], str(error) if error else "", work.inode))
 
     def drop(self, index: int) -> Path:
         """Keep nothing of a source, which is to be tried again."""
-        return self._at_work.pop(index)[0]
+        return self._at_work.pop(index).path
+
+    def save(self) -> OSError | None:
+        """Put on the disk what is not there yet; the reason where that fails, after which the next time does it."""
+        try:
+            if self._unsaved:
+                write_record(self._file, self._done)
+        except OSError as error:
+            return error
+        self._unsaved = False
+        return None
 
     def _read(self) -> dict[str, Done]:
         try:
@@ -153,9 +248,10 @@ class Memory:
                 return {}
             raise ConfigError(f"{self._file} cannot be read: {error}; remove it, or --force replaces it") from error
 
-    def _keep(self, key: str, done: Done) -> None:
-        self._done[key] = done
-        write_record(self._file, self._done)
+    def _remember(self, key: str, done: Done) -> None:
+        self._done[key], self._unsaved = done, True
+        if done.inode:
+            self._by_inode[done.inode] = key
 
     def _key(self, path: Path) -> str:
         """The recording's place in the folder, as text."""
@@ -185,3 +281,11 @@ class Memory:
     def _is_taken(self, key: str, name: str) -> bool:
         """Whether another recording of the same folder has the name."""
         return self._taken.get(key.rpartition("/")[0], {}).get(name.casefold(), key) != key
+
+
+def _inode(path: Path) -> int:
+    """The number by which a file is known whatever it is called; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
