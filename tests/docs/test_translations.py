@@ -10,21 +10,10 @@ from blocks import CHECKOUT, blocks
 
 DOCS = CHECKOUT / "docs"
 
-OPERATORS = "for operators, who read logs, commands and manifests in English; the Chinese how-tos link to its parts"
-MAINTAINERS = "for those who change the program, whose code and commits are English"
-FIGURES = "figures of measurements, written by a program"
 #: Pages without a Chinese version, and why. New ones are not added lightly.
 ENGLISH_ONLY: dict[str, str] = {
-    "architecture": MAINTAINERS,
-    "capacity": OPERATORS,
-    "conformance": MAINTAINERS,
-    "deployment": OPERATORS,
-    "observability": OPERATORS,
     "reference/commands": "the help of the commands, which is English",
-    "scale-out": OPERATORS,
-    "security": OPERATORS,
-    "soak": FIGURES,
-    "storage": OPERATORS,
+    "soak": "figures of measurements, written by a program",
 }
 
 
