@@ -115,11 +115,14 @@ def test_renamed_while_it_is_read_or_afterwards_it_is_done_once_under_its_new_na
         speechlike(tmp_path / "elsewhere" / "last.wav", 4, seed=1)
         wait_for(lambda: "elsewhere/last.wav" in memory(tmp_path), running)
         wait_for(lambda: "done/c.wav" in memory(tmp_path), running)
+        text = (tmp_path / "b.txt").read_text()
+        speechlike(tmp_path / "elsewhere" / "b.wav", 5, seed=2).rename(tmp_path / "b.wav")  # as recorders name them
+        wait_for(lambda: "b.wav" in memory(tmp_path), running)
         printed, told = end(running)
-    assert lines_of(printed) == [("b.wav", "ok", 3_000), ("last.wav", "ok", 4_000)]
+    assert lines_of(printed) == [("b.wav", "ok", 3_000), ("b.wav", "ok", 5_000), ("last.wav", "ok", 4_000)]
     assert "done as b.wav" in told
     assert not (tmp_path / "a.txt").exists()
-    assert (tmp_path / "b.txt").read_text()  # where whoever waits for it looks
+    assert (tmp_path / "b.txt").read_text() == text != (tmp_path / "b.wav.txt").read_text()
     again = dashscribe("watch", tmp_path, "--once", "--json", "--settle", "0.2")
     assert (again.returncode, again.stdout) == (0, "")
 

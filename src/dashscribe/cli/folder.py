@@ -26,13 +26,15 @@ MEMORY = ".dashscribe-watch.json"
 class Done(Struct, frozen=True):
     """What became of a recording: the name of its results, and what was wrong with it if it failed.
 
-    ``inode`` tells it from others of the same size and time when it is renamed.
+    ``inode`` tells it from others of the same size and time when it is renamed; ``was`` is what it was called when its
+    results were written, empty if that is what it is called.
     """
 
     mark: Mark
     name: str
     error: str = ""
     inode: int = 0
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,14 @@ class Memory:
         self._folder, self._out, self._formats, self._forget = folder, out, formats, forget
         self._file = (out or folder) / MEMORY
         self._done: dict[str, Done] = {}
-        #: Of each folder the names of results, without regard to case, and the recordings that have them.
-        self._taken: dict[str, dict[str, str]] = {}
+        #: Whose the results of a folder and name are, without regard to case, and what the next ones are to be called.
+        self._taken: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
         self._by_inode: dict[int, str] = {}
+        #: What is being read, by its number, and the same by path and by inode.
         self._at_work: dict[int, _AtWork] = {}
+        self._paths: dict[Path, _AtWork] = {}
+        self._inodes: dict[int, _AtWork] = {}
         self._unsaved = False
         self._lock = -1
 
@@ -144,9 +149,10 @@ class Memory:
         except OSError as error:
             raise ConfigError(f"{place} cannot be used for results: {error.strerror}") from error
         for key, done in self._read().items():
-            self._call(key, done.name)
-            if not self._forget:
-                self._remember(key, done)
+            self._remember(key, done)
+        if self._forget:
+            self._done, self._by_inode = {}, {}
+        self._unsaved = False
         return self
 
     def __exit__(
@@ -159,19 +165,24 @@ class Memory:
         done = self._done.get(self._key(path))
         if done and done.mark == mark:
             return False
-        busy = self._at_work.values()
-        return not any(work.path == path or (work.is_at(path) and not work.is_at(work.path)) for work in busy)
+        renamed = self._inodes.get(_inode(path))
+        return path not in self._paths and not (renamed and renamed.is_at(path) and not renamed.is_at(renamed.path))
 
-    def knows(self, path: Path, mark: Mark) -> str:
-        """The name under which a recording was done before it was renamed, as it counts as done; else empty."""
-        inode = _inode(path)
-        before = self._by_inode.get(inode, "") if inode else ""
-        done = self._done.get(before)
-        if not done or done.mark != mark or done.error or _inode(self._folder / before) == inode:
+    def follow(self, path: Path, mark: Mark) -> str:
+        """The name that a recording had when it was done, if it was only renamed since: it counts as done."""
+        key = self._key(path)
+        if (known := self._done.get(key)) and known.mark == mark:
             return ""
-        self._call(self._key(path), done.name)
-        self._remember(self._key(path), done)
-        return before
+        inode = _inode(path)
+        before = self._by_inode.get(inode, key)
+        done = self._done.get(before)
+        if before == key or not done or done.mark != mark or done.error or _inode(self._folder / before) == inode:
+            return ""
+        was = done.was or before
+        del self._done[before]
+        self._names.pop(before, None)
+        self._remember(key, Done(mark, done.name, inode=inode, was="" if was == key else was))
+        return was
 
     def adopt(self, path: Path, mark: Mark) -> list[Path]:
         """The results of a recording that nobody remembers but that are there and newer: it counts as done."""
@@ -184,20 +195,23 @@ class Memory:
                 return []
         except OSError:
             return []
-        self._call(key, path.stem)
         self._remember(key, Done(mark, path.stem, inode=_inode(path)))
         return paths
 
     def begin(self, path: Path, mark: Mark, index: int) -> Source:
         """The recording as the source with that number."""
-        self._call(self._key(path), self._name(path))
-        self._at_work[index] = _AtWork(path, mark, _inode(path))
+        key, name = self._key(path), self._name(path)
+        self._claim(key, name)
+        self._names[key] = name
+        work = _AtWork(path, mark, _inode(path))
+        self._at_work[index] = self._paths[path] = self._inodes[work.inode] = work
         return Source(str(path))
 
     def check(self, source: Source) -> None:
         """Raise ChangedError unless a recording that is to be read now is what was found; for any thread."""
         path = Path(source.name)
-        if not any(work.path == path and work.is_at(path) for work in self._at_work.copy().values()):
+        work = self._paths.get(path)
+        if not (work and work.is_at(path)):
             raise ChangedError
 
     def found_again(self, index: int) -> Path | None:
@@ -209,7 +223,7 @@ class Memory:
 
     def rename(self, index: int, path: Path) -> Source:
         """A recording that is at work has another name now: it and its results are called so."""
-        return self.begin(path, self._at_work[index].mark, index)
+        return self.begin(path, self._stop(index).mark, index)
 
     def place(self, index: int) -> tuple[Path, str]:
         """The folder and the name for the results of a source that is at work."""
@@ -220,13 +234,19 @@ class Memory:
 
     def end(self, index: int, error: Exception | None) -> None:
         """What became of a source."""
-        work = self._at_work.pop(index)
+        work = self._stop(index)
         key = self._key(work.path)
         self._remember(key, Done(work.mark, self._names[key], str(error) if error else "", work.inode))
 
     def drop(self, index: int) -> Path:
         """Keep nothing of a source, which is to be tried again."""
-        return self._at_work.pop(index).path
+        return self._stop(index).path
+
+    def _stop(self, index: int) -> _AtWork:
+        work = self._at_work.pop(index)
+        del self._paths[work.path]
+        self._inodes.pop(work.inode, None)
+        return work
 
     def save(self) -> OSError | None:
         """Put on the disk what is not there yet; the reason where that fails, after which the next time does it."""
@@ -250,6 +270,9 @@ class Memory:
 
     def _remember(self, key: str, done: Done) -> None:
         self._done[key], self._unsaved = done, True
+        self._claim(done.was or key, done.name, owner=key)
+        if not done.was:
+            self._names[key] = done.name
         if done.inode:
             self._by_inode[done.inode] = key
 
@@ -274,13 +297,13 @@ class Memory:
                 name, number = f"{path.name}-{number}", number + 1
         return name
 
-    def _call(self, key: str, name: str) -> None:
-        self._names[key] = name
-        self._taken.setdefault(key.rpartition("/")[0], {})[name.casefold()] = key
+    def _claim(self, key: str, name: str, *, owner: str = "") -> None:
+        """The results of that name, in the folder of that recording, are the owner's, else the recording's own."""
+        self._taken[key.rpartition("/")[0], name.casefold()] = owner or key
 
     def _is_taken(self, key: str, name: str) -> bool:
-        """Whether another recording of the same folder has the name."""
-        return self._taken.get(key.rpartition("/")[0], {}).get(name.casefold(), key) != key
+        """Whether another recording has results of the name in the folder of this one."""
+        return self._taken.get((key.rpartition("/")[0], name.casefold()), key) != key
 
 
 def _inode(path: Path) -> int:

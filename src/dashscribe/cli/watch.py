@@ -171,12 +171,14 @@ class _Loop:
                 self._report.take(event)
 
     def _look(self, now_s: float) -> None:
-        for path, mark in self._incoming.look(now_s):
+        found = list(self._incoming.look(now_s))
+        for path, mark in found:  # first, since what has their old names may not get their results
+            if before := self._memory.follow(path, mark):
+                self._screen.note(f"{path}: done as {before}, whose results stay as they are")
+        for path, mark in found:
             if self._again.get(path, (0, 0.0))[1] > now_s or not self._memory.wants(path, mark):
                 continue
-            if before := self._memory.knows(path, mark):
-                self._screen.note(f"{path}: done as {before}, whose results stay as they are")
-            elif there := self._memory.adopt(path, mark):
+            if there := self._memory.adopt(path, mark):
                 self._screen.note(f"{path}: skipped, {', '.join(map(str, there))} is newer; --force does it again")
             else:
                 self._batch.add(self._memory.begin(path, mark, len(self._batch.sources)))
