@@ -39,8 +39,8 @@ def create(
     owner: Annotated[
         str | None,
         typer.Option(
-            help="Whose tasks the key sees; keys of one owner see the same. A server makes them for its caller only.",
-            show_default="default",
+            help="Whose tasks the key sees, `default` if not said; a server makes keys for its caller's owner only.",
+            show_default=False,
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="A name for your own orientation.")] = "",

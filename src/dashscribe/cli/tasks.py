@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
+from dashscribe.cli.output import Outcome, end_of, print_json, print_outcomes, print_table
 from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _upload(client: Client, model: str, files: Mapping[str, Path]) -> dict[str, 
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=12),  # with all others on a line of 80 columns
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -230,7 +230,7 @@ def _upload(client: Client, model: str, files: Mapping[str, Path]) -> dict[str, 
     urls: dict[str, str] = {}
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         for name, path in files.items():
-            bar = progress.add_task(f"uploading {path.name}", total=None)
+            bar = progress.add_task(f"uploading {end_of(path.name, 20)}", total=None)
 
             def show(sent: int, total: int, bar: TaskID = bar) -> None:
                 progress.update(bar, completed=sent, total=total)
