@@ -100,12 +100,15 @@ def ls(
 
 @app.command()
 def get(task_id: TaskId, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
-    """Show a task: its status and, once it has ended, each file's result or error.
+    """Show a task: its status and, once it has ended, each file's result or error. Exit 1 if the server knows none.
 
     Example: dashscribe tasks get 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --json
     """
     with client(base_url, api_key) as server:
-        _show(server, server.task(task_id), as_json=as_json)
+        answer = server.task(task_id)
+        _show(server, answer, as_json=as_json)
+    if answer.task.status == "UNKNOWN":
+        raise typer.Exit(1)
 
 
 @app.command()
