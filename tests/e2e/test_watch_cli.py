@@ -196,6 +196,7 @@ def test_partial_names_and_links_that_lead_nowhere_stop_nothing(tmp_path: Path) 
     (inbox / "link.wav").symlink_to(good)
     precious = tmp_path / "precious"
     precious.write_text("mine")
+    os.utime(precious, (1_000_000_000, 1_000_000_000))  # else it would count as an earlier result
     (inbox / "link.txt").symlink_to(precious)
     done = dashscribe("watch", inbox, "--once", "--json", "--settle", "0.2")
     assert done.returncode == 0, done.stderr
