@@ -393,7 +393,8 @@ class Client(Calls):
         try:
             return self._call(method, f"{self.base_url.removesuffix('/api/v1')}/dashscribe/v1/{path}", **how)
         except ApiError as error:
-            if error.http_status in (401, 429) or error.http_status >= 500 or self.is_ours():
+            passing = error.http_status in (401, 429) or (error.http_status >= 500 and error.http_status != 501)
+            if passing or self.is_ours():
                 raise
             told = (
                 f"{self.base_url} is no dashscribe server, and the service itself knows nothing of the kind ({error})"
