@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 from cli_inputs import dashscribe, environment
-from tenacity import stop_after_delay
+from tenacity import stop_after_attempt
 from typer.testing import CliRunner
 
 from dashscribe import fleet
@@ -361,9 +361,24 @@ def test_a_shared_database_is_looked_into(port: str, tmp_path: Path, cluster: Cl
 def test_a_shared_database_that_cannot_be_had_is_told_without_its_password(
     port: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting.retrying, "stop", stop_after_delay(0.3))
+    pauses: list[float] = []
+    monkeypatch.setattr(connecting.retrying, "sleep", pauses.append)
+    monkeypatch.setattr(connecting.retrying, "stop", stop_after_attempt(2))
     url = cluster.url("never_made").replace("test@", "test:hush@")
     code, found = findings(port, DASHSCRIBE_DATABASE_URL=url, NO_PROXY="*")
     assert (code, only(found, "database")[0]) == (1, "fail")
     assert "never_made" in only(found, "database")[1]
+    assert "createdb" in only(found, "database")[2]
+    assert only(found, "keys")[2] == "mend the database first"
     assert "hush" not in str(found)
+    assert pauses == []  # it was there, and said no: nothing to wait for
+
+
+def test_a_shared_database_that_is_not_up_is_waited_for_once(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(connecting.retrying, "sleep", pauses.append)
+    monkeypatch.setattr(connecting.retrying, "stop", stop_after_attempt(2))
+    code, found = findings(port, DASHSCRIBE_DATABASE_URL="postgresql://me@127.0.0.1:1/x", NO_PROXY="*")
+    assert (code, only(found, "database")[0]) == (1, "fail")
+    assert "is the server up" in only(found, "database")[2]
+    assert len(pauses) == 1

@@ -172,7 +172,8 @@ def test_first_start_prints_a_key_once_and_says_how_to_use_it(serve: Callable[..
     first = serve()
     assert len(re.findall(r"sk-[0-9a-f]{20,}", first.greeting)) == 1
     assert f"DASHSCOPE_HTTP_BASE_URL={first.base_url}/api/v1" in first.greeting
-    assert "standin" in first.greeting
+    assert "standin for fun-asr, " in first.greeting
+    assert f"{first.base_url}/  (" in first.greeting  # for people
     assert call("GET", f"{first.base_url}/api/v1/tasks/", first.key)[0] == 200
     assert call("GET", f"{first.base_url}/api/v1/tasks/", "sk-wrong")[0] == 401
     assert first.stop() == 0

@@ -1,11 +1,16 @@
 """Does ``dashscribe transcribe`` do what it promises, run as people run it?"""
 
+import fcntl
 import json
 import os
+import pty
+import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -210,6 +215,34 @@ def test_interrupting_ends_at_once_and_leaves_nothing_behind(tmp_path: Path, kil
     assert alive == []
     assert list((tmp_path / "out").iterdir()) == []
     assert list(temporary.iterdir()) == []
+
+
+def on_a_terminal(*arguments: str | Path, columns: int, **changes: str) -> str:
+    """What the program writes to a terminal of that width, with all that it takes back again."""
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    command = [sys.executable, "-m", "dashscribe", *map(str, arguments)]
+    running = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment(TERM="xterm", **changes)
+    )
+    os.close(terminal)
+    written = bytearray()
+    try:
+        while block := os.read(screen, 65_536):
+            written += block
+    except OSError:  # how Linux tells that the other side is closed
+        pass
+    os.close(screen)
+    assert running.wait(60) == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode().replace("\r\n", "\n"))
+
+
+def test_the_bar_of_a_file_takes_one_line_of_80_columns(tmp_path: Path) -> None:
+    name = "A meeting with a rather long name, 周一例会.wav"
+    speechlike(tmp_path / name, 130)
+    told = on_a_terminal("transcribe", tmp_path / name, columns=80, DASHSCRIBE_STANDIN_DELAY_MS="700")
+    assert "…" in told and "x, " in told and " left" in told  # a bar with all figures
+    assert not re.search(r"\n {20,}\S", told)  # none of them in another line
 
 
 def test_a_reader_that_goes_away_ends_the_program_quietly(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,7 +60,7 @@ def wait_for(condition: Callable[[], bool], running: subprocess.Popen[str]) -> N
 
 def memory(folder: Path) -> dict[str, dict[str, object]]:
     file = folder / ".dashscribe-watch.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def test_recordings_are_transcribed_beside_themselves_once_they_are_complete(tmp_path: Path) -> None:
@@ -86,6 +88,153 @@ def test_recordings_are_transcribed_beside_themselves_once_they_are_complete(tmp
     assert lines["growing.wav"]["duration_ms"] == 6_000  # all of it
     assert (inbox / "deep" / "moved.txt").read_text() and (inbox / "growing.srt").read_text()
     assert not [path for path in inbox.rglob("*") if path.suffix == ".part"]
+
+
+def lines_of(printed: str) -> list[tuple[str, str, int]]:
+    """Of every recording that was told: its name, what became of it, how long it is."""
+    told = map(json.loads, printed.splitlines())
+    return sorted((Path(one["input"]).name, one["status"], one.get("duration_ms", 0)) for one in told)
+
+
+def wait_for_work(running: subprocess.Popen[str]) -> None:
+    """Until the first recording is being read, for which the program starts others."""
+    wait_for(lambda: bool(psutil.Process(running.pid).children()), running)
+
+
+SLOWLY = {"DASHSCRIBE_STANDIN_DELAY_MS": "1500", "DASHSCRIBE_WORKERS": "1"}
+
+
+def test_renamed_while_it_is_read_or_afterwards_it_is_done_once_under_its_new_name(tmp_path: Path) -> None:
+    speechlike(tmp_path / "a.wav", 3)
+    with watching(tmp_path, "--json", **SLOWLY) as running:
+        wait_for_work(running)
+        (tmp_path / "a.wav").rename(tmp_path / "b.wav")
+        wait_for((tmp_path / "b.txt").exists, running)
+        (tmp_path / "done").mkdir()
+        (tmp_path / "b.wav").rename(tmp_path / "done" / "c.wav")
+        speechlike(tmp_path / "elsewhere" / "last.wav", 4, seed=1)
+        wait_for(lambda: "elsewhere/last.wav" in memory(tmp_path), running)
+        wait_for(lambda: "done/c.wav" in memory(tmp_path), running)
+        text = (tmp_path / "b.txt").read_text()
+        speechlike(tmp_path / "elsewhere" / "b.wav", 5, seed=2).rename(tmp_path / "b.wav")  # as recorders name them
+        wait_for(lambda: "b.wav" in memory(tmp_path), running)
+        printed, told = end(running)
+    assert lines_of(printed) == [("b.wav", "ok", 3_000), ("b.wav", "ok", 5_000), ("last.wav", "ok", 4_000)]
+    assert "done as b.wav" in told
+    assert not (tmp_path / "a.txt").exists()
+    assert (tmp_path / "b.txt").read_text() == text != (tmp_path / "b.wav.txt").read_text()
+    again = dashscribe("watch", tmp_path, "--once", "--json", "--settle", "0.2")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_replaced_while_it_is_read_only_the_new_one_counts(tmp_path: Path) -> None:
+    speechlike(tmp_path / "a.wav", 3)
+    speechlike(tmp_path / ".new", 4, seed=1)
+    with watching(tmp_path, "--json", **SLOWLY) as running:
+        wait_for_work(running)
+        (tmp_path / ".new").rename(tmp_path / "a.wav")
+        wait_for(lambda: bool(memory(tmp_path)), running)
+        printed, told = end(running)
+    assert lines_of(printed) == [("a.wav", "ok", 4_000)]
+    assert "was changed while it was read" in told
+
+
+def test_what_waits_is_read_as_it_is_when_its_turn_comes_and_what_is_removed_is_no_failure(tmp_path: Path) -> None:
+    speechlike(tmp_path / "1.wav", 3)
+    for name in ("2.wav", "3.wav", "4.wav"):  # one more than are read at once waits behind these
+        speechlike(tmp_path / name, 3, seed=int(name[0]))
+    with watching(tmp_path, "--json", **SLOWLY) as running:
+        wait_for_work(running)
+        (tmp_path / "4.wav").unlink()
+        (tmp_path / "3.wav").write_bytes((tmp_path / "3.wav").read_bytes()[:-32_000])  # in place, and shorter
+        wait_for(lambda: len(memory(tmp_path)) == 3, running)
+        printed, _ = end(running)
+    assert [line[:2] for line in lines_of(printed)] == [("1.wav", "ok"), ("2.wav", "ok"), ("3.wav", "ok")]
+
+
+def test_a_file_that_somebody_still_writes_is_left_alone_however_long_the_pause(tmp_path: Path) -> None:
+    whole = speechlike(tmp_path / ".whole", 6).read_bytes()
+    with (tmp_path / "growing.wav").open("wb") as file:
+        file.write(whole[: len(whole) // 2])
+        file.flush()
+        if not leases_work(tmp_path / ".whole"):
+            pytest.skip("this file system tells nobody who writes")
+        with watching(tmp_path, "--json") as running:
+            for n in range(2):  # long after it settled
+                speechlike(tmp_path / f"{n}.wav", 3, seed=n)
+                wait_for((tmp_path / f"{n}.txt").exists, running)
+            file.write(whole[len(whole) // 2 :])
+            file.close()
+            wait_for((tmp_path / "growing.txt").exists, running)
+            printed, _ = end(running)
+    assert ("growing.wav", "ok", 6_000) in lines_of(printed)
+    assert len(lines_of(printed)) == 3
+
+
+def leases_work(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError:
+            return False
+    return True
+
+
+def test_partial_names_and_links_that_lead_nowhere_stop_nothing(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    good = speechlike(tmp_path / "good.wav", 3)
+    inbox.mkdir()
+    for name in ("a.wav.part", "b.wav.crdownload", ".c.wav", "d.wav~", ".hidden/e.wav"):
+        (inbox / name).parent.mkdir(exist_ok=True)
+        (inbox / name).write_bytes(good.read_bytes())
+    (inbox / "nowhere.wav").symlink_to("/nonexistent.wav")
+    (inbox / "itself.wav").symlink_to("itself.wav")
+    (inbox / "loop").symlink_to(inbox)
+    (inbox / "folder.wav").mkdir()
+    os.mkfifo(inbox / "pipe.wav")
+    (inbox / "link.wav").symlink_to(good)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    os.utime(precious, (1_000_000_000, 1_000_000_000))  # else it would count as an earlier result
+    (inbox / "link.txt").symlink_to(precious)
+    done = dashscribe("watch", inbox, "--once", "--json", "--settle", "0.2")
+    assert done.returncode == 0, done.stderr
+    assert lines_of(done.stdout) == [("link.wav", "ok", 3_000)]
+    assert precious.read_text() == "mine"
+    assert (inbox / "link.wav.txt").read_text()
+
+
+def test_a_file_that_may_not_be_read_is_done_once_it_may(tmp_path: Path) -> None:
+    if not (setpriv := shutil.which("setpriv")):
+        pytest.skip("setpriv is not installed (Debian: apt-get install util-linux)")
+    speechlike(tmp_path / "locked.wav", 3).chmod(0)
+    speechlike(tmp_path / "open.wav", 3, seed=1)
+    command = [setpriv, "--bounding-set", "-dac_override,-dac_read_search", "--", sys.executable, "-m", "dashscribe"]
+    command += ["watch", str(tmp_path), "--once", "--json", "--settle", "0.2"]
+
+    def watched() -> tuple[int, list[tuple[str, str, int]]]:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=120)
+        return done.returncode, lines_of(done.stdout)
+
+    assert watched() == (1, [("locked.wav", "failed", 0), ("open.wav", "ok", 3_000)])
+    (tmp_path / "locked.wav").chmod(0o600)  # neither its size nor its time changes
+    assert watched() == (0, [("locked.wav", "ok", 3_000)])
+
+
+def test_a_memory_that_cannot_be_written_for_a_while_stops_nothing(tmp_path: Path) -> None:
+    with watching(tmp_path, "--json") as running:
+        assert running.stderr
+        while "watching" not in running.stderr.readline():
+            pass
+        (tmp_path / ".dashscribe-watch.json").mkdir()  # as good as a full disk
+        for n in range(2):
+            speechlike(tmp_path / f"{n}.wav", 3, seed=n)
+            wait_for((tmp_path / f"{n}.txt").exists, running)
+        (tmp_path / ".dashscribe-watch.json").rmdir()
+        wait_for(lambda: len(memory(tmp_path)) == 2, running)
+        _, told = end(running)
+    assert told.count("cannot be remembered") == 1
 
 
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:

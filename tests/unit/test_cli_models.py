@@ -66,6 +66,16 @@ def test_suggest_ranks_what_can_run_and_gives_reasons(sample: Path) -> None:
     assert set(names) | out.keys() == MODELS.keys()
 
 
+def test_suggest_shows_people_the_best_and_all_when_asked(sample: Path) -> None:
+    names = [row["model"] for row in suggested(str(sample), "--language", "en")["suggested"]]
+    best, every = (
+        CliRunner().invoke(app, ["suggest", str(sample), "--language", "en", *more]).stdout for more in ([], ["--all"])
+    )
+    assert [name for name in names if f" {name} " in best] == names[:5]
+    assert f"{len(names) - 5} other names" in best
+    assert all(f" {name} " in every for name in names)
+
+
 def test_suggest_says_what_nothing_here_can_do(sample: Path) -> None:
     result = CliRunner().invoke(app, ["suggest", str(sample), "--need", "emotion"])
     assert result.exit_code == 1

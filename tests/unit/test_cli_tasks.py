@@ -86,6 +86,7 @@ def test_get_of_an_unknown_task_says_so(script: Script, tasks: Callable[..., Res
     result = tasks("get", "t-1")
     assert "UNKNOWN" in result.stdout
     assert "24 hours" in result.stderr
+    assert result.exit_code == 1
 
 
 @pytest.mark.parametrize(("status", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1), ("UNKNOWN", 1)])

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from durable import Home, close_homes, speech
 from sqlalchemy import Engine, create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
-from tenacity import stop_after_delay
+from tenacity import stop_after_attempt, stop_after_delay
 
 from dashscribe.db import (
     clock_ms,
@@ -234,6 +234,48 @@ def test_password_of_a_database_that_does_not_answer_is_not_told(monkeypatch: py
     with pytest.raises(ConfigError, match="cannot be opened") as caught:
         open_database("postgresql://me:hush@127.0.0.1:1/x")
     assert "hush" not in str(caught.value)
+
+
+@pytest.fixture
+def locked(cluster: Cluster) -> str:
+    """The URL of a database whose user has the password ``right``."""
+    rules = cluster.folder / "data" / "pg_hba.conf"
+    rules.write_text(f"host all locked 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+    if not cluster.execute("SELECT 1 FROM pg_roles WHERE rolname = 'locked'"):
+        cluster.execute("CREATE ROLE locked LOGIN PASSWORD 'right'")
+    cluster.execute("SELECT pg_reload_conf()")
+    return cluster.new_database().replace("test@", "locked:right@")
+
+
+@pytest.mark.parametrize(
+    ("told", "instead", "remedy"),
+    [("right", "wrong", "password"), ("locked:right", "nobody", "createuser"), ("/t", "/missing_t", "createdb")],
+)
+def test_database_that_refuses_is_told_with_the_remedy_and_not_asked_again(
+    locked: str, told: str, instead: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(connecting.retrying, "sleep", pauses.append)
+    monkeypatch.setattr(connecting.retrying, "stop", stop_after_attempt(2))
+    with pytest.raises(ConfigError, match=remedy) as caught:
+        open_database(locked.replace(told, instead))
+    assert pauses == []
+    assert "right" not in str(caught.value) and "wrong" not in str(caught.value)
+
+
+def test_database_that_has_no_room_for_another_session_is_asked_again(
+    locked: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.execute("ALTER ROLE locked CONNECTION LIMIT 0")
+
+    def make_room(seconds: float) -> None:
+        cluster.execute("ALTER ROLE locked CONNECTION LIMIT -1")
+
+    monkeypatch.setattr(connecting.retrying, "sleep", make_room)
+    engine = connecting.connect(connecting.parsed(locked), 1)
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
 
 
 def test_one_of_many_is_elected_until_it_ends(shared: Engine) -> None:

@@ -23,7 +23,8 @@ from dashscribe.telemetry import Telemetry, lookups, metrics
 from dashscribe.telemetry.lookups import Rows, Scrape
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGE = (CHECKOUT / "docs" / "observability.md").read_text(encoding="utf-8")
+PAGE_FILE = CHECKOUT / "docs" / "observability.md"
+PAGE = PAGE_FILE.read_text(encoding="utf-8")
 
 Values = dict[tuple[str, ...], float]
 
@@ -58,6 +59,16 @@ def families(text: bytes) -> dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 def test_the_page_shows_the_table_of_the_code() -> None:
     assert metrics.table() in PAGE, "write `dashscribe.telemetry.metrics.table()` into docs/observability.md anew"
+
+
+def test_the_chinese_page_has_the_same_rows() -> None:
+    """Metrics, kinds and labels are those of the code; what they say is in Chinese."""
+    page = PAGE_FILE.with_name("observability.zh.md").read_text(encoding="utf-8")
+
+    def rows(text: str) -> list[list[str]]:
+        return [line.split(" | ")[:3] for line in text.splitlines() if line.startswith("| `dashscribe_")]
+
+    assert rows(page) == rows(metrics.table())
 
 
 def test_every_name_in_the_examples_of_the_page_exists() -> None:

@@ -48,7 +48,10 @@ def examine(patient: Patient) -> Iterator[Finding]:
     """Every finding, as it comes; a check that fails in a way nobody foresaw is one, too."""
     for name, check in CHECKS.items():
         try:
-            yield from check(patient)
+            for finding in check(patient):
+                if finding.status == "fail":
+                    patient.failed.add(finding.name)
+                yield finding
         except Exception as error:  # the others are still to be told
             remedy = "mend what fails above first; if nothing does, this is a bug"
             yield Finding(name, "fail", f"{type(error).__name__}: {error}", remedy)
@@ -131,7 +134,9 @@ def _store(patient: Patient) -> Iterator[Finding]:
 def _keys(patient: Patient) -> Iterator[Finding]:
     count = database_check.number(patient, "SELECT count(*) FROM keys WHERE revoked_ms IS NULL")
     configured = patient.settings.api_key is not None
-    if count is None and not configured:
+    if "database" in patient.failed:
+        yield Finding("keys", "warn", "they are in the database", "mend the database first")
+    elif count is None and not configured:
         yield Finding("keys", "ok", "none yet, the first `dashscribe serve` makes and shows one")
     elif not count and not configured:
         yield Finding("keys", "warn", "there is no key that works", "dashscribe keys create")

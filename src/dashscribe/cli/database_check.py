@@ -76,8 +76,8 @@ def _shared_database(settings: Settings) -> Iterator[Finding]:
             peers = fleet.workers(engine) if revision >= tables.REVISION else []
     except (SQLAlchemyError, DashscribeError) as error:
         reason = getattr(error, "orig", None) or error
-        remedy = "is the server up, do host, port, user and password hold, does the database exist?"
-        yield Finding("database", "fail", f"{shown}: {reason}", remedy)
+        remedy = connecting.remedy_for(error) or "is the server up, do host and port hold?"
+        yield Finding("database", "fail", f"{shown}: {str(reason).strip()}", remedy)
         return
     if not revision:
         yield Finding("database", "ok", f"{shown} is empty, the first `dashscribe serve` makes the tables")
@@ -131,6 +131,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def number(patient: Patient, query: str) -> int | None:
     """The one number that a query gives; None where there is no usable database, which is told elsewhere."""
+    if "database" in patient.failed:
+        return None  # it was asked, and waited for, once
     path = _sqlite_file(patient.settings.resolved_database_url)
     try:
         if path is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -61,5 +62,18 @@ def _findings(host: str, port: int) -> Iterator[Finding]:
 
 
 def _show(finding: Finding) -> None:
-    remedy = f" -> {finding.remedy}" if finding.remedy else ""
-    typer.echo(f"{finding.status:<5} {finding.name:<10} {finding.detail}{remedy}")
+    """One line in a pipe; on a terminal as many as it takes, none of them below the status or the name."""
+    text = finding.detail + (f" -> {finding.remedy}" if finding.remedy else "")
+    if not sys.stdout.isatty():
+        typer.echo(f"{finding.status:<5} {finding.name:<10} {text}")
+        return
+    from rich.table import Table
+
+    from dashscribe.cli.output import console
+
+    table = Table.grid(padding=(0, 1), pad_edge=False)
+    for width in (5, 10):
+        table.add_column(width=width)
+    table.add_column(overflow="fold")
+    table.add_row(finding.status, finding.name, text)
+    console().print(table)

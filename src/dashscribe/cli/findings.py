@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dashscribe.config import Settings
@@ -26,12 +26,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """What is looked at."""
+    """What is looked at, and which checks have ``failed`` so far."""
 
     settings: Settings
     hosts: Hosts
     host: str
     port: int
+    failed: set[str] = field(default_factory=set[str])
 
 
 Check = Callable[[Patient], Iterator[Finding]]

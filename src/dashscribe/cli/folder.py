@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,15 +24,44 @@ MEMORY = ".dashscribe-watch.json"
 
 
 class Done(Struct, frozen=True):
-    """What became of a recording: the name of its results, and what was wrong with it if it failed."""
+    """What became of a recording: the name of its results, and what was wrong with it if it failed.
+
+    ``inode`` tells it from others of the same size and time when it is renamed; ``was`` is what it was called when its
+    results were written, empty if that is what it is called.
+    """
 
     mark: Mark
     name: str
     error: str = ""
+    inode: int = 0
+    was: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """A recording that is being read: as it was found complete."""
+
+    path: Path
+    mark: Mark
+    inode: int
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it, unchanged, is what lies there."""
+        with suppress(OSError):
+            return Mark.of(path) == self.mark and _inode(path) == self.inode
+        return False
+
+
+class ChangedError(Exception):
+    """A recording is no longer what was found complete: it was changed, renamed or removed before it was read."""
 
 
 class Incoming:
-    """Tells which recordings of a folder are complete: they hold something and have not changed for ``settle_s``."""
+    """Tells which recordings of a folder are complete.
+
+    They hold something, have not changed for ``settle_s``, and no program of this machine has them open to write, as
+    far as the file system tells.
+    """
 
     def __init__(self, folder: Path, settle_s: float) -> None:
         self._folder, self._settle_s = folder, settle_s
@@ -50,10 +82,32 @@ class Incoming:
                 continue
             before, since_s = seen.get(path, (None, now_s))
             self._seen[path] = (mark, since_s if mark == before else now_s)
-            if mark.size and now_s - self._seen[path][1] >= self._settle_s:
+            if mark.size and now_s - self._seen[path][1] >= self._settle_s and not _is_written(path):
                 yield path, mark
             elif mark.size:
                 self.unsettled += 1
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a program here has the file open to write; False where the system does not tell, as on network shares.
+
+    A lease to read is granted only while nobody may write. It is given back at once, so that whoever opens the file in
+    that moment hardly waits; the signal that would tell us of it is not wanted.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
 
 
 class Memory:
@@ -67,10 +121,15 @@ class Memory:
         self._folder, self._out, self._formats, self._forget = folder, out, formats, forget
         self._file = (out or folder) / MEMORY
         self._done: dict[str, Done] = {}
-        #: Of each folder the names of results, without regard to case, and the recordings that have them.
-        self._taken: dict[str, dict[str, str]] = {}
+        #: Whose the results of a folder and name are, without regard to case, and what the next ones are to be called.
+        self._taken: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
-        self._at_work: dict[int, tuple[Path, Mark]] = {}
+        self._by_inode: dict[int, str] = {}
+        #: What is being read, by its number, and the same by path and by inode.
+        self._at_work: dict[int, _AtWork] = {}
+        self._paths: dict[Path, _AtWork] = {}
+        self._inodes: dict[int, _AtWork] = {}
+        self._unsaved = False
         self._lock = -1
 
     @property
@@ -90,9 +149,10 @@ class Memory:
         except OSError as error:
             raise ConfigError(f"{place} cannot be used for results: {error.strerror}") from error
         for key, done in self._read().items():
-            self._call(key, done.name)
-            if not self._forget:
-                self._done[key] = done
+            self._remember(key, done)
+        if self._forget:
+            self._done, self._by_inode = {}, {}
+        self._unsaved = False
         return self
 
     def __exit__(
@@ -101,9 +161,28 @@ class Memory:
         os.close(self._lock)
 
     def wants(self, path: Path, mark: Mark) -> bool:
-        """Whether a recording is to be done: it is new or has changed, and is not at work."""
+        """Whether a recording is to be done: new or changed, and not at work, under another name either."""
         done = self._done.get(self._key(path))
-        return (done is None or done.mark != mark) and all(path != busy for busy, _ in self._at_work.values())
+        if done and done.mark == mark:
+            return False
+        renamed = self._inodes.get(_inode(path))
+        return path not in self._paths and not (renamed and renamed.is_at(path) and not renamed.is_at(renamed.path))
+
+    def follow(self, path: Path, mark: Mark) -> str:
+        """The name that a recording had when it was done, if it was only renamed since: it counts as done."""
+        key = self._key(path)
+        if (known := self._done.get(key)) and known.mark == mark:
+            return ""
+        inode = _inode(path)
+        before = self._by_inode.get(inode, key)
+        done = self._done.get(before)
+        if before == key or not done or done.mark != mark or done.error or _inode(self._folder / before) == inode:
+            return ""
+        was = done.was or before
+        del self._done[before]
+        self._names.pop(before, None)
+        self._remember(key, Done(mark, done.name, inode=inode, was="" if was == key else was))
+        return was
 
     def adopt(self, path: Path, mark: Mark) -> list[Path]:
         """The results of a recording that nobody remembers but that are there and newer: it counts as done."""
@@ -116,32 +195,68 @@ class Memory:
                 return []
         except OSError:
             return []
-        self._call(key, path.stem)
-        self._keep(key, Done(mark, path.stem))
+        self._remember(key, Done(mark, path.stem, inode=_inode(path)))
         return paths
 
     def begin(self, path: Path, mark: Mark, index: int) -> Source:
         """The recording as the source with that number."""
-        self._call(self._key(path), self._name(path))
-        self._at_work[index] = (path, mark)
+        key, name = self._key(path), self._name(path)
+        self._claim(key, name)
+        self._names[key] = name
+        work = _AtWork(path, mark, _inode(path))
+        self._at_work[index] = self._paths[path] = self._inodes[work.inode] = work
         return Source(str(path))
+
+    def check(self, source: Source) -> None:
+        """Raise ChangedError unless a recording that is to be read now is what was found; for any thread."""
+        path = Path(source.name)
+        work = self._paths.get(path)
+        if not (work and work.is_at(path)):
+            raise ChangedError
+
+    def found_again(self, index: int) -> Path | None:
+        """Where the recording with that number lies now, unchanged; None where it has changed or is gone."""
+        work = self._at_work[index]
+        if work.is_at(work.path):
+            return work.path
+        return next((Path(name) for name in media_below(self._folder) if work.is_at(Path(name))), None)
+
+    def rename(self, index: int, path: Path) -> Source:
+        """A recording that is at work has another name now: it and its results are called so."""
+        return self.begin(path, self._stop(index).mark, index)
 
     def place(self, index: int) -> tuple[Path, str]:
         """The folder and the name for the results of a source that is at work."""
-        path, _ = self._at_work[index]
+        path = self._at_work[index].path
         folder = self._results(path)
         folder.mkdir(parents=True, exist_ok=True)
         return folder, self._names[self._key(path)]
 
     def end(self, index: int, error: Exception | None) -> None:
-        """Keep what became of a source."""
-        path, mark = self._at_work.pop(index)
-        key = self._key(path)
-        self._keep(key, Done(mark, self._names[key], str(error) if error else ""))
+        """What became of a source."""
+        work = self._stop(index)
+        key = self._key(work.path)
+        self._remember(key, Done(work.mark, self._names[key], str(error) if error else "", work.inode))
 
     def drop(self, index: int) -> Path:
         """Keep nothing of a source, which is to be tried again."""
-        return self._at_work.pop(index)[0]
+        return self._stop(index).path
+
+    def _stop(self, index: int) -> _AtWork:
+        work = self._at_work.pop(index)
+        del self._paths[work.path]
+        self._inodes.pop(work.inode, None)
+        return work
+
+    def save(self) -> OSError | None:
+        """Put on the disk what is not there yet; the reason where that fails, after which the next time does it."""
+        try:
+            if self._unsaved:
+                write_record(self._file, self._done)
+        except OSError as error:
+            return error
+        self._unsaved = False
+        return None
 
     def _read(self) -> dict[str, Done]:
         try:
@@ -153,9 +268,13 @@ class Memory:
                 return {}
             raise ConfigError(f"{self._file} cannot be read: {error}; remove it, or --force replaces it") from error
 
-    def _keep(self, key: str, done: Done) -> None:
-        self._done[key] = done
-        write_record(self._file, self._done)
+    def _remember(self, key: str, done: Done) -> None:
+        self._done[key], self._unsaved = done, True
+        self._claim(done.was or key, done.name, owner=key)
+        if not done.was:
+            self._names[key] = done.name
+        if done.inode:
+            self._by_inode[done.inode] = key
 
     def _key(self, path: Path) -> str:
         """The recording's place in the folder, as text."""
@@ -178,10 +297,18 @@ class Memory:
                 name, number = f"{path.name}-{number}", number + 1
         return name
 
-    def _call(self, key: str, name: str) -> None:
-        self._names[key] = name
-        self._taken.setdefault(key.rpartition("/")[0], {})[name.casefold()] = key
+    def _claim(self, key: str, name: str, *, owner: str = "") -> None:
+        """The results of that name, in the folder of that recording, are the owner's, else the recording's own."""
+        self._taken[key.rpartition("/")[0], name.casefold()] = owner or key
 
     def _is_taken(self, key: str, name: str) -> bool:
-        """Whether another recording of the same folder has the name."""
-        return self._taken.get(key.rpartition("/")[0], {}).get(name.casefold(), key) != key
+        """Whether another recording has results of the name in the folder of this one."""
+        return self._taken.get((key.rpartition("/")[0], name.casefold()), key) != key
+
+
+def _inode(path: Path) -> int:
+    """The number by which a file is known whatever it is called; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0

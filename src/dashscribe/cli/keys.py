@@ -1,12 +1,14 @@
-"""``dashscribe keys``: make, list and revoke the API keys of this machine's database, server or no server.
+"""``dashscribe keys``: make, list and revoke API keys in this machine's database, or over the routes of a server.
 
-``lend`` alone asks a server, any that keeps to the documented route: a temporary key for a page or a phone.
+The database has the keys of all owners; a server tells and ends those of the owner whose key is sent. ``lend`` always
+asks a server, any that keeps to the documented route: a temporary key for a page or a phone.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +18,8 @@ from dashscribe.cli.remote import ApiKey, BaseUrl, client
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from dashscribe.keys import Keys
+    from dashscribe.client import Client
+    from dashscribe.keys import Key, Keys
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -26,24 +29,45 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Server = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="Ask this server; else this machine's database.")
+]
 
 
 @app.command()
 def create(
-    owner: Annotated[str, typer.Option(help="Whose tasks the key sees; keys of one owner see the same.")] = "default",
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose tasks the key sees, `default` if not said; a server makes keys for its caller's owner only.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="A name for your own orientation.")] = "",
     quota_seconds: Annotated[
         str,
         typer.Option(help="Seconds of sound that the key may have worked on each month (UTC).", metavar="N[/month]"),
     ] = "",
     as_json: AsJson = False,
+    base_url: Server = None,
+    api_key: ApiKey = None,
 ) -> None:
     """Make a key and print it; this is the only time that it is shown.
 
     Example: export DASHSCOPE_API_KEY=$(dashscribe keys create --name laptop --quota-seconds 36000/month)
+
+    Example, on a server: dashscribe keys create --name phone --base-url https://asr.example.org
     """
     quota_s = _quota(quota_seconds)
-    key_id, secret = _keys().create(owner, name, quota_s)
+    if base_url is None:
+        owner = owner or "default"
+        key_id, secret = _keys().create(owner, name, quota_s)
+    else:
+        if owner is not None:
+            raise typer.BadParameter("a server makes keys of the owner whose key is sent", param_hint="--owner")
+        with client(base_url, api_key) as server:
+            key_id, secret = server.make_key(name, quota_s)
+            owner = _owner(server)
     if as_json:
         print_json({"id": key_id, "owner": owner, "name": name, "quota_seconds": quota_s, "secret": secret})
         return
@@ -52,42 +76,31 @@ def create(
 
 
 @app.command()
-def ls(as_json: AsJson = False) -> None:
+def ls(as_json: AsJson = False, base_url: Server = None, api_key: ApiKey = None) -> None:
     """List the keys, revoked ones included, without their secrets, and the seconds they used this month (UTC).
 
-    WEIGHT is the owner's share where several have work that waits. Example: dashscribe keys ls --json
-    """
-    from dashscribe import order
+    WEIGHT is the owner's share where several have work that waits; a server does not tell it.
 
-    database = _database()
-    keys, weights = _keys(database).list(), order.weights(database)
+    Example: dashscribe keys ls --json
+
+    Example, those of one's owner on a server: dashscribe keys ls --base-url https://asr.example.org
+    """
+    keys, weights = _known() if base_url is None else (_told(base_url, api_key), None)
     if as_json:
-        print_json(
-            [
-                {
-                    "id": key.id,
-                    "owner": key.owner,
-                    "name": key.name,
-                    "hint": key.hint,
-                    "created_at": key.created_at.isoformat(),
-                    "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
-                    "quota_seconds": key.quota_s,
-                    "used_seconds": _seconds(key.used_ms),
-                    "owner_weight": weights.get(key.owner, 1),
-                }
-                for key in keys
-            ]
-        )
+        print_json([_row(key, weights) for key in keys])
         return
-    names = ("ID", "OWNER", "WEIGHT", "NAME", "KEY", "CREATED", "STATE", "USED", "QUOTA")
-    rows: list[tuple[str, ...]] = []
+    names = ["ID", "OWNER", "WEIGHT", "NAME", "KEY", "CREATED", "STATE", "USED", "QUOTA"]
+    rows: list[list[str]] = []
     for key in keys:
         state = f"revoked {key.revoked_at.astimezone():%Y-%m-%d}" if key.revoked_at else "works"
         created = f"{key.created_at.astimezone():%Y-%m-%d %H:%M}"
         quota = f"{key.quota_s} s/month" if key.quota_s is not None else "none"
         used = f"{_seconds(key.used_ms)} s"
-        weight = str(weights.get(key.owner, 1))
-        rows.append((key.id, key.owner, weight, key.name, f"…{key.hint}", created, state, used, quota))
+        weight = str((weights or {}).get(key.owner, 1))
+        rows.append([key.id, key.owner, weight, key.name, f"…{key.hint}", created, state, used, quota])
+    if weights is None:
+        for line in (names, *rows):
+            del line[2]
     print_table(names, rows)
 
 
@@ -97,17 +110,21 @@ def revoke(
         list[str], typer.Argument(help="Ids from `dashscribe keys ls`.", metavar="ID", show_default=False)
     ],
     as_json: AsJson = False,
+    base_url: Server = None,
+    api_key: ApiKey = None,
 ) -> None:
     """End keys for good; a running server refuses them within a second. Exit 1 if one of them does not exist.
 
     Example: dashscribe keys revoke 2
+
+    Example, on a server: dashscribe keys revoke 2 --base-url https://asr.example.org
     """
-    keys, hint = _keys(), "`dashscribe keys ls` lists them"
-    outcomes = (
-        Outcome(key_id, "revoked", "" if keys.revoke(key_id) else f"no working key has the id {key_id!r}; {hint}")
-        for key_id in key_ids
-    )
-    print_outcomes(outcomes, as_json=as_json)
+    if base_url is None:
+        keys = _keys()
+        print_outcomes((_ended(key_id, known=keys.revoke(key_id)) for key_id in key_ids), as_json=as_json)
+        return
+    with client(base_url, api_key) as server:
+        print_outcomes(_ended_there(server, key_ids), as_json=as_json)
 
 
 @app.command()
@@ -148,6 +165,74 @@ def weight(
         raise typer.BadParameter(f"no key belongs to {owner!r}; `dashscribe keys ls` lists the owners")
     order.set_weight(database, owner, weight)
     print_json({"owner": owner, "weight": weight}) if as_json else typer.echo(f"owner {owner} has the weight {weight}")
+
+
+def _ended(key_id: str, *, known: bool) -> Outcome:
+    error = "" if known else f"no working key has the id {key_id!r}; `dashscribe keys ls` lists them"
+    return Outcome(key_id, "revoked", error)
+
+
+def _ended_there(server: Client, key_ids: Sequence[str]) -> Iterator[Outcome]:
+    from dashscribe.client import ApiError
+
+    for key_id in key_ids:
+        known = True
+        try:
+            server.end_key(key_id)
+        except ApiError as error:
+            if error.http_status != 404:
+                raise
+            server.me()  # one that has no such route has this one neither, and says what it is
+            known = False
+        yield _ended(key_id, known=known)
+
+
+def _known() -> tuple[Sequence[Key], Mapping[str, int]]:
+    """The keys of this machine's database, and the weights of owners."""
+    from dashscribe import order
+
+    database = _database()
+    return _keys(database).list(), order.weights(database)
+
+
+def _told(base_url: str, api_key: str | None) -> list[Key]:
+    """The keys of the caller's owner, as a server tells them."""
+    from dashscribe.db import as_datetime
+    from dashscribe.keys import Key
+
+    with client(base_url, api_key) as server:
+        keys, owner = server.keys(), _owner(server)
+    return [
+        Key(
+            id=key.id,
+            owner=owner,
+            name=key.name,
+            hint=key.hint,
+            created_at=as_datetime(key.created_ms),
+            revoked_at=None if key.revoked_ms is None else as_datetime(key.revoked_ms),
+            quota_s=key.quota_s,
+            used_ms=key.used_ms,
+        )
+        for key in keys
+    ]
+
+
+def _owner(server: Client) -> str:
+    return str(server.me().get("owner", ""))
+
+
+def _row(key: Key, weights: Mapping[str, int] | None) -> dict[str, Any]:
+    row = {
+        "id": key.id,
+        "owner": key.owner,
+        "name": key.name,
+        "hint": key.hint,
+        "created_at": key.created_at.isoformat(),
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+        "quota_seconds": key.quota_s,
+        "used_seconds": _seconds(key.used_ms),
+    }
+    return row if weights is None else row | {"owner_weight": weights.get(key.owner, 1)}
 
 
 def _quota(text: str) -> int | None:

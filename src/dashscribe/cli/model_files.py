@@ -390,7 +390,8 @@ class _Follower:
             from rich.progress import TransferSpeedColumn as Speed
 
             label = TextColumn("{task.description}", markup=False)
-            columns = (label, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
+            # A narrow bar, so that all of them stand on a line of 80 columns.
+            columns = (label, BarColumn(bar_width=12), DownloadColumn(), Speed(), TimeRemainingColumn())
             self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bars.start()
         return self

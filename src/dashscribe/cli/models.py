@@ -27,6 +27,8 @@ app = typer.Typer(
 Language = Annotated[
     str, typer.Option(help="Language hints that a call would give, CODE[,CODE]; engines are chosen by them.")
 ]
+#: How many suggestions are shown unless all are asked for.
+BEST = 5
 
 
 @app.callback()
@@ -66,6 +68,7 @@ def suggest(
     file: Annotated[str, typer.Argument(help="The recording.", metavar="FILE")],
     language: Annotated[str, typer.Option(help="What is spoken, CODE[,CODE], if it is known.")] = "",
     need: Annotated[str, typer.Option(help="What the result must tell: words, emotion, speakers, with commas.")] = "",
+    every: Annotated[bool, typer.Option("--all", help=f"All names that suit it, not the best {BEST}.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with what is ruled out and why.")] = False,
 ) -> None:
     """Say which model names suit a recording on this machine, best first, and why.
@@ -92,7 +95,7 @@ def suggest(
     if as_json:
         print_json({"suggested": [_suggestion(s) for s in found], "ruled_out": [_ruled_out(o) for o in others]})
     else:
-        _print_suggestions(found, others)
+        _print_suggestions(found, others, len(found) if every else BEST)
     raise typer.Exit(0 if found else 1)
 
 
@@ -164,10 +167,12 @@ def _ruled_out(other: RuledOut) -> dict[str, str]:
     return {"model": other.model.name, "reason": other.reason}
 
 
-def _print_suggestions(found: Sequence[Suggestion], others: Sequence[RuledOut]) -> None:
+def _print_suggestions(found: Sequence[Suggestion], others: Sequence[RuledOut], most: int) -> None:
     if found:
-        rows = [(str(rank), s.model.name, "; ".join(s.reasons)) for rank, s in enumerate(found, start=1)]
+        rows = [(str(rank), s.model.name, "; ".join(s.reasons)) for rank, s in enumerate(found[:most], start=1)]
         print_table(("", "MODEL", "REASONS"), rows, free=("REASONS",))
+    if len(found) > most:
+        typer.echo(f"\n{len(found) - most} other names suit it, too, old ones among them: --all shows them")
     by_reason: dict[str, list[str]] = {}
     for other in others:
         by_reason.setdefault(other.reason, []).append(other.model.name)

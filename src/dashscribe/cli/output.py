@@ -40,7 +40,8 @@ def telling() -> Generator[Callable[[str], None]]:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, free: Collection[str] = ()) -> None:
     """Print rows under headings; the columns in ``free`` are texts that may take several lines, nothing is cut off.
 
-    Where the terminal is too narrow for that, each row becomes a paragraph: its first value, then the others by name.
+    Where the terminal is too narrow for that, each row becomes a paragraph: its first value, then the others by name,
+    as many in a line as fit.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -52,7 +53,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, free: 
     if room < 0 or any(
         room < min(width, NARROWEST) for name, width in zip(columns, widths, strict=True) if name in free
     ):
-        _print_paragraphs(screen, columns, rows)
+        _print_paragraphs(screen, columns, rows, free)
         return
     table = Table(box=None, pad_edge=False)
     for name in columns:
@@ -62,21 +63,29 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, free: 
     screen.print(table)
 
 
-def _print_paragraphs(screen: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_paragraphs(
+    screen: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], free: Collection[str]
+) -> None:
     from rich.padding import Padding
-    from rich.table import Table
+    from rich.text import Text
 
     for row in rows:
         title = next(filter(None, row), "")
         heading = f"{columns[0].lower()} {title}" if title.isdecimal() else title
         screen.print(heading, style="bold", soft_wrap=True)
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
+        lines: list[Text] = []
+        alone = True
         for name, value in zip(columns, row, strict=True):
-            if value and value is not title:
-                table.add_row(name.lower(), value)
-        screen.print(Padding(table, (0, 0, 0, 2)))
+            if not value or value is title:
+                continue
+            pair = Text.assemble((f"{name.lower()} ", "dim"), value, overflow="fold")
+            if alone or name in free or lines[-1].cell_len + 3 + pair.cell_len > screen.width - 2:
+                lines.append(pair)
+            else:
+                lines[-1].append("   ").append_text(pair)
+            alone = name in free
+        for line in lines:
+            screen.print(Padding(line, (0, 0, 0, 2)))
 
 
 def print_json(value: object) -> None:
@@ -115,3 +124,14 @@ def print_outcomes(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
 def _row(one: Outcome) -> dict[str, object]:
     what: dict[str, object] = {"error": one.error} if one.error else {one.done: True}
     return {"id": one.id, "ok": not one.error, **what}
+
+
+def end_of(name: str, columns: int) -> str:
+    """The end of a name that fits into so many columns, of which a Han character takes two; all of it if it can be."""
+    from rich.cells import cell_len
+
+    if cell_len(name) <= columns:
+        return name
+    while cell_len(name) >= columns:
+        name = name[1:]
+    return "…" + name

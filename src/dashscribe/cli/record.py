@@ -14,6 +14,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
+from dashscribe.cli.results import put
 from dashscribe.cli.sources import Source
 
 #: What is remembered lies in a file of this name, beside the results.
@@ -35,9 +36,7 @@ class Mark(Struct, frozen=True):
 
 def write_record(file: Path, value: object) -> None:
     """Put JSON into the place of a file in one step."""
-    part = file.with_suffix(".part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(value)))
-    part.replace(file)
+    put(file, msgspec.json.format(msgspec.json.encode(value)))
 
 
 class Origin(Struct, frozen=True):

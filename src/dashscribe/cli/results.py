@@ -39,17 +39,19 @@ def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcrip
     paths = [folder / f"{name}.{format_name}" for format_name in formats]
     try:
         for path, format_name in zip(paths, formats, strict=True):
-            _replace(path, render(transcript, format_name, style))
+            put(path, render(transcript, format_name, style).encode())
     except OSError as error:
         raise DashscribeError(f"{name}: cannot be written to {folder}: {error.strerror}") from error
     return paths
 
 
-def _replace(path: Path, text: str) -> None:
-    """Put a file in its place in one step, so that no reader and no crash ever sees half of it."""
+def put(path: Path, data: bytes) -> None:
+    """Put a file in its place in one step, so that no reader and no crash ever sees half of it. Raises OSError."""
     part = path.with_name(f".dashscribe-{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:  # anew: where others may write, it could be a link to somewhere else
+            file.write(data)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
+from dashscribe.cli.output import end_of
 from dashscribe.cli.sources import Source
 from dashscribe.cli.times import shown
 from dashscribe.types import Span
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Widest name before a bar, in columns; of a longer one the end is shown.
 NAME_COLUMNS = 28
+#: Terminals so wide have room for a name, a bar of 24 columns and any figures behind it.
+WIDE = 100
 
 
 class _Pace(ProgressColumn):
@@ -51,12 +55,16 @@ class Screen:
 
     def __init__(self, sources: Sequence[Source], stretch: Span | None, *, quiet: bool, verbose: bool = False) -> None:
         self._sources, self._stretch, self._quiet, self._verbose = sources, stretch, quiet, verbose
+        console = Console(stderr=True)
+        self._name_columns = min(NAME_COLUMNS, console.width // 3)
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            _Pace(),
-            console=Console(stderr=True),
+            # What is left of the line, at most as much as is pleasant: a line that is folded cannot be taken back.
+            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=24)),
+            _Pace(table_column=Column(no_wrap=True)),
+            console=console,
+            expand=console.width < WIDE,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),
             disable=quiet or not sys.stderr.isatty(),
@@ -122,7 +130,7 @@ class Screen:
             if index in self._tasks:
                 self._bars.remove_task(self._tasks[index])
             name = self._sources[index].label
-            short = name if len(name) <= NAME_COLUMNS else "…" + name[1 - NAME_COLUMNS :]
+            short = end_of(name, self._name_columns)
             self._tasks[index] = self._bars.add_task(short, total=None, unit=unit, whole=whole)
             self._units[index] = unit
         total = max(whole, completed) if whole and completed else None

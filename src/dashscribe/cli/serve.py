@@ -137,24 +137,27 @@ def http_server(app: FastAPI) -> Server:
 
 
 def _engine_lines(settings: Settings) -> list[str]:
-    """What would run for each model without language hints, and why; then what to expect of each engine.
+    """What would run for the models without language hints; then what to expect of each engine, and what helps.
 
-    Models with one answer share a line.
+    Models of one engine, with weights of their own or without, share a line.
     """
     from dashscribe.catalog import MODELS
-    from dashscribe.choice import standing, weights_for
+    from dashscribe.choice import standing
 
     groups: dict[tuple[str, str], list[str]] = {}
     summaries: dict[str, str] = {}
     for model in MODELS.values():
         stand = standing(model, (), settings)
         engine = stand.engine.name if stand.engine else "none"
-        missing = f"none reads it; dashscribe models pull {weights_for(model)}"
+        how = "for"
         if stand.engine:
             summaries[engine] = stand.engine.summary
-        groups.setdefault((engine, stand.why if stand.engine else missing), []).append(model.name)
-    lines = [f"{engine:<14} {_several(names)}: {why}" for (engine, why), names in groups.items()]
+            how = "for" if settings.engine or stand.engine.kind == model.own_kind else "stands in for"
+        groups.setdefault((engine, how), []).append(model.name)
+    lines = [f"{engine} {how} {_several(names)}" for (engine, how), names in groups.items()]
     lines += [f"{engine} is {summary}" for engine, summary in summaries.items()]
+    if any(engine == "none" or how == "stands in for" for engine, how in groups):
+        lines.append("better ones: `dashscribe models ls`, `dashscribe models pull`")
     return [lines[0], *(f"{'':16}{line}" for line in lines[1:])]
 
 
@@ -196,6 +199,6 @@ def _greeting(parts: Parts, listener: socket.socket, engine_lines: str, *, with_
         f"  engines       {engine_lines}",
         f"  work          {work}",
         f"  data          {settings.home}",
-        f"  interface     http://{name}:{port}/docs",
+        f"  in a browser  http://{name}:{port}/  (the interface: /docs)",
     ]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
+from dashscribe.cli.output import Outcome, end_of, print_json, print_outcomes, print_table
 from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
 
 if TYPE_CHECKING:
@@ -100,12 +100,15 @@ def ls(
 
 @app.command()
 def get(task_id: TaskId, as_json: AsJson = False, base_url: BaseUrl = None, api_key: ApiKey = None) -> None:
-    """Show a task: its status and, once it has ended, each file's result or error.
+    """Show a task: its status and, once it has ended, each file's result or error. Exit 1 if the server knows none.
 
     Example: dashscribe tasks get 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f --json
     """
     with client(base_url, api_key) as server:
-        _show(server, server.task(task_id), as_json=as_json)
+        answer = server.task(task_id)
+        _show(server, answer, as_json=as_json)
+    if answer.task.status == "UNKNOWN":
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -222,7 +225,7 @@ def _upload(client: Client, model: str, files: Mapping[str, Path]) -> dict[str, 
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=12),  # with all others on a line of 80 columns
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -230,7 +233,7 @@ def _upload(client: Client, model: str, files: Mapping[str, Path]) -> dict[str, 
     urls: dict[str, str] = {}
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         for name, path in files.items():
-            bar = progress.add_task(f"uploading {path.name}", total=None)
+            bar = progress.add_task(f"uploading {end_of(path.name, 20)}", total=None)
 
             def show(sent: int, total: int, bar: TaskID = bar) -> None:
                 progress.update(bar, completed=sent, total=total)

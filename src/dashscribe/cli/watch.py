@@ -6,8 +6,10 @@ and other machines' mounts tell nobody of changes, and looking costs less than a
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,11 +23,15 @@ if TYPE_CHECKING:
     from dashscribe.cli.folder import Incoming, Memory
     from dashscribe.cli.report import Report
     from dashscribe.cli.screen import Screen
+    from dashscribe.cli.sources import Source
+    from dashscribe.cli.work import Watcher, Work
+    from dashscribe.types import Transcript
 
 #: Shortest time between two looks, in seconds, and how much longer than a look itself it is at least.
 LOOK_S, REST = 1.0, 20.0
-#: How long after a fault that may pass a recording is tried again, in seconds.
-AGAIN_S = 30.0
+#: How long after a fault that may pass a recording is tried again, in seconds; twice as long after each other one, at
+#: most so long.
+AGAIN_S, MOST_AGAIN_S = 30.0, 3600.0
 
 
 def watch(
@@ -67,8 +73,8 @@ def watch(
 
     Hidden files, and files without the extension of sound or film, are left alone. What is done is remembered in the
     file .dashscribe-watch.json where the results are, so that a start goes on where the last one ended; a recording
-    that changes is done again. One that cannot be read is left until it changes, one that met a passing fault is tried
-    again.
+    that changes is done again, one that is only renamed is not. One that is no recording is left until it changes, one
+    that met a passing fault is tried again.
 
     Exit 130: ended by Ctrl-C. With --once 0: all done, 1: some failed.
 
@@ -109,7 +115,7 @@ def watch(
     engine = engine_line(options, settings, base_url)
     unwind_when_killed()
     with Memory(folder, out, wanted, forget=force) as memory, working(options, settings, base_url, api_key) as work:
-        batch = Batch(work)
+        batch = Batch(_as_found(work, memory))
         screen = Screen(batch.sources, None, quiet=quiet, verbose=verbose)
         screen.note(engine)
         screen.note(f"watching {folder}; {memory.count} done before; Ctrl-C ends it")
@@ -118,13 +124,25 @@ def watch(
     raise typer.Exit(1 if report.failed else 0)
 
 
+def _as_found(work: Work, memory: Memory) -> Work:
+    """The same for recordings that are, when their turn comes, still what they were when they were found."""
+
+    def transcribe(source: Source, watcher: Watcher) -> Transcript:
+        memory.check(source)
+        return work.transcribe(source, watcher)
+
+    return replace(work, transcribe=transcribe)
+
+
 class _Loop:
     """Looks for complete recordings, has them done, keeps what became of them."""
 
     def __init__(self, batch: Batch, memory: Memory, incoming: Incoming, report: Report, screen: Screen) -> None:
         self._batch, self._memory, self._incoming = batch, memory, incoming
         self._report, self._screen = report, screen
-        self._again_s: dict[Path, float] = {}
+        #: Of recordings that met a passing fault: how often, and when they are tried again.
+        self._again: dict[Path, tuple[int, float]] = {}
+        self._unsaved = ""
 
     def run(self, *, once: bool) -> None:
         """Go on until everything is done, or for ever; the batch and the screen are closed however it ends."""
@@ -147,35 +165,74 @@ class _Loop:
                 if once and not (self._batch.open or self._incoming.unsettled):
                     return
             event = self._batch.next(max(0.0, look_s - time.monotonic()))
-            if event:
-                self._report.take(event)
             if isinstance(event, Ended):
                 self._end(event, once=once)
+            elif event:
+                self._report.take(event)
 
     def _look(self, now_s: float) -> None:
-        for path, mark in self._incoming.look(now_s):
-            if self._again_s.get(path, 0.0) > now_s or not self._memory.wants(path, mark):
+        found = list(self._incoming.look(now_s))
+        for path, mark in found:  # first, since what has their old names may not get their results
+            if before := self._memory.follow(path, mark):
+                self._screen.note(f"{path}: done as {before}, whose results stay as they are")
+        for path, mark in found:
+            if self._again.get(path, (0, 0.0))[1] > now_s or not self._memory.wants(path, mark):
                 continue
             if there := self._memory.adopt(path, mark):
                 self._screen.note(f"{path}: skipped, {', '.join(map(str, there))} is newer; --force does it again")
-                continue
-            source = self._memory.begin(path, mark, len(self._batch.sources))
-            self._batch.add(source)
+            else:
+                self._batch.add(self._memory.begin(path, mark, len(self._batch.sources)))
+        self._save()
 
     def _end(self, event: Ended, *, once: bool) -> None:
+        if not self._is_about_what_is_there(event):
+            self._memory.drop(event.index)
+            self._screen.ended(event.index)
+            return
         from dashscribe.errors.remote import ApiError
 
+        self._report.take(event)
         error = self._report.errors.pop(event.index, None)
         if isinstance(error, ApiError) and error.http_status in (401, 403):
             raise error  # every other recording would be refused, too
-        if error is None or not _may_pass(error):
+        path = Path(self._batch.sources[event.index].name)
+        if error is None or not (_may_pass(error) or not os.access(path, os.R_OK)):
+            self._again.pop(path, None)
             self._memory.end(event.index, error)
+            self._save()
             return
-        path = self._memory.drop(event.index)
-        pause_s = float("inf") if once else AGAIN_S  # the next run has another try
-        self._again_s[path] = time.monotonic() + pause_s
+        self._memory.drop(event.index)
+        tries, _ = self._again.get(path, (0, 0.0))
+        pause_s = float("inf") if once else min(AGAIN_S * 2**tries, MOST_AGAIN_S)  # the next run has another try
+        self._again[path] = tries + 1, time.monotonic() + pause_s
         if not once:
             self._screen.note(f"{path}: tried again in {pause_s:.0f} s")
+
+    def _is_about_what_is_there(self, event: Ended) -> bool:
+        """Whether what came out is of a recording as it lies there, or lay until it was removed.
+
+        One that was renamed while it was read gets its results under the new name. One that was changed, or could no
+        longer be read, is looked at anew: it is no failure.
+        """
+        source, failed = self._batch.sources[event.index], isinstance(event.result, Exception)
+        path, there = Path(source.name), self._memory.found_again(event.index)
+        if there == path:
+            return True
+        if there and not failed:
+            self._batch.sources[event.index] = self._memory.rename(event.index, there)
+            return True
+        if not there and not failed and not path.exists():
+            return True
+        what = f"is {there} now" if there else "was changed" if path.exists() else "was removed"
+        self._screen.note(f"{source.label}: {what} while it was read" + ("; it is done anew" if path.exists() else ""))
+        return False
+
+    def _save(self) -> None:
+        error = self._memory.save()
+        problem = f"what is done cannot be remembered for the next start: {error}" if error else ""
+        if problem and problem != self._unsaved:
+            self._screen.warn(f"{problem}; tried again")
+        self._unsaved = problem
 
 
 def _may_pass(error: Exception) -> bool:

@@ -38,6 +38,7 @@ __all__ = [
     "Client",
     "ListedTask",
     "RemoteFile",
+    "RemoteKey",
     "RemoteRedo",
     "RemoteTask",
     "TaskAnswer",
@@ -152,6 +153,34 @@ class TaskList(Struct, frozen=True, kw_only=True):
 
     total: int = 0
     tasks: tuple[ListedTask, ...] = field(default=(), name="data")
+
+
+class RemoteKey(Struct, frozen=True, kw_only=True):
+    """A key of one's owner without its secret, of which ``hint`` is the end; instants are epoch milliseconds.
+
+    ``quota_s`` is its sound per month in seconds, None for no limit; ``used_ms`` what it used of this month.
+    """
+
+    id: str
+    name: str = ""
+    hint: str = ""
+    created_ms: int = field(default=0, name="created_at")
+    revoked_ms: int | None = field(default=None, name="revoked_at")
+    quota_s: int | None = field(default=None, name="quota_seconds")
+    used_ms: int = 0
+
+
+class KeyList(Struct, frozen=True, kw_only=True):
+    """The keys of an owner."""
+
+    keys: tuple[RemoteKey, ...]
+
+
+class MadeKey(Struct, frozen=True, kw_only=True):
+    """A new key."""
+
+    id: str
+    secret: str = field(name="key")
 
 
 class Client(Calls):
@@ -282,18 +311,9 @@ class Client(Calls):
         """
         wanted = {"stage": stage, "file": file, "speaker_count": speaker_count, "all": every or None}
         body = {name: value for name, value in wanted.items() if value not in (None, "")}
-        url = f"{self.base_url.removesuffix('/api/v1')}/dashscribe/v1/tasks/{quote(task_id, safe='')}/retry"
-        try:
-            # The same stage again joins what is under way; a second new task would be done beside the first.
-            return read(self._call("POST", url, json=body, repeatable=bool(stage)), TaskAnswer)
-        except ApiError as error:
-            if error.http_status in (401, 429) or error.http_status >= 500 or self.is_ours():
-                raise
-            raise ApiError(
-                f"{self.base_url} is no dashscribe server: the service itself has no way to retry a task; submit it "
-                f"again ({error})",
-                error.http_status,
-            ) from error
+        # The same stage again joins what is under way; a second new task would be done beside the first.
+        path = f"tasks/{quote(task_id, safe='')}/retry"
+        return read(self._call_ours("POST", path, json=body, repeatable=bool(stage)), TaskAnswer)
 
     def wait_for_redo(
         self, task_id: str, files: Collection[int], on_update: Callable[[TaskAnswer], None] | None = None
@@ -342,13 +362,44 @@ class Client(Calls):
         self, method: str, path: str, *, json: object = None, params: Mapping[str, str | int] | None = None
     ) -> dict[str, Any]:
         """What a call about callbacks gives, such as ``GET targets``. Only a server of ours has any: ApiError."""
-        url = f"{self.base_url.removesuffix('/api/v1')}/dashscribe/v1/callbacks/{path}"
-        data = self._call(method, url, json=json, params=params, repeatable=method in ("GET", "PATCH"))
+        repeatable = method in ("GET", "PATCH")
+        data = self._call_ours(method, f"callbacks/{path}", json=json, params=params, repeatable=repeatable)
         return read(data, dict[str, Any])
+
+    def me(self) -> dict[str, Any]:
+        """Who is asking, such as ``owner`` and ``may_manage_keys``. Only a server of ours tells: ApiError."""
+        return read(self._call_ours("GET", "me", repeatable=True), dict[str, Any])
+
+    def keys(self) -> tuple[RemoteKey, ...]:
+        """The keys of one's owner, the oldest first, revoked ones included. Only a server of ours has any: ApiError."""
+        return read(self._call_ours("GET", "keys", repeatable=True), KeyList).keys
+
+    def make_key(self, name: str = "", quota_s: int | None = None) -> tuple[str, str]:
+        """Another key of one's owner, with ``quota_s`` seconds of sound a month: its id and the secret, told once."""
+        body = {"name": name} | ({} if quota_s is None else {"quota_seconds": quota_s})
+        made = read(self._call_ours("POST", "keys", json=body), MadeKey)
+        return made.id, made.secret
+
+    def end_key(self, key_id: str) -> None:
+        """End a key of one's owner for good; ApiError with the status 404 for one that does not exist or has ended."""
+        self._call_ours("DELETE", f"keys/{quote(key_id, safe='')}")
 
     def result(self, result_url: str) -> dict[str, Any]:
         """Download a result file; no key is sent, the URL is signed."""
         return read(self._call("GET", result_url, repeatable=True, with_key=False), dict[str, Any])
+
+    def _call_ours(self, method: str, path: str, **how: Any) -> bytes:
+        """The body of a good answer of a route that only a server of ours has. Raises ApiError, which says so."""
+        try:
+            return self._call(method, f"{self.base_url.removesuffix('/api/v1')}/dashscribe/v1/{path}", **how)
+        except ApiError as error:
+            passing = error.http_status in (401, 429) or (error.http_status >= 500 and error.http_status != 501)
+            if passing or self.is_ours():
+                raise
+            told = (
+                f"{self.base_url} is no dashscribe server, and the service itself knows nothing of the kind ({error})"
+            )
+            raise ApiError(told, error.http_status) from error
 
     def _call(self, method: str, path: str, **how: Any) -> bytes:
         """The body of a good answer; ``how`` is as for ``call``."""

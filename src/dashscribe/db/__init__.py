@@ -46,8 +46,11 @@ def open_database(url: str, connections: int = 20) -> Engine:
         engine = connecting.connect(where, connections)
         _migrate(engine, shown)
     except (OSError, DatabaseError) as error:
-        reason = error.orig if isinstance(error, DatabaseError) else error
-        raise ConfigError(f"database_url={shown!r} cannot be opened: {reason}") from error
+        reason = str(error.orig if isinstance(error, DatabaseError) else error).strip()
+        remedy = connecting.remedy_for(error)
+        raise ConfigError(
+            f"database_url={shown!r} cannot be opened: {reason}" + (f"; {remedy}" if remedy else "")
+        ) from error
     return engine
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from dashscribe.errors import ConfigError
 
@@ -31,6 +32,31 @@ CONNECT_MS, LOCK_MS, SILENT_MS = 10_000, 15_000, 20_000
 STOPPED_MS = 20_000
 #: For how long a PostgreSQL that does not take connections is asked again, in seconds: a restart takes a few.
 AWAY_S = 15.0
+#: How a PostgreSQL or a PgBouncer that is up refuses us, and what helps. Before a session there is no code to go by,
+#: only the text, in the language of the server: in others than these it is asked again as one that is not up.
+_REFUSALS = (
+    (
+        r'(database|数据库) ".*" (does not exist|不存在)|no such database',
+        "make that database (`createdb NAME`), or correct its name in DASHSCRIBE_DATABASE_URL",
+    ),
+    (
+        r'password authentication failed|no password supplied|SASL authentication failed|用户 ".*" Password 认证失败',
+        "correct user and password in DASHSCRIBE_DATABASE_URL",
+    ),
+    (
+        r'(role|角色) ?".*" (does not exist|不存在|is not permitted to log in)|no such user|不允许角色".*" 进行登录',
+        "make that user (`createuser --pwprompt NAME`), or correct its name in DASHSCRIBE_DATABASE_URL",
+    ),
+    (
+        r"pg_hba\.conf",
+        "let this machine in by a line in the server's pg_hba.conf, or append ?sslmode=require to the URL",
+    ),
+    (r"permission denied for database|数据库.*权限不够", "grant this user CONNECT on the database"),
+    (
+        r"does not support SSL|certificate verify failed",
+        "correct sslmode or sslrootcert in DASHSCRIBE_DATABASE_URL",
+    ),
+)
 
 
 def parsed(url: str) -> URL:
@@ -44,15 +70,26 @@ def parsed(url: str) -> URL:
 def patiently(engine: Engine) -> Connection:
     """A connection, for which a PostgreSQL that is restarting is waited for; raises OperationalError after that.
 
-    Nothing has been said to the database before, so that waiting does nothing twice.
+    One that answers and refuses is not: the next answer would be the same. Nothing has been said to the database
+    before, so that waiting does nothing twice.
     """
     if engine.dialect.name == "sqlite":
         return engine.connect()
     return retrying(engine.connect)
 
 
+def remedy_for(error: BaseException) -> str:
+    """What helps where a PostgreSQL answered and refused; empty for any other error, as while none is up."""
+    reason = str(getattr(error, "orig", None) or error)
+    return next((remedy for text, remedy in _REFUSALS if re.search(text, reason)), "")
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, OperationalError) and not remedy_for(error)
+
+
 retrying = Retrying(
-    retry=retry_if_exception_type(OperationalError),
+    retry=retry_if_exception(_is_away),
     stop=stop_after_delay(AWAY_S),
     wait=wait_exponential(multiplier=0.1, max=1.0),
     reraise=True,
