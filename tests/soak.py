@@ -45,6 +45,17 @@ def _pytest(*arguments: str) -> tuple[str, ...]:
     return ("-m", "pytest", "-n", "0", "-q", "-s", "-p", "no:cacheprovider", *arguments)
 
 
+def _drawing() -> list[str]:
+    """The test files that draw examples or take a size; those of the requests have a part of their own."""
+    draws = re.compile(r"^from (?:hypothesis|sizes) import ", re.MULTILINE)
+    files = sorted((CHECKOUT / "tests").glob("*/test_*.py"))
+    found = [str(file.relative_to(CHECKOUT)) for file in files if draws.search(file.read_text(encoding="utf-8"))]
+    return [file for file in found if file not in _REQUESTS]
+
+
+#: These take ``FUZZ_CALLS``.
+_REQUESTS = ("tests/wire/test_openapi_fuzz.py", "tests/wire/test_fuzzed_uploads.py")
+
 PARTS = (
     Part(
         "faults",
@@ -61,10 +72,7 @@ PARTS = (
     Part(
         "sizes",
         "races, orders of sounds, files of a task and drawn examples in full",
-        _pytest(
-            *("tests/property", "tests/unit/test_windows.py", "tests/unit/test_steps.py"),
-            "tests/unit/test_pocketsphinx.py",
-        ),
+        _pytest(*_drawing()),
         {"FULL_SIZE": "1"},
     ),
     Part(
@@ -83,8 +91,8 @@ PARTS = (
     ),
     Part(
         "requests",
-        "20,000 requests from the OpenAPI document",
-        _pytest("tests/wire/test_openapi_fuzz.py"),
+        "20,000 requests from the OpenAPI document, and 2,000 of each kind of upload",
+        _pytest(*_REQUESTS),
         {"FUZZ_CALLS": "20000", "FUZZ_SEED": "SEED"},
         shows=r"^.*calls.*",
     ),

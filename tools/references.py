@@ -197,10 +197,10 @@ def _below(base: type[Any]) -> Iterator[type[Any]]:
 
 
 def _requests() -> Iterator[type[DashscribeError]]:
-    """What a client can be told; errors that stay inside have the base's code."""
+    """What a client can be told; errors that stay inside have the base's code and status."""
     for kind in _below(DashscribeError):
-        told = kind.__module__.startswith("dashscribe.errors") and kind.code != DashscribeError.code
-        if told and not issubclass(kind, SourceError):
+        told = (kind.code, kind.status) != (DashscribeError.code, DashscribeError.status)
+        if told and kind.__module__.startswith("dashscribe.errors") and not issubclass(kind, SourceError):
             yield kind
 
 

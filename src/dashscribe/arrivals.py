@@ -153,7 +153,7 @@ class Pieces:
     def open(self, key: str) -> Generator[Inbox]:
         """An upload's pieces, and a draft for the next one."""
         with self._leases.hold(key) as claim, self._drafts.draft() as draft, draft.open("w+b") as file:
-            yield _PieceInbox(self._engine, self._store, key, claim, draft, file)
+            yield _PieceInbox(self._engine, self._store, key, claim, file)
 
     def needs_bytes(self, length: int) -> int:
         """The draft of one piece."""
@@ -175,9 +175,8 @@ class _PieceInbox:
     # bucket takes in one request, with what comes on top before anybody looks.
     save_bytes, save_s = CHUNK_BYTES - 1024**2, 10.0
 
-    def __init__(self, engine: Engine, store: Store, key: str, claim: int, draft: Path, file: BinaryIO) -> None:
-        self._engine, self._store, self._key, self._claim = engine, store, key, claim
-        self._draft, self._file = draft, file
+    def __init__(self, engine: Engine, store: Store, key: str, claim: int, file: BinaryIO) -> None:
+        self._engine, self._store, self._key, self._claim, self._file = engine, store, key, claim, file
         self._received = 0
 
     def go_on(self, received: int) -> None:

@@ -105,9 +105,7 @@ def claim(
     ``busy_owners`` get nothing more. Of FETCHED files, which are to be cut, those wait whose owner's next window would
     be tagged ``before_tag_ms`` or later; of WAITING ones those that are tagged so where ``brims`` has their model.
     """
-    front = _front(ready, by, before_tag_ms, brims or {})
-    if express_only:
-        front = front.where(_file.c.express)
+    front = _front(ready, by, before_tag_ms, brims or {}, express_only=express_only)
     first = _first(front.limit(_FRONT).subquery(), ready, busy_owners).scalar_subquery()
     values: dict[str, object] = {"state": CLAIMED[ready], "claim": _file.c.claim + 1, "worker": by.id}
     if ready is FileState.FETCHED:
@@ -130,10 +128,14 @@ def claim(
     return claimed_file(row)
 
 
-def _front(ready: FileState, by: Member, before_tag_ms: int | None, brims: Mapping[str, int]) -> Select[Any, Any, Any]:
+def _front(
+    ready: FileState, by: Member, before_tag_ms: int | None, brims: Mapping[str, int], *, express_only: bool
+) -> Select[Any, Any, Any]:
     """What may be claimed, in the one order."""
     due = (_file.c.state == ready, _file.c.due_ms <= database_now())
     front = select(_file.c.id, _file.c.owner, _file.c.tag_ms).where(*due)
+    if express_only:
+        front = front.where(_file.c.express)
     mine = by.may_take(_file.c.queue)
     if mine is not None:
         front = front.where(mine)

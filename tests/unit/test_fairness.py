@@ -156,6 +156,15 @@ def test_files_for_a_slow_engine_leave_room_for_those_of_another(home: Home) -> 
     assert take(home, FileState.WAITING).model == "fun-asr"
 
 
+def test_express_claim_below_a_brim_looks_at_express_files_only(home: Home) -> None:
+    home.submit(B)
+    assert files.fetched(home.engine, take(home, FileState.WAITING), replace(LONG, duration_ms=6000), "e", "1")
+    home.submit(A, model="paraformer-v2")  # as long as it waits nobody knows its length
+    brims = {"fun-asr": 0}
+    assert files.claim(home.engine, FileState.WAITING, express_only=True, brims=brims) is None
+    assert files.claim(home.engine, FileState.WAITING, brims=brims) is not None
+
+
 def test_copies_that_no_row_knows_of_are_removed(home: Home, tmp_path: Path) -> None:
     home.submit(A)
     first = take(home, FileState.WAITING)

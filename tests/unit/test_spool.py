@@ -1,5 +1,6 @@
 """Lists on disk: the same values as often as they are asked for, and a step whose memory does not grow with a file."""
 
+import os
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,6 +57,34 @@ def test_no_file_is_left(tmp_path: Path) -> None:
     with Spool(tmp_path) as opened:
         opened.keep(Span, [Span(0, 1)])
         assert list(tmp_path.iterdir()) == []
+
+
+def test_list_of_a_step_that_has_ended_is_read_from_no_other_file(tmp_path: Path) -> None:
+    """The next one gets the number that the system knew the last one by."""
+    with Spool(tmp_path) as first:
+        kept = first.keep(Span, [Span(0, 1)])
+    with Spool(tmp_path) as second:
+        second.keep(Span, [Span(2, 3)])
+        with pytest.raises(ValueError, match="closed"):
+            list(kept)
+
+
+def test_list_that_lost_its_end_costs_a_step_no_try(spool: Spool) -> None:
+    """OSError is what the machine is at fault for; what is decoded of half a block would be the file's."""
+    kept = spool.keep(Span, [Span(at, at + 1) for at in range(BLOCK + 1)])
+    assert kept[BLOCK] == Span(BLOCK, BLOCK + 1)
+    spool._file.truncate(spool._end - 1)
+    assert kept[0] == Span(0, 1)
+    with pytest.raises(OSError, match="what a step kept ends"):
+        kept[BLOCK]
+
+
+def test_list_that_the_system_reads_in_parts_is_whole(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    spans = [Span(at, at + 1) for at in range(BLOCK)]
+    kept = spool.keep(Span, spans)
+    whole = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, begin: whole(file, min(size, 50), begin))
+    assert list(kept) == spans
 
 
 @pytest.mark.parametrize("diarize", [False, True])

@@ -360,6 +360,14 @@ class NotReadyError(DashscribeError):
         self.retry_after_s = retry_after_s
 
 
+class DatabaseAwayError(DashscribeError):
+    """The database does not answer, has no connection left, or ended the session; a query of tasks says so with 500."""
+
+    status = 503
+    retryable = True
+    retry_after_s = 1
+
+
 class CallTimeoutError(DashscribeError):
     """A synchronous call took longer than its limit."""
 

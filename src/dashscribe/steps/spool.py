@@ -6,13 +6,14 @@ Here they lie in one file without a name, which is gone when the step has ended,
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar, overload
+from typing import IO, Generic, TypeVar, overload
 
 import msgspec
 
@@ -39,7 +40,7 @@ class Spool(AbstractContextManager["Spool"]):
         while block := list(islice(rest, BLOCK)):
             places.append(self._write(msgspec.msgpack.encode(block)))
             count += len(block)
-        return _Kept(self._file.fileno(), msgspec.msgpack.Decoder(list[kind]), places, count)
+        return _Kept(self._file, msgspec.msgpack.Decoder(list[kind]), places, count)
 
     def _write(self, data: bytes) -> tuple[int, int]:
         begin, view = self._end, memoryview(data)
@@ -50,10 +51,13 @@ class Spool(AbstractContextManager["Spool"]):
 
 
 class _Kept(Sequence[T], Generic[T]):
-    """A list in a spool, of which a block at a time is in memory; ``places`` are where blocks begin and how long."""
+    """A list in a spool, of which a block at a time is in memory; ``places`` are where blocks begin and how long.
+
+    Reading raises ValueError once the spool is closed, and OSError where the file has lost what was written.
+    """
 
     def __init__(
-        self, file: int, decoder: msgspec.msgpack.Decoder[list[T]], places: Sequence[tuple[int, int]], count: int
+        self, file: IO[bytes], decoder: msgspec.msgpack.Decoder[list[T]], places: Sequence[tuple[int, int]], count: int
     ) -> None:
         self._file, self._decoder, self._places, self._count = file, decoder, places, count
 
@@ -76,4 +80,10 @@ class _Kept(Sequence[T], Generic[T]):
 
     def _block(self, number: int) -> list[T]:
         begin, size = self._places[number]
-        return self._decoder.decode(os.pread(self._file, size, begin))
+        # The file itself is asked for its number: of one that is closed, another step's may have the same by now.
+        data = os.pread(self._file.fileno(), size, begin)
+        while len(data) < size:
+            if not (more := os.pread(self._file.fileno(), size - len(data), begin + len(data))):
+                raise OSError(errno.EIO, f"what a step kept ends after {begin + len(data)} bytes")
+            data += more
+        return self._decoder.decode(data)

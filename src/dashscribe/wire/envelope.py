@@ -18,7 +18,7 @@ from uuid import uuid4
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -30,6 +30,7 @@ from dashscribe.errors import (
     AccessDeniedError,
     CallTimeoutError,
     DashscribeError,
+    DatabaseAwayError,
     EmptyModelError,
     EngineUnavailableError,
     IllegalInputError,
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 
 #: What a Host header may hold before it becomes part of a URL that is handed out.
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+#: Where 503 is never answered: a Java client would ask again without a pause.
+_ASKS_FOR_TASKS = re.compile(r"/api/v1/tasks(/|$)")
 
 
 def request_id(request: Request) -> str:
@@ -150,7 +153,8 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 def _refusal(request: Request, error: DashscribeError) -> Response:
     request.state.error = error  # for whoever counts
-    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimitError | NotReadyError) else {}
+    later = isinstance(error, RateLimitError | NotReadyError | DatabaseAwayError)
+    headers = {"retry-after": str(error.retry_after_s)} if later else {}
     if not speaks_openai(request):
         return answer(request, {"code": error.code, "message": error.message}, status=error.status, headers=headers)
     status, members = openai_error(error, request_id(request))
@@ -178,10 +182,18 @@ async def _refuse_arguments(request: Request, error: Exception) -> Response:
 
 
 async def _no_database(request: Request, error: Exception) -> Response:
-    """The database is away, or too busy: a line in the log for each request, as a traceback would tell no more."""
+    """The database is away, or too busy: a line in the log for each request, as a traceback would tell no more.
+
+    A session that it ended meanwhile, say for its silence, is no error of ours, whatever class the driver has for that.
+    """
+    if isinstance(error, DBAPIError) and not (isinstance(error, OperationalError) or error.connection_invalidated):
+        raise error
     reason = str(getattr(error, "orig", None) or error).splitlines()[0]
     log.error("%s %s: the database does not answer: %s", request.method, request.url.path, reason)
-    return _refusal(request, DashscribeError("The database does not answer just now."))
+    response = _refusal(request, DatabaseAwayError("The database does not answer just now."))
+    if _ASKS_FOR_TASKS.match(request.url.path):
+        response.status_code = DashscribeError.status
+    return response
 
 
 async def _hung_up(request: Request, error: Exception) -> Response:
@@ -235,5 +247,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_arguments)
     app.add_exception_handler(ClientDisconnect, _hung_up)
-    app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(DBAPIError, _no_database)
     app.add_exception_handler(NoConnectionError, _no_database)
