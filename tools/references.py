@@ -3,8 +3,8 @@
 
     .venv/bin/python tools/references.py
 
-Tables are shared by both languages; headings, and the words around them in ``references.toml``, are not. The reference
-of the commands is another generator's matter.
+Tables are shared by both languages; headings, and the words around them in ``references.toml``, are not. The English
+reference of the commands is another generator's matter; the Chinese one lists them and leads there.
 """
 
 from __future__ import annotations
@@ -286,6 +286,29 @@ def _document() -> dict[str, Any]:
             database.dispose()
 
 
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """Every command in Chinese, with the way to its help. Raises KeyError for one that nobody has put into Chinese."""
+    from dashscribe.cli import COMMANDS, load
+
+    told = WORDS["commands"]["about"]
+    rows: list[tuple[str, str, str]] = []
+
+    def add(command: Any, path: str) -> None:
+        rows.append(
+            (code(path), told[path.removeprefix("dashscribe ")], f"[英文](commands.md#{path.replace(' ', '-')})")
+        )
+        for name, inner in getattr(command, "commands", {}).items():
+            add(inner, f"{path} {name}")
+
+    for name in COMMANDS:
+        add(load(name), f"dashscribe {name}")
+    (text,) = words("commands", ZH)
+    return text + table(("命令", "作用", "选项与示例"), rows)
+
+
 PAGES: dict[str, Callable[[int], str]] = {
     "parameters": parameters,
     "models": models,
@@ -300,6 +323,7 @@ def rendered() -> Iterator[tuple[str, str]]:
     for name, page in PAGES.items():
         for language, suffix, other in ((EN, "", f"[中文]({name}.zh.md)"), (ZH, ".zh", f"[English]({name}.md)")):
             yield f"{name}{suffix}.md", f"{other}\n\n{STAMP}\n\n{page(language)}"
+    yield "commands.zh.md", f"[English](commands.md)\n\n{STAMP}\n\n{commands()}"
 
 
 def main() -> int:

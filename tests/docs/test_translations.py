@@ -10,12 +10,6 @@ from blocks import CHECKOUT, blocks
 
 DOCS = CHECKOUT / "docs"
 
-#: Pages without a Chinese version, and why. New ones are not added lightly.
-ENGLISH_ONLY: dict[str, str] = {
-    "reference/commands": "the help of the commands, which is English",
-    "soak": "figures of measurements, written by a program",
-}
-
 
 def names() -> list[str]:
     found = (path.relative_to(DOCS).as_posix().removesuffix(".md") for path in DOCS.rglob("*.md"))
@@ -26,11 +20,8 @@ TRANSLATED = [name for name in names() if (DOCS / f"{name}.zh.md").is_file()]
 
 
 @pytest.mark.parametrize("name", names())
-def test_page_has_a_chinese_version_or_a_reason(name: str) -> None:
-    if name in ENGLISH_ONLY:
-        assert not (DOCS / f"{name}.zh.md").is_file(), f"{name} is translated: take it from the list"
-    else:
-        assert (DOCS / f"{name}.zh.md").is_file(), f"docs/{name}.zh.md is missing"
+def test_page_has_a_chinese_version(name: str) -> None:
+    assert (DOCS / f"{name}.zh.md").is_file(), f"docs/{name}.zh.md is missing"
 
 
 def test_chinese_pages_have_an_english_original() -> None:

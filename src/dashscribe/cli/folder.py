@@ -70,7 +70,7 @@ class Incoming:
         self.unsettled = 0
 
     def look(self, now_s: float) -> Iterator[tuple[Path, Mark]]:
-        """The complete recordings. Raises DashscribeError when the folder is gone."""
+        """Those that may be complete: ``is_written`` tells the rest. Raises DashscribeError when the folder is gone."""
         if not self._folder.is_dir():
             raise DashscribeError(f"{self._folder} is gone; nothing can be watched there")
         seen, self._seen, self.unsettled = self._seen, {}, 0
@@ -82,18 +82,26 @@ class Incoming:
                 continue
             before, since_s = seen.get(path, (None, now_s))
             self._seen[path] = (mark, since_s if mark == before else now_s)
-            if mark.size and now_s - self._seen[path][1] >= self._settle_s and not _is_written(path):
+            if mark.size and now_s - self._seen[path][1] >= self._settle_s:
                 yield path, mark
             elif mark.size:
                 self.unsettled += 1
 
+    def is_written(self, path: Path) -> bool:
+        """Whether a program has the file open to write, so that it is not complete yet."""
+        written = _is_open_to_write(path)
+        self.unsettled += written
+        return written
 
-def _is_written(path: Path) -> bool:
+
+def _is_open_to_write(path: Path) -> bool:
     """Whether a program here has the file open to write; False where the system does not tell, as on network shares.
 
     A lease to read is granted only while nobody may write. It is given back at once, so that whoever opens the file in
     that moment hardly waits; the signal that would tell us of it is not wanted.
     """
+    if not hasattr(fcntl, "F_SETLEASE"):  # no Linux
+        return False
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

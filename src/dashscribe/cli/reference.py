@@ -10,7 +10,9 @@ from typing import Any
 #: Where it lies in a checkout.
 PAGE = Path("docs") / "reference" / "commands.md"
 _COLUMNS = 100
-_HEAD = """# Commands
+_HEAD = """[中文](commands.zh.md)
+
+# Commands
 
 Made from the program's own help by `python -m dashscribe.cli.reference docs/reference/commands.md`; do not edit it.
 

@@ -178,6 +178,8 @@ class _Loop:
         for path, mark in found:
             if self._again.get(path, (0, 0.0))[1] > now_s or not self._memory.wants(path, mark):
                 continue
+            if self._incoming.is_written(path):
+                continue
             if there := self._memory.adopt(path, mark):
                 self._screen.note(f"{path}: skipped, {', '.join(map(str, there))} is newer; --force does it again")
             else:
