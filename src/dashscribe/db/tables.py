@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0008"
+REVISION = "0009"
 
 
 class Status(StrEnum):
@@ -264,6 +264,7 @@ files = Table(
     _amount("duration_ms"),  # sound that was worked on, over all its channels
     _text("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
     _text("notes"),  # JSON array of strings
+    _added("failed_stages"),  # JSON array of types.FailedStage; empty for none
     _text("code"),
     _text("message"),
     # what its owner makes of it
