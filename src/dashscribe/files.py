@@ -21,7 +21,7 @@ from dashscribe.hosts.protocol import CutEnd
 from dashscribe.notify import events
 from dashscribe.store import Stored
 from dashscribe.tasks import as_json, end_of_task
-from dashscribe.types import Media, Options, Shape
+from dashscribe.types import FailedStage, Media, Options, Shape
 
 #: What a slot may claim, and what the file is while the slot works on it.
 CLAIMED = {
@@ -321,10 +321,12 @@ def succeeded(
     heard_key: str,
     duration_ms: int,
     notes: tuple[str, ...],
+    failed_stages: tuple[FailedStage, ...] = (),
 ) -> bool:
     """The file has a result; under ``heard_key`` lies what any stage can be done again from."""
     values = {"result_key": result_key, "result_bytes": result.size_bytes, "transcript_key": transcript_key}
     values |= {"heard_key": heard_key, "duration_ms": duration_ms, "notes": as_json(notes)}
+    values["failed_stages"] = as_json(failed_stages) if failed_stages else ""
     with writing(engine) as connection:
         if not _end(connection, file, {**values, "state": FileState.SUCCEEDED}):
             return False

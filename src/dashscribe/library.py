@@ -44,7 +44,7 @@ ERASED = "erased"
 _file, _task, _redo, _window = tables.files, tables.tasks, tables.redos, tables.windows
 #: What is forgotten of a recording at once when it is deleted. Its URL stays: the task still tells what it was for.
 _KEYS = ("source_key", "result_key", "transcript_key", "heard_key", "edits_key")
-_FORGOTTEN = ("title", "media", "notes", "ledger", *_KEYS)
+_FORGOTTEN = ("title", "media", "notes", "failed_stages", "ledger", *_KEYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

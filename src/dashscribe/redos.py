@@ -20,6 +20,7 @@ from dashscribe.files import ClaimedFile, claimed_file, with_task
 from dashscribe.fleet import ANYONE, Member
 from dashscribe.store import Stored
 from dashscribe.tasks import answering, as_json
+from dashscribe.types import FailedStage
 
 _redo, _file, _task = tables.redos, tables.files, tables.tasks
 _ACTIVE = (Status.PENDING, Status.RUNNING)
@@ -193,12 +194,14 @@ def done(
     transcript_key: str,
     heard_key: str,
     notes: tuple[str, ...],
+    failed_stages: tuple[FailedStage, ...] = (),
 ) -> bool:
     """Put the new result in the place of the one that it was made from; False if that has gone meanwhile."""
     values: dict[str, object] = {"result_key": result_key, "result_bytes": result.size_bytes}
     values["transcript_key"] = transcript_key
     # Ids of sentences are those of a transcript: who edits the old one has to look at this one first.
     values |= {"heard_key": heard_key, "notes": as_json(notes), "revision": _file.c.revision + 1}
+    values["failed_stages"] = as_json(failed_stages) if failed_stages else ""
     same = (_file.c.id == redo.id, _file.c.state == FileState.SUCCEEDED, _file.c.heard_key == redo.heard_key)
     mine = exists().where(_redo.c.file_id == redo.id, _redo.c.state == Status.RUNNING, _redo.c.claim == redo.claim)
     with writing(engine) as connection:

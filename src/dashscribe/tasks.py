@@ -41,7 +41,7 @@ from dashscribe.errors import ConflictError
 from dashscribe.notify import deliveries, events
 from dashscribe.notify.deliveries import Delivery
 from dashscribe.submissions import Submission as Submission
-from dashscribe.types import Media, Options, Shape
+from dashscribe.types import FailedStage, Media, Options, Shape
 
 #: How long a task answers after its end, and an ``Idempotency-Key`` after its use, in milliseconds.
 ANSWERS_MS = 24 * 3600 * 1000
@@ -77,6 +77,7 @@ class Subtask:
     duration_ms: int = 0
     media: Media | None = None
     notes: tuple[str, ...] = ()
+    failed_stages: tuple[FailedStage, ...] = ()
     ledger: Mapping[str, int] | None = None
     redo: Redo | None = None
     progress: Progress | None = None
@@ -431,10 +432,15 @@ def _subtask(row: RowMapping, progress: Progress) -> Subtask:
         duration_ms=row["duration_ms"],
         media=msgspec.json.decode(row["media"], type=Media) if row["media"] else None,
         notes=msgspec.json.decode(row["notes"], type=tuple[str, ...]) if row["notes"] else (),
+        failed_stages=_failed_stages(row["failed_stages"]),
         ledger=msgspec.json.decode(row["ledger"], type=dict[str, int]) if row["ledger"] else None,
         redo=_redo(row),
         progress=progress,
     )
+
+
+def _failed_stages(text: str) -> tuple[FailedStage, ...]:
+    return msgspec.json.decode(text, type=tuple[FailedStage, ...]) if text else ()
 
 
 def _redo(row: RowMapping) -> Redo | None:

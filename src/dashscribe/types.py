@@ -289,6 +289,14 @@ class Track:
         return spoken
 
 
+@dataclass(frozen=True, slots=True)
+class FailedStage:
+    """A late stage that failed, by its name in ``enrich.StageName``, and why. Every reason is among the notes, too."""
+
+    stage: str
+    reasons: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
     """The result for one source: a track per requested channel, who recognized it, and notes on what had no effect."""
@@ -298,6 +306,7 @@ class Transcript:
     model: str
     engine: str
     notes: tuple[str, ...] = ()
+    failed_stages: tuple[FailedStage, ...] = ()
 
     @property
     def is_call(self) -> bool:

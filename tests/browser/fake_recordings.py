@@ -130,6 +130,10 @@ class Fake:
     compared: dict[str, Any] = field(default_factory=dict[str, Any])
     sound: bytes = field(default_factory=lambda: silence(60))
     offline: bool = False
+    #: Whether saves stay without an answer until ``let_go``; whether they are done and their answers are lost.
+    holds: bool = False
+    loses: bool = False
+    held: list[tuple[Route, str, Any]] = field(default_factory=list[tuple[Route, str, Any]])
     saved: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     calls: list[tuple[str, str, dict[str, list[str]], Any]] = field(
         default_factory=list[tuple[str, str, dict[str, list[str]], Any]]
@@ -200,7 +204,12 @@ class Fake:
                 ]
             },
         }
-        if path in plain:
+        if (request.method, path) == ("GET", "/recordings"):
+            listed = list(self.recordings.values())
+            route.fulfill(json={"total": len(listed), "page_no": 1, "page_size": 20, "recordings": listed})
+        elif path == "/recordings/export":
+            route.fulfill(body=b"PK", headers={"content-disposition": 'attachment; filename="recordings.zip"'})
+        elif path in plain:
             route.fulfill(json=plain[path]())
         elif parts[0] == "tasks":
             route.fulfill(json={"dashscribe": {"redo": []}}, status=202)
@@ -222,6 +231,8 @@ class Fake:
         }
         if (method, what) in answers:
             route.fulfill(json=answers[method, what]())
+        elif what == "transcript" and self.holds:
+            self.held.append((route, id, body))
         elif what == "transcript":
             self._save(route, id, body)
         elif what == "export":
@@ -248,6 +259,13 @@ class Fake:
         self.add(None, f"{task}.0", status="PENDING", model=body["model"], queue_position=2)
         return {"id": f"{task}.0", "task_id": task, "status": "PENDING", "model": body["model"]}
 
+    def let_go(self) -> None:
+        """Answer the saves that were held."""
+        self.holds = False
+        for route, id, body in self.held:
+            self._save(route, id, body)
+        self.held.clear()
+
     def _save(self, route: Route, id: str, body: Any) -> None:
         transcript = self.transcripts[id]
         if body["revision"] != transcript["revision"]:
@@ -262,6 +280,9 @@ class Fake:
             transcript["speakers"].pop(speaker, None)
             if name:
                 transcript["speakers"][speaker] = name
+        if self.loses:
+            route.abort()
+            return
         route.fulfill(
             json={"revision": transcript["revision"], "replaced": replaced, "speakers": transcript["speakers"]}
         )

@@ -117,6 +117,52 @@ def test_from_a_file_to_its_words(visit: Visit, server: Server, sample: Path):
     expect(page).to_have_url(re.compile(rf"#/recordings/{re.escape(found['id'])}\?t=\d+&q={word}"))
 
 
+def test_who_signs_out_leaves_nothing_for_the_next(visit: Visit, server: Server, sample: Path):
+    page = visit.page
+    visit.open("/new")
+    page.locator("input[type=file]").set_input_files(
+        [{"name": "private.flac", "mimeType": "audio/flac", "buffer": sample.read_bytes()}]
+    )
+    expect(page.get_by_text("Uploaded")).to_be_visible()
+    # What is spoken decides which model is suggested, and whether there is one.
+    with page.expect_request(re.compile("suggestion.*languages=zh")):
+        page.get_by_label("Language spoken").select_option("zh")
+    expect(page.get_by_text("No model that runs here can do this.")).to_be_visible()
+    with page.expect_request(re.compile("suggestion.*languages=en")):
+        page.get_by_label("Language spoken").select_option("en")
+    expect(page.get_by_label("Model", exact=True)).to_contain_text("Suggested: ")
+    page.get_by_role("button", name="Save as a preset").click()
+    page.get_by_label("Name").fill("private preset")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Preset")).to_have_value("private preset")
+    page.get_by_role("button", name="Remove this preset").click()
+    expect(page.get_by_text("The preset “private preset” is removed.")).to_be_visible()
+    page.get_by_role("button", name="Save as a preset").click()
+    page.get_by_label("Name").fill("private preset")
+    page.keyboard.press("Enter")
+
+    page.get_by_role("button", name="Sign out").click()
+    question = page.get_by_role("dialog", name="Sign out now?")
+    question.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("private.flac")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    question.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API key")).to_be_visible()
+    assert page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]") == []
+    assert page.url.endswith("#/"), "where one was is one's own"
+
+    page.get_by_label("API key").fill(server.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator(".frame h1").wait_for()
+    assert page.get_by_role("dialog").count() == page.locator(".toast").count() == 0
+    visit.open("/new")
+    expect(page.get_by_text("private")).to_have_count(0)
+    page.reload()
+    page.locator("main h1").wait_for()
+    page.wait_for_timeout(300)  # what was on its way would be taken up by now
+    expect(page.get_by_text("private")).to_have_count(0)
+
+
 def test_what_is_selected_is_exported(visit: Visit, recording: dict[str, str]):
     page = visit.page
     visit.open(f"/library?q={recording['word']}")

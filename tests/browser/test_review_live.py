@@ -98,6 +98,30 @@ def test_edits_survive_a_reload_and_stand_in_exports(visit: Visit, server: Serve
         assert "林肯" in content.decode()
 
 
+def test_a_recording_is_renamed_where_its_title_stands(visit: Visit, server: Server, recording: str):
+    page = visit.page
+    title = page.get_by_role("heading", level=1)
+    before = title.inner_text()
+    page.get_by_role("button", name="Change the title").click()
+    page.get_by_label("Title").fill("Nobody calls it so")
+    page.keyboard.press("Escape")
+    expect(title).to_have_text(before)
+    page.keyboard.press("Enter")  # the button has the focus again
+    page.get_by_label("Title").fill("盖茨堡 address")
+    page.keyboard.press("Enter")
+    expect(title).to_have_text("盖茨堡 address")
+    expect(page.get_by_role("button", name="Change the title")).to_be_focused()
+    with server.http() as http:
+
+        def found() -> list[str]:
+            answer = checked(http.get(f"{V1}/recordings", params={"q": "茨堡"}))
+            return [one["title"] for one in answer["recordings"]]
+
+        until(lambda: found() == ["盖茨堡 address"])
+    visit.open("/library?q=茨堡")
+    expect(page.get_by_role("link", name="盖茨堡 address")).to_be_visible()
+
+
 def test_a_split_is_undone_after_it_was_saved(visit: Visit, server: Server, recording: str):
     page = visit.page
     before = [one["text"] for one in transcript(server, recording)["sentences"]]

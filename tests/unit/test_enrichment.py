@@ -87,6 +87,7 @@ def test_a_stage_that_fails_leaves_the_sentence_and_a_note(
     (note,) = enrichment.notes
     assert note.startswith(loss)
     assert note.endswith("that stage failed: ZeroDivisionError: broken")
+    assert list(enrichment.failed.values()) == [[note]]
 
 
 def test_what_a_failed_stage_had_not_settled_comes_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

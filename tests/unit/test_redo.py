@@ -118,6 +118,10 @@ def test_speakers_that_failed_are_told_once_they_can_be(home: Home, tmp_path: Pa
     task = run(home, A, options=TALK)
     assert speakers(home, task) == [None] * 8
     assert any("speakers are not told" in note for note in only(task).notes)
+    (failed,) = only(task).failed_stages
+    assert failed.stage == "speakers"
+    assert failed.reasons
+    assert set(failed.reasons) <= set(only(task).notes)
     hear_again(home)
     before = home.book.get("default", task.id)
     assert again(home, task).state is Status.SUCCEEDED
@@ -126,6 +130,7 @@ def test_speakers_that_failed_are_told_once_they_can_be(home: Home, tmp_path: Pa
     assert after is not None
     assert speakers(home, task) == [0, 1] * 4
     assert not any("speakers are not told" in note for note in only(after).notes)
+    assert not only(after).failed_stages
     assert (after.status, after.ended_at) == (Status.SUCCEEDED, before.ended_at)
     assert only(after).duration_ms == only(before).duration_ms
     assert set(home.hosts.recognized.values()) == {1}

@@ -102,3 +102,41 @@ def test_every_text_that_is_asked_for_exists():
     asked = {key for path in SCRIPTS for key in re.findall(r'\bt\("([\w.]+)"', path.read_text())}
     assert len(asked) > 100
     assert asked <= known, sorted(asked - known)
+
+
+def test_every_text_is_asked_for():
+    code = "\n".join(path.read_text() for path in SCRIPTS)
+    keys = {key for area in AREAS for key in texts(area, "en")}
+    written = set(re.findall(r'"([\w.-]+)"', code))
+    areas = "|".join({key.split(".")[0] for key in keys})
+    # Keys that are put together: `status.${status}`, "review.event." and what comes behind it.
+    made = [re.escape(begin) + r"[\w-]+" for begin in re.findall(rf'"((?:{areas})\.[\w.]*\.)"', code)]
+    for template in re.findall(rf"`((?:{areas})\.[^`\s]*\$\{{[^`\s]*)`", code):
+        made.append(r"[\w-]+".join(map(re.escape, re.split(r"\$\{[^}]*\}", template))))
+    unused = {key for key in keys - written if not any(re.fullmatch(pattern, key) for pattern in made)}
+    assert not unused
+
+
+def test_every_export_is_imported():
+    scripts = {path: path.read_text() for path in SCRIPTS}
+    # Also what is loaded only once it is needed: import("…").then(({ forgetAll }) => …).
+    lists = re.findall(r"(?:import|then\(\() ?\{([^}]*)\}", "\n".join(scripts.values()))
+    imported = {name for listed in lists for name in re.findall(r"\w+", listed)}
+    unused: list[str] = []
+    for path, code in scripts.items():
+        names = re.findall(r"^export (?:async )?(?:const|function|class) (\w+)", code, re.MULTILINE)
+        for listed in re.findall(r"^export \{([^}]*)\}", code, re.MULTILINE):
+            names += re.findall(r"\w+", listed)
+        unused += [f"{path.name}: {name}" for name in names if name not in imported]
+    assert not unused
+
+
+def test_every_drawing_is_shown():
+    code = "\n".join(path.read_text() for path in SCRIPTS)
+    drawn = set(re.findall(r'^  (\w+): "[mM]', (PAGES / "js/components/icons.js").read_text(), re.MULTILINE))
+    assert len(drawn) > 20
+    # Where a drawing is named: icon="x", icon: "x", name="x", and any of those with several to choose from.
+    places = re.findall(r"(?:\bicon|\bname)(?:=|: )(\$\{[^>]*?\}(?=[ />])|\"\w+\")", code)
+    shown = {name for place in places for name in re.findall(r'"(\w+)"', place)}
+    shown |= set(re.findall(r'"(\w+)"', (PAGES / "js/components/states.js").read_text()))
+    assert not drawn - shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -69,6 +70,17 @@ def test_recording_looked_at_alone_tells_what_was_asked_for(desk: Desk) -> None:
     assert (told["revision"], told["notes"], told["stages"], told["deliveries"]) == (0, [], [], [])
     again = desk.task(parameters=told["options"])
     assert checked(desk.http.get(f"{PATH}/{again}.0"))["options"] == told["options"], "it can be sent as it is told"
+
+
+def test_failed_stages_are_told_as_data(desk: Desk) -> None:
+    task_id = desk.task()
+    assert "failed_stages" not in checked(desk.http.get(f"{PATH}/{task_id}.0"))
+    failed = [{"stage": "marks", "reasons": ["the model died", "the stage failed"]}]
+    with writing(desk.engine) as connection:
+        of_task = update(tables.files).where(tables.files.c.task_id == task_id)
+        connection.execute(of_task.values(failed_stages=json.dumps(failed)))
+    assert checked(desk.http.get(f"{PATH}/{task_id}.0"))["failed_stages"] == failed
+    assert listed(desk)[0]["failed_stages"] == failed
 
 
 def test_options_are_told_as_each_model_takes_them(desk: Desk) -> None:

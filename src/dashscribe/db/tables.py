@@ -27,7 +27,7 @@ from sqlalchemy import (
 from dashscribe.db.columns import ROW_ID, added_flag, added_number, added_string, amount, flag, number, state, string
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
-REVISION = "0009"
+REVISION = "0010"
 
 
 class Status(StrEnum):
@@ -218,6 +218,7 @@ files = Table(
     amount("duration_ms"),  # sound that was worked on, over all its channels
     string("ledger"),  # JSON: milliseconds by fate, where there is no result to say so
     string("notes"),  # JSON array of strings
+    added_string("failed_stages"),  # JSON array of types.FailedStage; empty for none
     string("code"),
     string("message"),
     # what its owner makes of it

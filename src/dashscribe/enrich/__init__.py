@@ -67,7 +67,7 @@ class Enrichment:
     sensitive_words: Path | None = None
     normalizer: Normalizer | None = None
     notes: list[str] = field(default_factory=list[str])
-    failed: dict[StageName, str] = field(default_factory=dict[StageName, str])
+    failed: dict[StageName, list[str]] = field(default_factory=dict[StageName, list[str]])
     _bias: Bias | None = field(default=None, init=False)
     _lexicons: Sequence[Lexicon] | None = field(default=None, init=False)
 
@@ -202,7 +202,7 @@ class Enrichment:
     def _fail(self, name: StageName, reason: str) -> None:
         """Note that a stage failed."""
         self.notes.append(reason)
-        self.failed.setdefault(name, reason)
+        self.failed.setdefault(name, []).append(reason)
 
 
 def _after(sentence: Sentence, begin_ms: int) -> Iterator[Sentence]:

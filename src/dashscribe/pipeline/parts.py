@@ -15,7 +15,7 @@ from dashscribe.catalog import find_model
 from dashscribe.choice import rate_note
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
-from dashscribe.enrich import Enrichment
+from dashscribe.enrich import Enrichment, StageName
 from dashscribe.enrich.speakers import Spoken, tell_apart
 from dashscribe.errors import DashscribeError, HostError
 from dashscribe.errors.sources import DecodeError, NoSpeechError, NoWordsError, RecognitionError
@@ -23,6 +23,7 @@ from dashscribe.hosts import Hosts
 from dashscribe.hosts.parent import check_stop
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.types import (
+    FailedStage,
     Fate,
     Keep,
     Media,
@@ -164,9 +165,25 @@ def bind(
     )
     told = dict.fromkeys(note for who in spoken.values() for note in who.notes)
     found = (*enrichment.notes, *told, *cut.notes, *_doubts(cut.media, outcomes, texts, options))
-    transcript = Transcript(media=cut.media, tracks=tracks, model=options.model, engine=engine, notes=(*notes, *found))
+    transcript = Transcript(
+        media=cut.media,
+        tracks=tracks,
+        model=options.model,
+        engine=engine,
+        notes=(*notes, *found),
+        failed_stages=tuple(_failed_stages(spoken, enrichment)),
+    )
     ledger.check(transcript, stretch)
     return transcript
+
+
+def _failed_stages(spoken: Mapping[int, Spoken], enrichment: Enrichment) -> Iterator[FailedStage]:
+    """What failed of the late stages, in their order."""
+    speakers = dict.fromkeys(reason for who in spoken.values() for reason in who.failures)
+    failed = {StageName.SPEAKERS: list(speakers), **enrichment.failed}
+    for name in StageName:
+        if reasons := failed.get(name):
+            yield FailedStage(name.value, tuple(reasons))
 
 
 def _doubts(

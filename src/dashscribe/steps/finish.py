@@ -127,6 +127,7 @@ def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcri
         heard_key=keys.heard,
         duration_ms=(file.cut.end_ms - file.cut.begin_ms) * len(file.cut.channels),
         notes=transcript.notes,
+        failed_stages=transcript.failed_stages,
     ):
         bench.telemetry.file_ended("succeeded")
         bench.worker.ring(Stage.DELIVER)

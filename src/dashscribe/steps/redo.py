@@ -64,7 +64,7 @@ def _redo(bench: Bench, claimed: ClaimedRedo, keep: Keep) -> None:
     if stage is StageName.SPEAKERS:
         _refuse_fewer_speakers(bench, claimed, kept, heard, transcript)
     elif stage in enrichment.failed:
-        raise StageError(enrichment.failed[stage])
+        raise StageError("; ".join(enrichment.failed[stage]))
     _replace(bench, claimed, heard, transcript)
 
 
@@ -191,6 +191,7 @@ def _replace(bench: Bench, claimed: ClaimedRedo, heard: Heard, transcript: Trans
         transcript_key=keys.transcript,
         heard_key=keys.heard,
         notes=transcript.notes,
+        failed_stages=transcript.failed_stages,
     )
     if not replaced:
         raise StageError(_GONE)

@@ -194,6 +194,8 @@ def brief(recording: Recording) -> dict[str, Any]:
     told |= {name: value for name, value in _known(recording) if value not in ("", None)}
     told |= {"kept": recording.kept, "languages": list(recording.languages)}
     told["diarized"] = task.options.diarize or task.options.speaker_per_channel
+    if file.failed_stages:
+        told["failed_stages"] = [{"stage": one.stage, "reasons": list(one.reasons)} for one in file.failed_stages]
     return told | (_found(recording.found) if recording.found else {})
 
 

@@ -24,11 +24,15 @@ REMEDY = "dashscribe models pull pyannote-segmentation campplus-zh-en"
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The outcomes of one channel with the speakers of their sentences, who spoke when, and what to know of that."""
+    """The outcomes of one channel with the speakers of their sentences, who spoke when, and what to know of that.
+
+    ``failures`` are those of the notes that tell where this stage failed.
+    """
 
     outcomes: Sequence[Outcome]
     turns: tuple[Turn, ...]
     notes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def tell_apart(
@@ -55,7 +59,8 @@ def tell_apart(
     except OSError:  # the disk's fault, not the sound's: the step is done again
         raise
     except Exception as error:
-        return Spoken(outcomes, (), (f"speakers are not told: {type(error).__name__}: {error}",))
+        reason = f"speakers are not told: {type(error).__name__}: {error}"
+        return Spoken(outcomes, (), (reason,), (reason,))
 
 
 def _one_speaker(channel: int, heard: Sequence[Outcome], options: Options, keep: Keep) -> Spoken:
@@ -74,13 +79,15 @@ def _with(outcome: Outcome, sentences: Iterable[Sentence]) -> Outcome:
 
 def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Options, keep: Keep) -> Spoken:
     reasons = (v.reason for v in voices if v.reason)
-    notes = list(dict.fromkeys(f"speakers are not told in places: {reason}" for reason in reasons))
+    failures = list(dict.fromkeys(f"speakers are not told in places: {reason}" for reason in reasons))
     kinds = [_kind(v) for v in voices if v.utterances]
     if any(kind != kinds[-1] for kind in kinds):
-        notes.append("speakers are not told in places: other models were installed meanwhile")
+        failures.append("speakers are not told in places: other models were installed meanwhile")
+    notes = list(failures)
     said = _said([outcome.span for outcome in heard if outcome.fate is not Fate.NON_SPEECH], voices, kinds[-1:])
     if said is None:
-        return Spoken(heard, (), tuple(notes or ["speakers are not told: no voice was heard for long enough"]))
+        notes = notes or ["speakers are not told: no voice was heard for long enough"]
+        return Spoken(heard, (), tuple(notes), tuple(failures))
     if said.unsegmented:
         notes.append("people who talk at once are taken for one in places: the segmentation ended its process there")
     durations_ms = [end_ms - begin_ms for begin_ms, end_ms in said.times]
@@ -90,7 +97,7 @@ def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Optio
     outcomes = keep(Outcome, (_with(outcome, assignment.parted(outcome.sentences)) for outcome in heard))
     spoken = _numbered(outcomes, turns, keep)
     notes += _doubts(spoken.turns, said.space.measured, options)
-    return replace(spoken, notes=tuple(notes))
+    return replace(spoken, notes=tuple(notes), failures=tuple(failures))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 // Calls of the server: with the key, answers as objects, failures as ApiError with a message that can be shown.
 
-import { session, signOut } from "./session.js";
+import { keyRefused, session } from "./session.js";
 
 /** Where the server's paths begin: beside this page, which a proxy may serve below a path of its own. */
-export const root = new URL(".", document.baseURI.replace(/[?#].*$/, ""));
+const root = new URL(".", document.baseURI.replace(/[?#].*$/, ""));
 
 /** The address of a path of the server, with a query; null, undefined and "" are left out of it. */
 export function address(path, query = {}) {
@@ -46,13 +46,17 @@ async function reach(url, init) {
 /** Wait; an abort ends it at once, as it ends a call. */
 export function rest(ms, signal) {
   return new Promise((resolve, reject) => {
-    const stop = () => reject(new DOMException("aborted", "AbortError"));
+    let timer = 0;
+    const stop = () => {
+      clearTimeout(timer);
+      reject(new DOMException("aborted", "AbortError"));
+    };
     if (signal?.aborted) return stop();
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
+    signal?.addEventListener("abort", stop, { once: true });
+    timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop); // the signal lives as long as its page, which may rest for hours
       resolve();
     }, ms);
-    signal?.addEventListener("abort", () => { clearTimeout(timer); stop(); }, { once: true });
   });
 }
 
@@ -72,18 +76,25 @@ async function refusal(response) {
   });
 }
 
-/** Any call; the answer as it came. Throws ApiError. A key that is refused signs out, unless it was given as `key`. */
-export async function send(method, path, { query, body, headers = {}, signal, key } = {}) {
+/** Browsers let calls of so many bytes go on when their page has gone, over all such calls 64 KiB. */
+const OUTLIVING_BYTES = 30_000;
+
+/**
+ * Any call; the answer as it came. Throws ApiError. A key that is refused signs out, unless it was given as `key`. With
+ * `outlives` a small call reaches the server although its page is closed meanwhile.
+ */
+export async function send(method, path, { query, body, headers = {}, signal, key, outlives = false } = {}) {
   const used = key ?? session.get().key;
   const init = { method, signal, headers: { ...headers, authorization: `Bearer ${used}` } };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers["content-type"] = "application/json";
+    init.keepalive = outlives && new Blob([init.body]).size <= OUTLIVING_BYTES;
   }
   const response = await reach(address(path, query), init);
   if (response.ok) return response;
   const error = await refusal(response);
-  if (error.status === 401 && key === undefined && used === session.get().key) signOut("signIn.refused");
+  if (error.status === 401 && key === undefined && used === session.get().key) keyRefused();
   throw error;
 }
 
@@ -111,7 +122,7 @@ export async function download(path, { method = "GET", query, body, name: otherw
 }
 
 /** Let the browser save a blob as a file. */
-export function save(blob, name) {
+function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

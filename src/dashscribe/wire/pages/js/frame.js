@@ -2,13 +2,13 @@
 
 import { html, useEffect, useState } from "./lib.js";
 import { LANGUAGES, language, speak, t } from "./i18n.js";
-import { link, match, place } from "./router.js";
+import { go, link, match, place } from "./router.js";
 import { routes } from "./routes.js";
-import { session, signOut } from "./session.js";
+import { finishAll, session, signOut } from "./session.js";
 import { useStore } from "./store.js";
 import { nextTheme, theme } from "./theme.js";
 import { Button, LinkButton } from "./components/button.js";
-import { Confirmations } from "./components/dialog.js";
+import { confirm, Confirmations } from "./components/dialog.js";
 import { Icon } from "./components/icons.js";
 import { Empty, ErrorNote, Loading } from "./components/states.js";
 import { Page } from "./components/page.js";
@@ -47,12 +47,20 @@ export function Frame() {
       <div class="about-me">
         ${me && html`<p title=${me.key_id}>${me.owner === me.key_name ? me.owner : `${me.owner} · ${me.key_name ?? ""}`}</p>`}
         <div class="settings"><${Switches} />
-          <${Button} kind="quiet small" icon="out" onClick=${() => signOut()}>${t("nav.signOut")}<//></div>
+          <${Button} kind="quiet small" icon="out" onClick=${leave}>${t("nav.signOut")}<//></div>
       </div>
     </header>
     <main class="main"><${Shown} path=${path} query=${query} /></main>
     <${Confirmations} /><${Toasts} />
   </div>`;
+}
+
+/** Sign out, once nothing would be lost by it, or somebody knows that it will be. */
+async function leave() {
+  const question = { title: t("nav.leaveTitle"), text: t("nav.leaveText"), action: t("nav.signOut"), danger: true };
+  if (!(await finishAll()) && !(await confirm(question))) return;
+  signOut();
+  go("/"); // where somebody was is theirs, too
 }
 
 function Menu({ path }) {

@@ -61,7 +61,12 @@ async function poll(look, signal) {
 function visible(signal) {
   if (!document.hidden) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    document.addEventListener("visibilitychange", resolve, { once: true, signal });
-    signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")), { once: true });
+    const stop = () => reject(new DOMException("aborted", "AbortError"));
+    const go = () => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", go, { once: true, signal });
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

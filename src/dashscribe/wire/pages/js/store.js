@@ -40,6 +40,19 @@ export function recall(name, otherwise, storage = "localStorage") {
   }
 }
 
+/** Forget everything but what is named, here and for tabs to come. */
+export function forgetAllBut(names) {
+  const kept = new Set(names.map((name) => PREFIX + name));
+  for (const storage of ["localStorage", "sessionStorage"]) {
+    try {
+      const found = Object.keys(window[storage]).filter((name) => name.startsWith(PREFIX) && !kept.has(name));
+      for (const name of found) window[storage].removeItem(name);
+    } catch {
+      // Storage is forbidden: there is nothing in it.
+    }
+  }
+}
+
 /** Remember a value under a name; undefined forgets it. */
 export function remember(name, value, storage = "localStorage") {
   try {

@@ -15,10 +15,14 @@ export default {
   "nav.models": "Models",
   "nav.queue": "Queue",
   "nav.signOut": "Sign out",
+  "nav.leaveTitle": "Sign out now?",
+  "nav.leaveText": "Something is not finished: a file that is being uploaded, or a change that is not saved. It is lost when you sign out.",
 
   "theme.auto": "Colors: as the system has them",
   "theme.light": "Colors: light",
   "theme.dark": "Colors: dark",
+  "title.field": "Title",
+  "title.change": "Change the title",
 
   "signIn.title": "Sign in",
   "signIn.key": "API key",
@@ -39,7 +43,6 @@ export default {
   "action.retry": "Try again",
   "action.delete": "Delete",
   "action.save": "Save",
-  "action.add": "Add",
   "action.edit": "Edit",
   "action.copy": "Copy",
   "action.copied": "Copied.",

@@ -15,10 +15,14 @@ export default {
   "nav.models": "模型",
   "nav.queue": "任务队列",
   "nav.signOut": "退出登录",
+  "nav.leaveTitle": "现在退出？",
+  "nav.leaveText": "还有未完成的内容：正在上传的文件，或尚未保存的修改。退出后将会丢失。",
 
   "theme.auto": "外观：跟随系统",
   "theme.light": "外观：浅色",
   "theme.dark": "外观：深色",
+  "title.field": "标题",
+  "title.change": "修改标题",
 
   "signIn.title": "登录",
   "signIn.key": "API 密钥",
@@ -39,7 +43,6 @@ export default {
   "action.retry": "重试",
   "action.delete": "删除",
   "action.save": "保存",
-  "action.add": "添加",
   "action.edit": "编辑",
   "action.copy": "复制",
   "action.copied": "已复制。",

@@ -18,6 +18,8 @@ export default {
   "library.pages": "Pages of the list",
   "library.page": "Page {page} of {last}",
   "library.edited": "edited",
+  "library.failedStages": { one: "{count} step failed", other: "{count} steps failed" },
+  "library.compare": "Compare",
   "library.kept": "kept",
   "library.position": { other: "Place {count} in the queue" },
   "library.waits": "Waiting for its turn",

@@ -18,6 +18,8 @@ export default {
   "library.pages": "列表分页",
   "library.page": "第 {page} 页，共 {last} 页",
   "library.edited": "已编辑",
+  "library.failedStages": "{count} 个步骤失败",
+  "library.compare": "对比",
   "library.kept": "长期保留",
   "library.position": { other: "队列中第 {count} 位" },
   "library.waits": "等待处理",

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useId, useRef, useState } from "../lib.js";
 import { t } from "../i18n.js";
+import { whenSignedOut } from "../session.js";
 import { store, useStore } from "../store.js";
 import { Button } from "./button.js";
 import { ErrorNote } from "./states.js";
@@ -24,13 +25,17 @@ export function Dialog({ title, onClose, actions, wide = false, children }) {
 }
 
 const asked = store(null);
+whenSignedOut(() => asked.get()?.close(false));
 
 /**
  * Ask before something that cannot be undone. `act()` runs when the answer is yes, and its failure is shown in the
  * dialog, which then stays open. Gives true when it was done, false when somebody thought better of it.
  */
 export function confirm({ title, text, action, danger = false, act = async () => undefined }) {
-  return new Promise((resolve) => asked.set({ title, text, action, danger, act, resolve }));
+  return new Promise((resolve) => {
+    const close = (answer) => { asked.set(null); resolve(answer); };
+    asked.set({ title, text, action, danger, act, close });
+  });
 }
 
 /** Where confirm() shows its dialog: once, in the frame. */
@@ -39,10 +44,9 @@ export function Confirmations() {
   return question && html`<${Question} key=${question.title} ...${question} />`;
 }
 
-function Question({ title, text, action, danger, act, resolve }) {
+function Question({ title, text, action, danger, act, close }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
-  const close = (answer) => { asked.set(null); resolve(answer); };
   const yes = async () => {
     setBusy(true);
     try {

@@ -2,6 +2,9 @@
 
 import { html, useId } from "../lib.js";
 
+/** An input method had the key: Enter chooses its candidate. Safari tells it by the old code only. */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
 /** A field around one input: children(attributes) draws the input with id, aria-describedby and aria-invalid. */
 export function Field({ label, hint, wrong, children }) {
   const id = useId();

@@ -2,12 +2,14 @@
 
 import { html } from "../lib.js";
 import { t } from "../i18n.js";
+import { whenSignedOut } from "../session.js";
 import { store, useStore } from "../store.js";
 import { Button } from "./button.js";
 import { errorTitle } from "./states.js";
 
 const shown = store([]);
 let last = 0;
+whenSignedOut(() => shown.set([])); // what was told is for nobody else
 
 /** Show a sentence; `action` is {label, run}, such as an undo. */
 export function toast(text, { action, forMs = 6000 } = {}) {

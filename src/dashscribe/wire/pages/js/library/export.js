@@ -11,9 +11,17 @@ import { ErrorNote } from "../components/states.js";
 
 const FORMATS = ["txt", "md", "docx", "srt", "vtt", "tsv", "json"];
 
+/** What was chosen here the last time; the page of one recording remembers its own choice. */
+const NAME = "export.library";
+
+function remembered() {
+  const chosen = recall(NAME);
+  return Array.isArray(chosen) ? FORMATS.filter((one) => chosen.includes(one)) : ["txt"];
+}
+
 /** Asks for the formats, remembered from the last time, and saves a zip of `ids`. */
 export function ExportDialog({ ids, onClose }) {
-  const [formats, setFormats] = useState(() => recall("export", ["txt"]).filter((one) => FORMATS.includes(one)));
+  const [formats, setFormats] = useState(remembered);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const flip = (format, yes) => setFormats(FORMATS.filter((one) => (one === format ? yes : formats.includes(one))));
@@ -22,7 +30,7 @@ export function ExportDialog({ ids, onClose }) {
     setError(null);
     try {
       await download(`${V1}/recordings/export`, { method: "POST", body: { ids, formats }, name: "recordings.zip" });
-      remember("export", formats);
+      remember(NAME, formats);
       onClose();
     } catch (failure) {
       setError(failure);

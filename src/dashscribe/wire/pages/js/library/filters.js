@@ -67,16 +67,16 @@ function Narrowed({ query, change }) {
     const told = await get("api/v1/models", { page_size: 100 }, { signal });
     return told.output.models.map(({ model }) => model);
   });
-  const select = (name, options) => html`<label class="field"><span class="label">${t(`library.${name}`)}</span>
+  const select = (name, label, options) => html`<label class="field"><span class="label">${label}</span>
     <select class="select" onChange=${(event) => change({ [name]: event.target.value })}>
       <option value="" selected=${!query[name]}>${t("library.any")}</option>
       ${options.map(([value, text]) => html`<option key=${value} value=${value} selected=${value === query[name]}>${text}</option>`)}
     </select></label>`;
-  const date = (name) => html`<label class="field"><span class="label">${t(`library.${name}`)}</span>
+  const date = (name, label) => html`<label class="field"><span class="label">${label}</span>
     <input class="input" type="date" value=${query[name] ?? ""} onChange=${(event) => change({ [name]: event.target.value })} /></label>`;
   return html`<div class="narrowed">
-    ${select("status", STATUSES.map((status) => [status, t(`status.${status}`)]))}
-    ${select("model", (models.data ?? []).map((model) => [model, model]))}
-    ${date("from")}${date("to")}
+    ${select("status", t("library.status"), STATUSES.map((status) => [status, t(`status.${status}`)]))}
+    ${select("model", t("library.model"), (models.data ?? []).map((model) => [model, model]))}
+    ${date("from", t("library.from"))}${date("to", t("library.to"))}
   </div>`;
 }

@@ -4,7 +4,7 @@ import { get, post, V1 } from "../api.js";
 import { number, t } from "../i18n.js";
 import { html, useRef, useState } from "../lib.js";
 import { useLoad, usePolling } from "../loading.js";
-import { link, setQuery } from "../router.js";
+import { go, link, setQuery } from "../router.js";
 import { Button, LinkButton } from "../components/button.js";
 import { confirm } from "../components/dialog.js";
 import { Page } from "../components/page.js";
@@ -44,16 +44,18 @@ export default function Library({ query }) {
     else after.delete(id);
     return after;
   });
+  const done = here.filter((id) => recordings.find((one) => one.id === id).status === "SUCCEEDED");
+  const compare = here.length === 2 && done.length === 2 && (() => go(`/compare/${done.map(encodeURIComponent).reverse().join("/")}`)); // the older one on the left
   const remove = async () => {
     let result = null;
-    const done = await confirm({
+    const isDone = await confirm({
       title: t("library.deleteTitle", { count: here.length }),
       text: t("library.deleteText"),
       action: t("action.delete"),
       danger: true,
       act: async () => { result = await post(`${V1}/recordings/delete`, { ids: here }); },
     });
-    if (!done) return;
+    if (!isDone) return;
     setPicked(new Set());
     found.reload();
     const [count, gone] = [result.deleted.length, result.not_found.length];
@@ -66,7 +68,7 @@ export default function Library({ query }) {
     <${Loaded} from=${found}>${(told) => told.total === 0
       ? html`<${Nothing} query=${query} />`
       : html`<section class="stack close" aria-label=${t("library.title")} aria-busy=${found.loading}>
-          <${Bar} told=${told} here=${here} recordings=${recordings} onAll=${(yes) => setPicked(new Set(yes ? recordings.map(({ id }) => id) : []))}
+          <${Bar} told=${told} here=${here} recordings=${recordings} onCompare=${compare} onAll=${(yes) => setPicked(new Set(yes ? recordings.map(({ id }) => id) : []))}
             onExport=${() => setExporting(true)} onDelete=${remove} />
           <ul class="recordings">${recordings.map((one) => html`<${Recording} key=${one.id} recording=${one} q=${query.q}
             picked=${picked.has(one.id)} onPick=${(yes) => pick(one.id, yes)} />`)}</ul>
@@ -76,13 +78,14 @@ export default function Library({ query }) {
   <//>`;
 }
 
-function Bar({ told, here, recordings, onAll, onExport, onDelete }) {
+function Bar({ told, here, recordings, onAll, onCompare, onExport, onDelete }) {
   const all = here.length === recordings.length;
   const some = (element) => { if (element) element.indeterminate = here.length > 0 && !all; };
   return html`<div class="bar row spread">
     <label class="check"><input type="checkbox" ref=${some} checked=${all} onChange=${(event) => onAll(event.target.checked)} />
       <span>${here.length ? t("library.picked", { count: here.length }) : t("library.total", { count: told.total })}</span></label>
     ${here.length > 0 && html`<div class="buttons">
+      ${onCompare && html`<${Button} kind="small" icon="compare" onClick=${onCompare}>${t("library.compare")}<//>`}
       <${Button} kind="small" icon="download" onClick=${onExport}>${t("action.export")}<//>
       <${Button} kind="small danger" icon="trash" onClick=${onDelete}>${t("action.delete")}<//>
     </div>`}

@@ -10,7 +10,7 @@ import { Progress } from "../components/progress.js";
 const KINDS = { PENDING: "", RUNNING: "busy", SUCCEEDED: "good", FAILED: "bad", CANCELED: "" };
 
 /** A state as a colored word. */
-export function Status({ status }) {
+function Status({ status }) {
   return html`<span class="tag ${KINDS[status] ?? ""}">${t(`status.${status}`)}</span>`;
 }
 
@@ -33,13 +33,14 @@ export function Recording({ recording, q, picked, onPick }) {
 }
 
 function About({ recording }) {
-  const { duration_ms: length, submitted_at: at, model, engine, edited_at: edited, kept, languages = [] } = recording;
+  const { duration_ms: length, submitted_at: at, model, engine, edited_at: edited, kept, languages = [], failed_stages: failures = [] } = recording;
   const parts = [
     length > 0 && html`<span class="number">${duration(length)}</span>`,
     at && html`<time datetime=${new Date(at).toISOString()}>${instant(at)}</time>`,
     html`<span>${model}${engine && !engine.startsWith(model) ? html` <span class="faint">(${engine})</span>` : ""}</span>`,
     languages.length > 0 && html`<span>${languages.join(", ")}</span>`,
     edited && html`<span>${t("library.edited")}</span>`,
+    failures.length > 0 && html`<span class="tag warn">${t("library.failedStages", { count: failures.length })}</span>`,
     kept && html`<span class="kept"><${Icon} name="star" size=${14} filled />${t("library.kept")}</span>`,
   ];
   return html`<p class="about">${parts.filter(Boolean)}</p>`;

@@ -10,15 +10,25 @@ import { Presets } from "./presets.js";
 const COMMON = ["zh", "en", "zh,en", "yue", "ja", "ko"];
 const SPEAKERS = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 
-/** `choices` are useChoices()'s; `model` is the row of the model that would be used. */
+/** `choices` are useChoices()'s; `model` is the row of the model that would be used, undefined where none can be. */
 export function OptionsForm({ options, onOptions, choices, model }) {
   const set = (name) => (value) => onOptions({ ...options, [name]: value });
-  if (!model) return html`<${Note} kind="warn"><strong>${t("new.noModel")}</strong><a href=${link("/models")}>${t("nav.models")}</a><//>`;
-  const takes = (name) => model.parameters.includes(name);
+  const runs = choices.models.filter((one) => one.runs);
+  const nothing = (key) => html`<${Note} kind="warn"><strong>${t(key)}</strong><a href=${link("/models")}>${t("nav.models")}</a><//>`;
+  if (!runs.length) return nothing("new.noModel");
   return html`<div class="options">
     <${Presets} options=${options} onOptions=${onOptions} />
-    <${Languages} options=${options} set=${set("languages")} model=${model} />
-    <${Model} options=${options} set=${set("model")} choices=${choices} model=${model} />
+    <${Languages} options=${options} set=${set("languages")} models=${options.model && model ? [model] : runs} />
+    ${model ? html`<${Model} options=${options} set=${set("model")} choices=${choices} model=${model} />
+      <${Settings} options=${options} onOptions=${onOptions} choices=${choices} model=${model} />` : nothing("new.noModelSuits")}
+  </div>`;
+}
+
+/** What else a model takes. */
+export function Settings({ options, onOptions, choices, model }) {
+  const set = (name) => (value) => onOptions({ ...options, [name]: value });
+  const takes = (name) => model.parameters.includes(name);
+  return html`
     ${takes("diarization_enabled") && html`<${Select} label=${t("new.speakers")} hint=${t("new.speakersHint")} value=${options.speakers}
       options=${SPEAKERS.map((count) => [count, t(["new.speakers0", "new.speakers1"][count] ?? "new.speakersN", { count })])}
       onValue=${(value) => set("speakers")(Number(value))} />`}
@@ -33,14 +43,15 @@ export function OptionsForm({ options, onOptions, choices, model }) {
       ${takes("special_word_filter") && html`<${Check} label=${t("new.censored")} hint=${choices.censor ? t("new.censoredHint") : t("new.censoredNone")}
         checked=${options.censored && Boolean(choices.censor)} disabled=${!choices.censor} onValue=${set("censored")} />`}
       ${takes("speech_noise_threshold") && html`<${Noise} value=${options.noise} set=${set("noise")} />`}
-    </div></details>
-  </div>`;
+    </div></details>`;
 }
 
-function Languages({ options, set, model }) {
+/** The languages that one of the models knows; which of them is suggested follows from what is chosen. */
+export function Languages({ options, set, models }) {
   const told = (codes) => codes.split(",").map(languageName).join(" + ");
-  const usual = COMMON.filter((codes) => codes.split(",").every((code) => model.language_hints.includes(code)));
-  const others = model.language_hints.filter((code) => !COMMON.includes(code)).map((code) => [code, languageName(code)]);
+  const hints = [...new Set(models.flatMap((model) => model.language_hints))];
+  const usual = COMMON.filter((codes) => models.some((model) => codes.split(",").every((code) => model.language_hints.includes(code))));
+  const others = hints.filter((code) => !COMMON.includes(code)).map((code) => [code, languageName(code)]);
   others.sort(([, left], [, right]) => left.localeCompare(right));
   const chosen = options.languages.join(",");
   const known = chosen === "" || usual.includes(chosen) || others.some(([code]) => code === chosen);
@@ -54,9 +65,11 @@ function Model({ options, set, choices, model }) {
   const best = suggested[0]?.name;
   const text = ({ name, runs }) => (runs ? name : t("new.notInstalled", { name }));
   const reasons = suggested.find(({ name }) => name === model.name)?.reasons ?? [];
-  const fallen = options.model && options.model !== model.name;
+  const isFallen = options.model && options.model !== model.name;
+  const isUnsuited = options.model && !isFallen && !suggested.some(({ name }) => name === model.name);
+  const wrong = isFallen ? t("new.modelFallen", { name: options.model }) : isUnsuited ? t("new.modelUnsuited", { name: model.name }) : "";
   const hint = html`${t("new.engine", { engine: model.engine })}${reasons.length > 0 && html` · <span lang="en">${reasons.join(" · ")}</span>`}`;
-  return html`<${Field} label=${t("new.model")} hint=${hint} wrong=${fallen ? t("new.modelFallen", { name: options.model }) : ""}>
+  return html`<${Field} label=${t("new.model")} hint=${hint} wrong=${wrong}>
     ${(given) => html`<select class="select" ...${given} onChange=${(event) => set(event.target.value)}>
       <option value="" selected=${!options.model}>${best ? t("new.suggested", { name: best }) : t("new.anyModel")}</option>
       ${models.map((one) => html`<option key=${one.name} value=${one.name} disabled=${!one.runs} selected=${one.name === options.model}>${text(one)}</option>`)}

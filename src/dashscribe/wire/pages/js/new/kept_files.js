@@ -44,6 +44,11 @@ export async function forget(id) {
   await change([ITEMS, FILES], "readwrite", (items, files) => { items.delete(id); files.delete(id); }).catch(() => undefined);
 }
 
+/** Forget everything. */
+export async function forgetAll() {
+  await change([ITEMS, FILES], "readwrite", (items, files) => { items.clear(); files.clear(); }).catch(() => undefined);
+}
+
 /** Forget the file only, once the server has all of it. */
 export async function forgetFile(id) {
   await change([FILES], "readwrite", (files) => { files.delete(id); }).catch(() => undefined);

@@ -64,10 +64,10 @@ export default function New() {
   <//>`;
 }
 
-/** The model that would be used: the chosen one while it can run, else the one that the server suggests. */
+/** The model that would be used: the chosen one while it can run, else the one that the server suggests, if any. */
 function modelOf(options, { models, suggested }) {
   const runs = models.filter((model) => model.runs);
-  return runs.find(({ name }) => name === options.model) ?? runs.find(({ name }) => name === suggested[0]?.name) ?? runs[0];
+  return runs.find(({ name }) => name === options.model) ?? runs.find(({ name }) => name === suggested[0]?.name);
 }
 
 /** Each link is a task of its own, so that one bad address harms no other. */

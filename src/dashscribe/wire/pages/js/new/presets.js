@@ -4,7 +4,7 @@ import { t } from "../i18n.js";
 import { html, useState } from "../lib.js";
 import { Button } from "../components/button.js";
 import { Dialog } from "../components/dialog.js";
-import { Select, TextField } from "../components/field.js";
+import { isComposing, Select, TextField } from "../components/field.js";
 import { toast } from "../components/toast.js";
 import { dropPreset, fitted, keepPreset, presets } from "./options.js";
 
@@ -30,7 +30,7 @@ export function Presets({ options, onOptions }) {
 function Ask({ onClose, onName }) {
   const [name, setName] = useState("");
   const submit = () => name.trim() && onName(name.trim().slice(0, 60));
-  const enter = (event) => { if (event.key === "Enter") { event.preventDefault(); submit(); } };
+  const enter = (event) => { if (event.key === "Enter" && !isComposing(event)) { event.preventDefault(); submit(); } };
   const actions = html`<${Button} onClick=${onClose}>${t("action.cancel")}<//>
     <${Button} kind="primary" disabled=${!name.trim()} onClick=${submit}>${t("action.save")}<//>`;
   return html`<${Dialog} title=${t("new.presetKeep")} onClose=${onClose} actions=${actions}>

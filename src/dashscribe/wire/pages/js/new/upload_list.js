@@ -40,6 +40,6 @@ function Item({ item }) {
 
 function told({ state, size, sent, order }) {
   const values = { size: bytes(size), share: percent(size ? sent / size : 0) };
-  if (state === "uploaded") return t(order ? "new.handing" : "new.uploaded", values);
-  return t(`new.${state}`, values);
+  if (state === "uploaded") return t(order ? "new.state.handing" : "new.state.uploaded", values);
+  return t(`new.state.${state}`, values);
 }

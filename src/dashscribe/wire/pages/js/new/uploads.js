@@ -3,7 +3,7 @@
 
 import "../../vendor/tus.js";
 import { address, ApiError, get, send, V1 } from "../api.js";
-import { session } from "../session.js";
+import { session, unfinished, whenSignedOut } from "../session.js";
 import { store } from "../store.js";
 import { forget, forgetFile, keepFile, keepItem, keptFile, keptItems } from "./kept_files.js";
 import { submit } from "./submit.js";
@@ -22,6 +22,15 @@ const RETRIES_MS = [0, 1000, 2000, 4000, 8000, ...Array(40).fill(15_000)]; // a 
 export const uploads = store([]);
 const files = new Map();
 const running = new Map();
+
+// Whoever signs in next sees nothing of these. What the server has of them it deletes by itself.
+whenSignedOut(() => {
+  for (const turn of running.values()) turn.abort();
+  running.clear();
+  files.clear();
+  uploads.set([]);
+});
+unfinished.add(async () => uploads.get().every(({ state }) => state === "submitted"));
 
 const find = (id) => uploads.get().find((item) => item.id === id);
 

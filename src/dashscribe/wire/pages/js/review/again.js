@@ -1,13 +1,17 @@
-// The same recording once more, with another model: as a recording of its own, beside which the old one stays.
+// The same recording once more, with another model or other settings: as a recording of its own, beside which the old one stays.
 
 import { get, post, V1 } from "../api.js";
 import { t } from "../i18n.js";
-import { html, useState } from "../lib.js";
+import { html, useRef, useState } from "../lib.js";
 import { Button } from "../components/button.js";
 import { Dialog } from "../components/dialog.js";
-import { Select } from "../components/field.js";
+import { Check, Select } from "../components/field.js";
 import { ErrorNote, Loaded } from "../components/states.js";
 import { useLoad } from "../loading.js";
+import { useChoices } from "../new/choices.js";
+import { Languages, Settings } from "../new/form.js";
+import { optionsOf } from "../new/options.js";
+import { parameters } from "../new/submit.js";
 import { go } from "../router.js";
 import { pathOf } from "./recording.js";
 
@@ -15,6 +19,8 @@ import { pathOf } from "./recording.js";
 export function AgainDialog({ recording, compare, onClose }) {
   const models = useLoad((signal) => get(`${V1}/models`, {}, { signal }), []);
   const [model, setModel] = useState("");
+  const [options, setOptions] = useState(null); // null: as they were
+  const censor = useRef(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const names = runnable(models.data);
@@ -24,7 +30,8 @@ export function AgainDialog({ recording, compare, onClose }) {
     setBusy(true);
     setError(null);
     try {
-      const made = await post(`${pathOf(recording.id)}/again`, { model: chosen });
+      const row = models.data.models.find(({ name }) => name === chosen);
+      const made = await post(`${pathOf(recording.id)}/again`, { model: chosen, ...(options && { parameters: parameters({ ...options, censor: options.censored ? censor.current : null }, row) }) });
       const part = encodeURIComponent(made.id);
       go(compare ? `/compare/${encodeURIComponent(recording.id)}/${part}` : `/recordings/${part}`);
     } catch (failure) {
@@ -37,10 +44,22 @@ export function AgainDialog({ recording, compare, onClose }) {
   return html`<${Dialog} title=${t(compare ? "review.againTitle" : "review.again")} onClose=${onClose} actions=${actions}>
     <form class="stack" onSubmit=${start}>
       <p>${t(compare ? "review.againText" : "review.againFailed")}</p>
-      <${Loaded} from=${models}>${() => html`<${Select} label=${t("review.model")} value=${chosen} options=${names} onValue=${setModel} />`}<//>
+      <${Loaded} from=${models}>${({ models: rows }) => html`<${Select} label=${t("review.model")} value=${chosen} options=${names} onValue=${setModel} />
+        <${Check} label=${t("review.otherSettings")} hint=${t("review.otherSettingsHint")} checked=${options !== null}
+          onValue=${(yes) => setOptions(yes ? optionsOf(recording.options ?? {}) : null)} />
+        ${options && html`<${OtherSettings} options=${options} onOptions=${setOptions} censor=${censor} model=${rows.find(({ name }) => name === chosen)} />`}`}<//>
       ${error && html`<${ErrorNote} error=${error} />`}
     </form>
   <//>`;
+}
+
+/** `censor` is a ref that gets the saved sensitive words. */
+function OtherSettings({ options, onOptions, censor, model }) {
+  const choices = useChoices(options);
+  censor.current = choices.data?.censor;
+  return html`<${Loaded} from=${choices}>${(found) => html`<div class="options">
+    <${Languages} options=${options} set=${(languages) => onOptions({ ...options, languages })} models=${[model]} />
+    <${Settings} options=${options} onOptions=${onOptions} choices=${found} model=${model} /></div>`}<//>`;
 }
 
 /** The names that take tasks and that an engine here would run, with that engine. */

@@ -5,7 +5,7 @@ import { Button, LinkButton } from "../components/button.js";
 import { Page } from "../components/page.js";
 import { Progress } from "../components/progress.js";
 import { ErrorNote, Loading, Note } from "../components/states.js";
-import { clock, instant, percent, t } from "../i18n.js";
+import { clock, instant, known, languageName, percent, t } from "../i18n.js";
 import { html, useEffect, useReducer, useRef, useState } from "../lib.js";
 import { useLoad, usePolling } from "../loading.js";
 import { link } from "../router.js";
@@ -92,10 +92,11 @@ function Texts({ recordings, compared, page }) {
   }, [at, places]);
   const { words, changed } = compared.figures;
   const lead = changed ? t("compare.figures", { words, changed, places: places.length, share: percent(changed / Math.max(1, words)) }) : t("compare.same");
+  const settings = differentSettings(recordings);
   const head = (side) => html`<div class="side-head" key=${side}>
     <${Button} kind="small" icon=${players?.[side].isPlaying ? "pause" : "play"} disabled=${!players || players[side].trouble === "none"}
       label=${t(players?.[side].isPlaying ? "review.stop" : "review.play")} onClick=${() => parts.current.toggle(side)} />
-    <div><h2>${recordings[side].model}</h2><p class="soft"><time class="number" ref=${(element) => { elements.current[`${side}Time`] = element; }}>0:00</time> · ${instant(recordings[side].submitted_at)}</p></div>
+    <div><h2>${recordings[side].model}</h2>${settings[side].length > 0 && html`<p class="soft">${settings[side].join(" · ")}</p>`}<p class="soft"><time class="number" ref=${(element) => { elements.current[`${side}Time`] = element; }}>0:00</time> · ${instant(recordings[side].submitted_at)}</p></div>
     <a href=${link(`/recordings/${encodeURIComponent(recordings[side].id)}`)}>${t("compare.open")}</a>
   </div>`;
   return page(html`<div class="work compare">
@@ -108,6 +109,21 @@ function Texts({ recordings, compared, page }) {
     <div class="scroller" tabindex="0" role="region" aria-label=${t("compare.text")} ref=${(element) => { elements.current.scroller = element; }}>
       <div class="stage" role="list" ref=${(element) => { elements.current.stage = element; }}></div></div>
   </div>`, lead);
+}
+
+/** What each side was asked for and the other was not, in words. */
+function differentSettings(recordings) {
+  const asked = Object.fromEntries(SIDES.map((side) => [side, recordings[side].options ?? {}]));
+  const names = Object.keys({ ...asked.left, ...asked.right }).filter((name) => JSON.stringify(asked.left[name]) !== JSON.stringify(asked.right[name]));
+  const told = (name, value) => {
+    const label = known(`setting.${name}`) ? t(`setting.${name}`) : name;
+    if (value === true || value === undefined) return label;
+    if (value === false) return t("setting.without", { label });
+    const listed = Array.isArray(value) ? value : typeof value === "object" ? Object.keys(value) : [value];
+    return `${label}: ${listed.map((one) => (name.startsWith("language") ? languageName(one) : one)).join(", ")}`;
+  };
+  const of = (side) => names.filter((name) => asked[side][name] !== undefined).map((name) => told(name, asked[side][name]));
+  return Object.fromEntries(SIDES.map((side) => [side, of(side)]));
 }
 
 /** The list and two players, of which at most one plays. */
@@ -126,7 +142,8 @@ function open(recordings, pairs, elements, draw) {
     find: (signal) => findSound(pathOf(recordings[side].id), signal),
     told: draw,
     tick: (ms) => {
-      times[side].firstChild.data = clock(ms);
+      const told = clock(ms);
+      if (times[side].firstChild.data !== told) times[side].firstChild.data = told;
       const word = words[side][lastAtMost(words[side], ms, (one) => one.begin_ms)];
       if (word === sounding[side]) return;
       wordElement(list, side, sounding[side])?.classList.remove("now");

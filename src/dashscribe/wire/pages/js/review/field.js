@@ -1,10 +1,8 @@
 // Typing in one sentence: a field in place of its text.
 
 import { t } from "../i18n.js";
+import { isComposing } from "../components/field.js";
 import { make } from "./elements.js";
-
-/** An input method had the key: Enter chooses its candidate. Safari tells it by the old code only. */
-export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 export class Field {
   /** `on` are called: typed(text), split(offset), merge(), next(step), leave({focus}), where the focus is to go to the list. */

@@ -3,7 +3,7 @@
 import { t } from "../i18n.js";
 import { html, useEffect, useRef } from "../lib.js";
 import { Button } from "../components/button.js";
-import { isComposing } from "./field.js";
+import { isComposing } from "../components/field.js";
 
 export function FindBar({ finding, canReplace, onClose }) {
   const { at, count, go, replace, set } = finding;

@@ -5,7 +5,7 @@ import { html } from "../lib.js";
 import { Button } from "../components/button.js";
 import { Dialog } from "../components/dialog.js";
 import { toast } from "../components/toast.js";
-import { isComposing } from "./field.js";
+import { isComposing } from "../components/field.js";
 import { JUMP_MS } from "./player_bar.js";
 
 const LONG_JUMP_MS = 10_000;

@@ -4,7 +4,6 @@ import { clock, percent, t } from "../i18n.js";
 import { html } from "../lib.js";
 import { Button } from "../components/button.js";
 import { Note } from "../components/states.js";
-import { DrawnButton } from "./drawings.js";
 import { RATES } from "./player.js";
 import { SPEAKER_COLORS } from "./view.js";
 
@@ -25,17 +24,17 @@ export function PlayerBar({ player, wave, into, duration, unsure, onUnsure, hasC
     <div class="panel detail" ref=${into("detail")} hidden aria-hidden="true"><canvas></canvas><div class="head"></div></div>
     <div class="inks" ref=${into("inks")} aria-hidden="true">${INKS.map((ink) => html`<i class="ink-${ink}"></i>`)}</div>
     <div class="row controls">
-      <${DrawnButton} drawing="earlier" label=${t("review.earlier")} onClick=${() => jump(-JUMP_MS)} />
+      <${Button} kind="quiet" icon="earlier" label=${t("review.earlier")} onClick=${() => jump(-JUMP_MS)} />
       <${Button} kind="primary" class="play" icon=${isPlaying ? "pause" : "play"} label=${t(isPlaying ? "review.stop" : "review.play")}
         disabled=${!player || silent !== undefined} onClick=${() => player.toggle()} />
-      <${DrawnButton} drawing="later" label=${t("review.later")} onClick=${() => jump(JUMP_MS)} />
+      <${Button} kind="quiet" icon="later" label=${t("review.later")} onClick=${() => jump(JUMP_MS)} />
       <span class="clock number"><time ref=${into("time")}>${clock(player?.ms ?? 0)}</time> / ${clock(duration)}</span>
       <label class="choice"><span class="unseen">${t("review.rate")}</span>
         <select class="select" onChange=${(event) => { player.rate = Number(event.target.value); }}>
           ${RATES.map((rate) => html`<option value=${rate} selected=${rate === (player?.rate ?? 1)}>${rate}×</option>`)}
         </select></label>
       <span class="zooms" hidden=${duration < 120_000}>
-        <${DrawnButton} drawing="minus" kind="quiet small" label=${t("review.zoomOut")} onClick=${() => wave.zoom(1)} />
+        <${Button} icon="minus" kind="quiet small" label=${t("review.zoomOut")} onClick=${() => wave.zoom(1)} />
         <${Button} kind="quiet small" icon="plus" label=${t("review.zoomIn")} onClick=${() => wave.zoom(-1)} />
       </span>
       ${hasConfidence && html`<label class="choice">${t("review.unsure")}

@@ -46,17 +46,18 @@ export default function Review({ params: { id }, query }) {
       ${loaded.error ? html`<${ErrorNote} error=${loaded.error} retry=${loaded.reload} />` : html`<${Loading} />`}
     <//>`;
   }
-  if (isUnderWay(recording)) return html`<${UnderWay} recording=${recording} />`;
-  if (recording.status !== "SUCCEEDED") return html`<${Failed} recording=${recording} />`;
-  return html`<${Finished} key=${id} recording=${recording} query=${query} reload=${loaded.reload} />`;
+  const rename = async (title) => loaded.setData(await patch(pathOf(id), { title }));
+  if (isUnderWay(recording)) return html`<${UnderWay} recording=${recording} onRename=${rename} />`;
+  if (recording.status !== "SUCCEEDED") return html`<${Failed} recording=${recording} onRename=${rename} />`;
+  return html`<${Finished} key=${id} recording=${recording} query=${query} reload=${loaded.reload} onRename=${rename} />`;
 }
 
 /** Waiting or running: it opens by itself when it is done. */
-export function UnderWay({ recording }) {
+function UnderWay({ recording, onRename }) {
   const { progress = {}, queue_position: place } = recording;
   const { done_ms = 0, total_ms = 0 } = progress;
   const lead = [recording.model, recording.duration_ms && clock(recording.duration_ms)].filter(Boolean).join(" · ");
-  return html`<${Page} title=${titleOf(recording)} lead=${lead} actions=${html`<${ToLibrary} />`}>
+  return html`<${Page} title=${titleOf(recording)} lead=${lead} onRename=${onRename} actions=${html`<${ToLibrary} />`}>
     <div class="card stack" role="status">
       <h2>${t(`status.${recording.status}`)}</h2>
       <${Progress} label=${t("review.progress")} done=${done_ms} total=${total_ms}>
@@ -69,12 +70,12 @@ export function UnderWay({ recording }) {
 }
 
 /** Why there is no transcript, and what can be done. */
-function Failed({ recording }) {
+function Failed({ recording, onRename }) {
   const [asking, setAsking] = useState(false);
   const { code = "", message = "", status } = recording;
   const advice = code in ADVICE ? `review.advice.${ADVICE[code]}` : "review.advice";
   const actions = html`<${ToLibrary} /><${Button} kind="primary" icon="retry" onClick=${() => setAsking(true)}>${t("review.again")}<//>`;
-  return html`<${Page} title=${titleOf(recording)} lead=${recording.ended_at && instant(recording.ended_at)} actions=${actions}>
+  return html`<${Page} title=${titleOf(recording)} lead=${recording.ended_at && instant(recording.ended_at)} onRename=${onRename} actions=${actions}>
     ${status === "CANCELED"
     ? html`<${Note}><strong>${t("review.canceled")}</strong><p>${t("review.canceledText")}</p><//>`
     : html`<${Note} kind="bad"><strong>${t("review.failed")}</strong>
@@ -84,7 +85,7 @@ function Failed({ recording }) {
 }
 
 /** With a result: its transcript and the picture of its sound are fetched, then the work begins. */
-function Finished({ recording, query, reload }) {
+function Finished({ recording, query, reload, onRename }) {
   const { id } = recording;
   const text = useLoad((signal) => get(`${pathOf(id)}/transcript`, {}, { signal }), [id]);
   useEffect(() => {
@@ -96,5 +97,5 @@ function Finished({ recording, query, reload }) {
       ${text.error ? html`<${ErrorNote} error=${text.error} retry=${text.reload} />` : html`<${Loading} />`}
     <//>`;
   }
-  return html`<${Work} recording=${recording} answer=${text.data} query=${query} reloadRecording=${reload} />`;
+  return html`<${Work} recording=${recording} answer=${text.data} query=${query} reloadRecording=${reload} onRename=${onRename} />`;
 }

@@ -7,7 +7,6 @@ import { Note } from "../components/states.js";
 import { toastError } from "../components/toast.js";
 import { t } from "../i18n.js";
 import { html } from "../lib.js";
-import { DrawnButton } from "./drawings.js";
 import { Transcript } from "./transcript.js";
 
 /** Take a step of `undo` or `redo`, and bring what it touched into view. */
@@ -43,13 +42,13 @@ export function Toolbar({ parts, saved, finding, setDialog, path }) {
   const open = (kind) => () => setDialog({ kind });
   return html`
     <${SaveState} state=${saved.state} />
-    <${DrawnButton} drawing="undo" label=${t("review.undo")} disabled=${original || !transcript?.done.length} onClick=${() => undo(parts, "undo")} />
-    <${DrawnButton} drawing="redo" label=${t("review.redo")} disabled=${original || !transcript?.undone.length} onClick=${() => undo(parts, "redo")} />
+    <${Button} kind="quiet" icon="undo" label=${t("review.undo")} disabled=${original || !transcript?.done.length} onClick=${() => undo(parts, "undo")} />
+    <${Button} kind="quiet" icon="redo" label=${t("review.redo")} disabled=${original || !transcript?.undone.length} onClick=${() => undo(parts, "redo")} />
     <${Button} kind="quiet" icon="search" label=${t("review.find")} aria-pressed=${finding.open ? "true" : "false"}
       onClick=${() => finding.set({ open: !finding.open })} />
-    <${DrawnButton} drawing="history" label=${t(original ? "review.showEdited" : "review.showOriginal")} aria-pressed=${original ? "true" : "false"}
+    <${Button} kind="quiet" icon="history" label=${t(original ? "review.showEdited" : "review.showOriginal")} aria-pressed=${original ? "true" : "false"}
       disabled=${!original && !transcript?.edited} onClick=${() => toggleOriginal(parts, path)} />
-    <${DrawnButton} drawing="keyboard" label=${t("review.keys")} onClick=${open("keys")} />
+    <${Button} kind="quiet" icon="keyboard" label=${t("review.keys")} onClick=${open("keys")} />
     <${Button} icon="compare" disabled=${!parts} onClick=${open("again")}>${t("review.otherModel")}<//>
     <${Button} kind="primary" icon="download" disabled=${!parts} onClick=${open("export")}>${t("action.export")}<//>`;
 }

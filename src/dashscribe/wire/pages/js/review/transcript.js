@@ -21,8 +21,8 @@ export class Transcript {
     this.load(answer);
   }
 
-  /** Take what the server has; what was not saved and the steps of undo are gone. */
-  load(answer) {
+  /** Take what the server has; what was not saved and the steps of undo are gone. Sentences keep the keys of `keys`. */
+  load(answer, keys = new Map()) {
     this.revision = answer.revision;
     this.edited = Boolean(answer.edited);
     this.newerOriginal = Boolean(answer.newer_original); // a stage was done again after the first edit
@@ -33,7 +33,7 @@ export class Transcript {
     this.saved = new Map(); // id -> {text, speaker, channel}
     this.order = new Map(); // channel -> ids in order
     this.became = new Map(); // id -> the ids that took its place
-    this.sentences = answer.sentences.map((sentence) => this.adopt(sentence));
+    this.sentences = answer.sentences.map((sentence) => this.adopt(sentence, keys.get(sentence.id)));
     this.sort();
     this.answer = answer;
     this.undone = [];
@@ -66,6 +66,7 @@ export class Transcript {
   }
 
   tell() {
+    this.unsaved = undefined; // every change ends here
     for (const listener of this.listeners) listener();
   }
 
@@ -219,6 +220,13 @@ export class Transcript {
    * sentence that is being typed: as long as it is empty it is not sent, since that would remove it.
    */
   changes(held) {
+    this.unsaved ??= this.compared(); // asked for several times after each letter that is typed
+    const { groups, speakers } = this.unsaved;
+    const isHeld = (group) => group.keys.includes(held) && !this.get(held).text.trim();
+    return { groups: groups.filter((group) => !isHeld(group)), speakers };
+  }
+
+  compared() {
     const groups = [];
     for (const [channel, order] of this.order) groups.push(...this.channelChanges(channel, order));
     const speakers = {};
@@ -226,8 +234,7 @@ export class Transcript {
       const name = this.names[speaker] || "";
       if (name !== (this.savedNames[speaker] || "")) speakers[speaker] = name;
     }
-    const isHeld = (group) => group.keys.includes(held) && !this.get(held).text.trim();
-    return { groups: groups.filter((group) => !isHeld(group)), speakers };
+    return { groups, speakers };
   }
 
   channelChanges(channel, order) {
@@ -314,28 +321,60 @@ export class Transcript {
     });
   }
 
-  /**
-   * Take what somebody else saved meanwhile and put our unsaved changes on top where the sentences are as they were.
-   * Returns the texts that found no place.
-   */
-  rebase(answer) {
+  /** What is not saved, as plain data: {groups: [{ids, was, with}], speakers}, where `was` is what each id stood for. */
+  draft() {
     const { groups, speakers } = this.changes();
-    const before = new Map(groups.flatMap(({ ids }) => ids.map((id) => [id, this.saved.get(id)])));
-    this.load(answer);
+    return { groups: groups.map(({ ids, with: said }) => ({ ids, was: ids.map((id) => this.saved.get(id)), with: said })), speakers };
+  }
+
+  /** Take what somebody else saved meanwhile and put our unsaved changes on top; gives what restore() gives. */
+  rebase(answer) {
+    const { groups, speakers } = this.draft();
+    // Under the keys that they have, so that who types goes on typing.
+    this.changes().groups.forEach(({ keys }, at) => { groups[at].keys = keys; });
+    const keys = new Map();
+    for (const { key, from } of this.sentences) {
+      const [first] = this.current(from);
+      if (first !== undefined && !keys.has(first)) keys.set(first, key);
+    }
+    this.load(answer, keys);
+    return this.restore({ groups, speakers });
+  }
+
+  /**
+   * Put a draft on top of what is saved, where the sentences are as they were. Gives the texts that found no place; one
+   * that stands there already, since our own request did arrive, needs none.
+   */
+  restore({ groups, speakers }) {
     const lost = [];
     for (const group of groups) {
-      const same = (id) => this.saved.get(id)?.text === before.get(id).text && sameSpeaker(this.saved.get(id), before.get(id));
+      const same = (id, at) => this.saved.get(id)?.text === group.was[at].text && sameSpeaker(this.saved.get(id), group.was[at]);
       if (group.ids.every(same)) this.reapply(group);
-      else lost.push(...group.with.map(({ text }) => text).filter(Boolean));
+      else if (!this.isSaved(group)) lost.push(...group.with.map(({ text }) => text).filter(Boolean));
     }
     for (const [speaker, name] of Object.entries(speakers)) this.rename(speaker, name);
     return lost;
   }
 
+  /** Whether the texts of a group stand one after another among what is saved. */
+  isSaved({ was, with: said }) {
+    const wanted = said.filter(({ text }) => text.trim());
+    const saved = (this.order.get(was[0].channel) ?? []).map((id) => this.saved.get(id));
+    return wanted.length > 0 && saved.some((_, at) => wanted.every((wish, step) => {
+      const one = saved[at + step];
+      return one && sameText(one, wish) && sameSpeaker(one, wish);
+    }));
+  }
+
   reapply(group) {
     const old = this.sentences.filter((sentence) => group.ids.includes(sentence.from[0]));
     const texts = group.with.filter(({ text }) => text);
+    if (!texts.length && group.keys?.length) {
+      // Emptied by somebody who is typing in it: it is removed when they leave it so.
+      return this.take({ removed: old, added: [{ ...old[0], text: "", words: [], key: group.keys[0], edited: true }] });
+    }
     if (!texts.length) return this.take({ removed: old, added: [] });
+    const keys = group.keys?.length === texts.length ? group.keys : [old[0].key];
     const whole = old.slice(1).reduce((left, right) => ({ ...joined(left, right), from: [...left.from, ...right.from] }), old[0]);
     const span_ms = whole.end_ms - whole.begin_ms;
     const total = texts.reduce((sum, { text }) => sum + text.length, 0);
@@ -346,7 +385,7 @@ export class Transcript {
       const piece = { ...whole, ...wish, begin_ms, end_ms: Math.round(whole.begin_ms + (span_ms * at) / total) };
       if (texts.length > 1) piece.words = [{ begin_ms: piece.begin_ms, end_ms: piece.end_ms, text: wish.text, approximate: true }];
       const text = texts.length > 1 ? piece : { ...reworded(whole, wish.text), speaker: wish.speaker };
-      return { ...text, key: index ? this.newKey() : old[0].key, edited: true };
+      return { ...text, key: keys[index] ?? this.newKey(), edited: true };
     });
     return this.take({ removed: old, added });
   }

@@ -316,6 +316,7 @@ export class TranscriptView {
     if (this.field?.key !== key) this.leave({ silent: true });
     this.list.pinned = key;
     if (!this.list.isInView(key)) this.list.scrollTo(key, { at: 0.3 });
+    else this.list.show(); // it may be one that is not drawn yet
     this.field ??= new Field(sentence, {
       typed: (text) => this.on.typed(key, text),
       split: (at) => this.on.split(key, at),

@@ -8,7 +8,7 @@ import { lastAtMost } from "./words.js";
 
 /** Shorter recordings are readable in the overview alone. */
 const DETAIL_FROM_MS = 120_000;
-export const ZOOMS_MS = [10_000, 30_000, 60_000, 180_000, 600_000];
+const ZOOMS_MS = [10_000, 30_000, 60_000, 180_000, 600_000];
 const STRIP_PX = 5; // of speakers, at the bottom
 
 export class Waveform {

@@ -9,6 +9,8 @@ import { lastAtMost } from "./words.js";
 const AHEAD_PX = 500;
 /** So many of those are drawn in a frame, so that a frame is not longer for what nobody sees yet. */
 const AHEAD_ROWS = 6;
+/** So many rows in all: after a leap the view fills from its top within two or three frames, none of which is long. */
+const ROWS_A_FRAME = 12;
 
 export class WindowedList {
   /**
@@ -23,6 +25,7 @@ export class WindowedList {
     this.guesses = new WeakMap(); // item -> px
     this.rows = new Map(); // key -> {element, item, top}
     this.pinned = undefined; // the key of a row that stays
+    this.drawn = 0; // rows since the last frame
     this.width = scroller.clientWidth;
     this.sizes = new ResizeObserver((entries) => this.measure(entries));
     this.sizes.observe(scroller);
@@ -122,32 +125,43 @@ export class WindowedList {
 
   /** Bring the page's rows in line with what is in view. */
   show() {
-    if (!this.tops) return undefined;
+    if (!this.tops) return;
     cancelAnimationFrame(this.frame);
-    if (!this.items.length) return this.put(0, -1);
-    const last = this.items.length - 1;
-    const at = (px) => Math.min(last, Math.max(0, lastAtMost(this.tops, px, Number)));
-    const [first, end] = this.withSome(at(this.top), at(this.top + this.view), at(this.top - AHEAD_PX), at(this.top + this.view + AHEAD_PX));
-    return this.put(first, end);
-  }
-
-  /** The rows from `first` to `last`, and around them those that are drawn already or may still be drawn in this frame. */
-  withSome(first, last, least, most) {
-    let left = AHEAD_ROWS;
-    const has = (index) => this.rows.has(this.items[index].key) || (left -= 1) >= 0;
-    while (last < most && has(last + 1)) last += 1;
-    while (first > least && has(first - 1)) first -= 1;
-    if (first > least || last < most) this.frame = requestAnimationFrame(() => this.show());
-    return [first, last];
-  }
-
-  /** Have these rows in the page, and the one that is held, and no others. */
-  put(first, last) {
-    const wanted = new Map();
+    const chosen = this.items.length ? this.choose() : [];
     const pinned = this.index.get(this.pinned);
-    if (pinned !== undefined && pinned < first) wanted.set(this.pinned, pinned);
-    for (let index = first; index <= last; index += 1) wanted.set(this.items[index].key, index);
-    if (pinned !== undefined && pinned > last) wanted.set(this.pinned, pinned);
+    if (pinned !== undefined && !chosen.includes(pinned)) chosen.push(pinned);
+    this.put(chosen.sort((a, b) => a - b));
+  }
+
+  /** The rows in view, and around it, that are drawn already or may still be drawn in this frame; others come in the next. */
+  choose() {
+    const most = this.items.length - 1;
+    const at = (px) => Math.min(most, Math.max(0, lastAtMost(this.tops, px, Number)));
+    const [first, last] = [at(this.top), at(this.top + this.view)];
+    const [least, end] = [at(this.top - AHEAD_PX), at(this.top + this.view + AHEAD_PX)];
+    const chosen = [];
+    let isLeft = false;
+    const choose = (index, limit) => {
+      const isDrawn = this.rows.has(this.items[index].key);
+      if (!isDrawn && this.drawn >= limit) isLeft = true;
+      else chosen.push(index);
+      if (!isDrawn && this.drawn < limit) this.drawn += 1;
+    };
+    for (let index = first; index <= last; index += 1) choose(index, ROWS_A_FRAME);
+    for (let index = last + 1; index <= end; index += 1) choose(index, AHEAD_ROWS);
+    for (let index = first - 1; index >= least; index -= 1) choose(index, AHEAD_ROWS);
+    if (this.drawn) {
+      this.frame = requestAnimationFrame(() => {
+        this.drawn = 0;
+        if (isLeft) this.show();
+      });
+    }
+    return chosen;
+  }
+
+  /** Have these rows in the page, by their places in order, and no others. */
+  put(chosen) {
+    const wanted = new Map(chosen.map((index) => [this.items[index].key, index]));
     for (const key of [...this.rows.keys()]) if (!wanted.has(key)) this.take(key);
     let before = null;
     for (const [key, index] of wanted) {

@@ -24,7 +24,7 @@ import { TranscriptView } from "./view.js";
 import { Waveform } from "./waveform.js";
 
 /** One recording; `answer` is that of its transcript's route, `query` may name a text to find (q) and a place (t). */
-export function Work({ recording, answer, query, reloadRecording }) {
+export function Work({ recording, answer, query, reloadRecording, onRename }) {
   const [saved, setSaved] = useState({ state: "saved" });
   const [dialog, setDialog] = useState(null);
   const [unsure, setUnsure] = useState(0);
@@ -52,10 +52,10 @@ export function Work({ recording, answer, query, reloadRecording }) {
   const toList = () => elements.current.scroller.focus({ preventScroll: true });
   const actions = html`<${ToLibrary} /><${Toolbar} parts=${parts} saved=${saved} finding=${finding} setDialog=${setDialog} path=${pathOf(recording.id)} />`;
   const isEmpty = parts && !(original ?? transcript).sentences.length;
-  return html`<${Page} wide title=${titleOf(recording)} lead=${leadOf(recording)} actions=${actions}>
+  return html`<${Page} wide title=${titleOf(recording)} lead=${leadOf(recording)} onRename=${onRename} actions=${actions}>
     <div class="work">
-      <${Notes} recording=${recording} reload=${reloadRecording} onDone=${() => takeAnew(recording, transcript)} />
-      <${SaveTrouble} saved=${saved} onRetry=${() => saving.now()} onRead=${() => setSaved((before) => ({ ...before, lost: [] }))} />
+      <${Notes} recording=${recording} reload=${reloadRecording} onDone=${() => takeAnew(recording, saving)} />
+      <${SaveTrouble} saved=${saved} onRetry=${() => saving.now()} onRead=${() => saving.read()} />
       <${AboutOriginal} parts=${parts} path=${pathOf(recording.id)} />
       <${PlayerBar} player=${player} wave=${wave} into=${into} duration=${durationOf(recording, answer)} unsure=${unsure} onUnsure=${setUnsure}
         hasConfidence=${hasConfidence} following=${view?.following ?? true} onFollow=${follow} />
@@ -114,9 +114,9 @@ function useFinding(parts, original, { q }) {
   return { ...finding, at, count: found.length, set, go, replace };
 }
 
-/** A stage has ended: the text may be another. What is not saved keeps it as it is, and finds the new one when it is saved. */
-async function takeAnew(recording, transcript) {
-  if (!transcript.isDirty) transcript.load(await get(`${pathOf(recording.id)}/transcript`));
+/** A stage has ended: the text may be another. What is not saved goes on top of it. */
+async function takeAnew(recording, saving) {
+  saving.take(await get(`${pathOf(recording.id)}/transcript`));
 }
 
 function OpenDialog({ dialog, parts: { transcript, saving }, recording, onClose }) {
@@ -142,9 +142,11 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
     tick: (ms) => {
       wave.at(ms);
       view.at(ms);
-      time.firstChild.data = clock(ms); // the text that the frame drew, which it goes on to know
-      overview.setAttribute("aria-valuenow", Math.round(ms / 1000));
-      overview.setAttribute("aria-valuetext", clock(ms));
+      const told = clock(ms);
+      if (time.firstChild.data === told) return; // most frames: they change nothing but where the line stands
+      time.firstChild.data = told; // the text that the frame drew, which it goes on to know
+      overview.setAttribute("aria-valuenow", Math.floor(ms / 1000));
+      overview.setAttribute("aria-valuetext", told);
     },
   });
   const view = new TranscriptView(elements, {
@@ -165,14 +167,20 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   });
   const wave = new Waveform({ ...elements, palette: () => paletteOf(inks) }, (ms) => view.seek(ms));
   const saving = new Saving(transcript, {
-    send: (body) => patch(path, body),
+    id: recording.id,
+    send: (body) => patch(path, body, { outlives: true }),
     load: () => get(path),
     held: () => view.field?.key,
-    told: ({ lost = [], newer, ...state }) => {
-      setSaved((before) => ({ ...state, lost: [...(before.lost ?? []), ...lost] }));
+    told: ({ newer, ...state }) => {
+      setSaved(state);
       if (newer) toast(t("review.newer"));
     },
   });
+  if (saving.tookUp) {
+    toast(t("review.tookUp"));
+    saving.tell("saved");
+    saving.soon(0);
+  }
   const notes = stretches(transcript.ledger, transcript.channels);
   wave.set({ duration_ms: durationOf(recording, answer), ...notes });
   let original = null;

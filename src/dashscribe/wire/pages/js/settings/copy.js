@@ -5,7 +5,7 @@ import { html, useState } from "../lib.js";
 import { Button } from "../components/button.js";
 
 /** Copy a text. */
-export async function copy(text) {
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {

@@ -42,7 +42,7 @@ export function Deliveries({ turn }) {
   return html`<section class="stack close" aria-labelledby="deliveries">
     <div class="row spread below"><h2 id="deliveries">${t("callbacks.deliveries")}</h2>
       <div><${Select} label=${t("callbacks.state")} value=${state} onValue=${setState}
-        options=${[["", t("callbacks.anyState")], ...Object.keys(STATES).map((one) => [one, t(`callbacks.${one}`)])]} /></div></div>
+        options=${[["", t("callbacks.anyState")], ...Object.keys(STATES).map((one) => [one, t(`callbacks.state.${one}`)])]} /></div></div>
     <${Loaded} from=${log}>${(told) => (told.deliveries.length
       ? html`<${Log} deliveries=${told.deliveries} onShow=${setShown} onReplay=${replay} />` : html`<${Note}><p>${t("callbacks.noDeliveries")}</p><//>`)}<//>
     ${deliveries.length >= count && count < 100 && html`<div class="buttons"><${Button} kind="small" onClick=${() => setCount(100)}>${t("callbacks.moreDeliveries")}<//></div>`}
@@ -54,7 +54,7 @@ function Log({ deliveries, onShow, onReplay }) {
   const outcome = ({ http_status: status, error }) => [status && `HTTP ${status}`, error].filter(Boolean).join(" · ");
   const columns = [
     { title: t("callbacks.when"), draw: ({ created_at: at }) => html`<time datetime=${at}>${instant(at)}</time>` },
-    { title: t("callbacks.state"), draw: ({ state }) => html`<span class="tag ${STATES[state]}">${t(`callbacks.${state}`)}</span>` },
+    { title: t("callbacks.state"), draw: ({ state }) => html`<span class="tag ${STATES[state]}">${t(`callbacks.state.${state}`)}</span>` },
     { title: t("callbacks.target"), draw: ({ target_url: url }) => html`<span class="mono">${url}</span>` },
     { title: t("callbacks.task"), draw: ({ task_id: id, test }) => (test ? t("callbacks.isTest") : html`<a href=${link(`/recordings/${id}.0`)}><code>${id.slice(0, 8)}</code></a>`) },
     { title: t("callbacks.attempts"), end: true, draw: ({ attempts }) => number(attempts) },

@@ -48,7 +48,7 @@ function Names({ models }) {
   const columns = [
     { title: t("models.model"), draw: ({ name }) => name },
     { title: t("models.runs"), draw: ({ runs, engine }) => (runs ? html`<span class="tag good">${engine}</span>` : html`<span class="tag">${t("models.no")}</span>`) },
-    { title: t("models.call"), draw: ({ call }) => t(`models.${call}`) },
+    { title: t("models.call"), draw: ({ call }) => t(`models.call.${call}`) },
     { title: t("models.why"), draw: ({ why, reason, alias_of: alias }) => html`<span lang="en">${why ?? reason}</span>${alias && html` <small class="soft">→ ${alias}</small>`}` },
   ];
   return html`<section class="stack close" aria-labelledby="models-names"><h2 id="models-names">${t("models.names")}</h2>

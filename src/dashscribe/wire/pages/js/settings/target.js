@@ -52,8 +52,8 @@ export function TargetDialog({ target, onClose, onSaved }) {
     <${TextField} label=${t("callbacks.models")} hint=${t("callbacks.modelsHint")} value=${models} onValue=${setModels} />
     <${TextField} label=${t("callbacks.token")} hint=${target.token_hint ? t("callbacks.tokenKept", { hint: target.token_hint }) : t("callbacks.tokenHint")}
       type="password" autocomplete="off" value=${token} onValue=${setToken} />
-    <${Select} label=${t("callbacks.policy")} value=${policy} options=${POLICIES.map((one) => [one, t(`callbacks.${one}`)])} onValue=${setPolicy} />
-    <${Select} label=${t("callbacks.signature")} value=${signature} options=${SCHEMES.map((one) => [one, t(`callbacks.${one}`)])} onValue=${setSignature} />
+    <${Select} label=${t("callbacks.policy")} value=${policy} options=${POLICIES.map((one) => [one, t(`callbacks.policy.${one}`)])} onValue=${setPolicy} />
+    <${Select} label=${t("callbacks.signature")} value=${signature} options=${SCHEMES.map((one) => [one, t(`callbacks.signature.${one}`)])} onValue=${setSignature} />
     ${fresh && session.get().me?.operates && html`<${Check} label=${t("callbacks.wide")} hint=${t("callbacks.wideHint")} checked=${wide} onValue=${setWide} />`}
     ${error && html`<${ErrorNote} error=${error} />`}
   <//>`;
