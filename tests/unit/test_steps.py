@@ -407,6 +407,25 @@ def test_window_that_was_interrupted_three_times_runs_alone(home: Home) -> None:
     assert set(home.hosts.recognized.values()) == {1}
 
 
+def test_window_that_waits_to_run_alone_is_nobodys(home: Home) -> None:
+    """A process that ends while others are still at work takes no try from one that had not begun."""
+    home.origin.sources[A] = speech(30)
+    others, windows = threading.Event(), tables.windows
+    cut_by_hand(home, A)
+    set_interrupted(home, 3, 1)
+    home.hosts.on_recognize = lambda sound: None if sound == f"{A} 0-1" else others.wait(120)
+    home.worker.start()
+    waiting = select(windows.c.number).where(windows.c.claim > 0, windows.c.state == WindowState.READY)
+    until = time.monotonic() + 60
+    found: list[int] = []
+    while not found and time.monotonic() < until:
+        with reading(home.engine) as connection:
+            found = list(connection.execute(waiting).scalars())
+        time.sleep(0.01)
+    others.set()
+    assert found == [1]
+
+
 def test_window_that_was_interrupted_twenty_times_is_given_up(home: Home) -> None:
     task = cut_by_hand(home, A)
     set_interrupted(home, 20, 1)

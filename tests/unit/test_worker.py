@@ -292,32 +292,54 @@ def test_broken_bell_lets_nobody_sleep() -> None:
     bell.wait()
 
 
-def test_who_has_to_be_alone_is_alone_and_a_second_one_comes_later() -> None:
+def test_who_has_to_be_alone_leaves_and_comes_back_until_it_is() -> None:
     turnstile, guard = Turnstile(), threading.Lock()
     inside: set[int] = set()
     crowded: list[set[int]] = []
-    granted: list[bool] = []
+    refused = threading.Event()
 
     def pass_through(number: int) -> None:
-        with turnstile.shared():
-            if number % 5:
-                with guard:
-                    inside.add(number)
-                time.sleep(0.002)
-                with guard:
-                    inside.discard(number)
-                return
-            with turnstile.alone() as alone:
-                granted.append(alone)
-                if alone:
+        while True:
+            with turnstile.shared():
+                if number % 5:
+                    with guard:
+                        inside.add(number)
+                    time.sleep(0.002)
+                    with guard:
+                        inside.discard(number)
+                    return
+                if turnstile.alone():
                     time.sleep(0.005)
                     crowded.append(set(inside))
+                    return
+                refused.set()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(pass_through, range(100)))
-    assert True in granted
-    assert crowded
+    assert refused.is_set()
+    assert len(crowded) == 20
     assert not any(crowded)
+
+
+def test_one_by_one_ends_where_nobody_who_has_to_be_alone_comes() -> None:
+    turnstile, both = Turnstile(), threading.Barrier(2)
+    with turnstile.shared(), ThreadPoolExecutor(1) as pool:
+
+        def ask() -> bool:
+            with turnstile.shared():
+                return turnstile.alone()
+
+        assert not pool.submit(ask).result()  # and does not come back: another worker has its row
+    with turnstile.shared():
+        pass
+
+    def together() -> None:
+        with turnstile.shared():
+            both.wait(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(together), pool.submit(together)]:
+            done.result()
 
 
 @pytest.mark.parametrize("room", [files, windows], ids=["files", "windows"])

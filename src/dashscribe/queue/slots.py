@@ -101,43 +101,40 @@ class Bell:
 
 
 class Turnstile:
-    """Lets any number through at a time, or one that has to be alone."""
+    """Lets any number through at a time, or one that has to be alone: at once, or when the others have left."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._inside = 0
-        self._solo = False
+        #: Whether nobody enters while there is somebody inside, and whether who is inside now came in like that.
+        self._one_by_one = self._alone = False
 
     @contextmanager
     def shared(self) -> Generator[None]:
-        """Be inside with others; waits while somebody is alone."""
+        """Be inside with others; waits while somebody is alone, or is to be."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._solo)
+            self._changed.wait_for(lambda: not (self._one_by_one and self._inside))
+            self._alone = self._one_by_one
             self._inside += 1
         try:
             yield
         finally:
-            self._step(-1)
+            with self._changed:
+                self._inside -= 1
+                if self._alone:
+                    self._one_by_one = self._alone = False
+                self._changed.notify_all()
 
-    @contextmanager
-    def alone(self) -> Generator[bool]:
-        """For one who is inside: wait until the others have left. False if somebody else is doing so already."""
-        with self._changed:
-            granted = not self._solo
-            if granted:
-                self._solo = True
-                self._changed.wait_for(lambda: self._inside == 1)
-        try:
-            yield granted
-        finally:
-            if granted:
-                self._solo = False
-                self._step(0)
+    def alone(self) -> bool:
+        """For one who is inside: be alone until it leaves, if it is the only one.
 
-    def _step(self, change: int) -> None:
+        Otherwise nobody enters any more before all have left, so that who comes in next is alone. Who leaves to be
+        that one holds nothing meanwhile: whatever ends the process then was not its doing.
+        """
         with self._changed:
-            self._inside += change
-            self._changed.notify_all()
+            self._one_by_one = True
+            self._alone = self._inside == 1
+            return self._alone
 
 
 class Release(Protocol[C_contra]):
@@ -250,13 +247,9 @@ class Crew(Generic[C]):
     def _work(self, row: C) -> None:
         if row.interrupted >= GIVE_UP_AT:
             raise RecognitionError(f"The server ended {row.interrupted} times while it worked on this.")
-        if self.job.turnstile is None or row.interrupted < ALONE_FROM:
-            self.job.work(row)
-            return
-        with self.job.turnstile.alone() as granted:
-            if not granted:
-                raise PutBack
-            self.job.work(row)
+        if self.job.turnstile and row.interrupted >= ALONE_FROM and not self.job.turnstile.alone():
+            raise PutBack
+        self.job.work(row)
 
     def _book(self, row: C, error: Exception) -> None:
         if isinstance(error, PutBack):
