@@ -1,0 +1,17 @@
+"""A channel with its speakers, apart from what finds them, which loads numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashscribe.types import Outcome, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The outcomes of one channel with the speakers of their sentences, who spoke when, and what to know of that."""
+
+    outcomes: Sequence[Outcome]
+    turns: tuple[Turn, ...]
+    notes: tuple[str, ...] = ()
