@@ -29,7 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests that share a folder among their examples write it anew for each.
 settings.register_profile(
     "any machine",
-    max_examples=size(40, 400),
+    max_examples=size(30, 400),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_inputs import dashscribe, write_wav
+from cli_inputs import dashscribe, program, write_wav
 
 
 def test_speeds_of_one_slot_and_of_all_are_measured(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCRIBE_ENGINE", "standin")
     monkeypatch.setenv("DASHSCRIBE_STANDIN_DELAY_MS", "100")  # ten times as fast as it plays
-    done = dashscribe("bench", sample, "--workers", "2", "--seconds", "1", "--json")
+    done = program("bench", sample, "--workers", "2", "--seconds", "1", "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert (figures["engine"], figures["slots"]) == ("standin", 2)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -15,12 +14,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from cli_inputs import dashscribe, environment
+from cli_inputs import dashscribe, environment, program
 from tenacity import stop_after_attempt
-from typer.testing import CliRunner
 
 from dashscribe import fleet
-from dashscribe.cli import app
 from dashscribe.config import Settings
 from dashscribe.db import connecting, open_database
 from dashscribe.fleet import Member
@@ -53,22 +50,17 @@ def port() -> str:
 def findings(port: str, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
     """The exit code, and the findings by name; in this process, whose imports are there already.
 
-    Whoever wants to see the program itself runs ``dashscribe``.
+    Whoever wants to see the program itself runs ``program``.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        done = CliRunner().invoke(app, ["doctor", "--json", "--port", port], env=environment(**variables))
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    done = dashscribe("doctor", "--json", "--port", port, **variables)
     assert done.stderr == ""
     told = json.loads(done.stdout)
-    assert told["ok"] == (done.exit_code == 0)
+    assert told["ok"] == (done.returncode == 0)
     found: dict[str, list[dict[str, str]]] = {}
     for finding in told["findings"]:
         found.setdefault(finding["name"], []).append(finding)
         assert finding["status"] == "ok" or finding["remedy"], f"no remedy: {finding}"
-    return done.exit_code, found
+    return done.returncode, found
 
 
 def only(found: dict[str, list[dict[str, str]]], name: str) -> tuple[str, str, str]:
@@ -106,7 +98,7 @@ def test_before_the_first_start_nothing_is_made(tmp_path: Path, port: str) -> No
 
 
 def test_people_get_a_line_per_finding(home: Path, port: str) -> None:
-    done = dashscribe("doctor", "--port", port, DASHSCRIBE_WORKER="3")
+    done = program("doctor", "--port", port, DASHSCRIBE_WORKER="3")
     lines = done.stdout.splitlines()
     assert done.returncode == 0
     assert lines[0].split()[:2] == ["ok", "python"]

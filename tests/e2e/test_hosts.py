@@ -36,10 +36,16 @@ OPTIONS = Options()
 SOON_S = 30.0
 
 
+#: Children that were there when the test began.
+_before: set[int] = set()
+
+
 @pytest.fixture(autouse=True)
 def faults(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, info in fault_engines.engine_infos().items():
         monkeypatch.setitem(ENGINES, name, info)
+    _before.clear()
+    _before.update(child.pid for child in children())
 
 
 @pytest.fixture
@@ -50,6 +56,13 @@ def settings() -> Settings:
 @pytest.fixture
 def hosts(settings: Settings) -> Iterator[Hosts]:
     with Hosts(settings, slots=1) as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[Hosts]:
+    """For tests that leave the children as they are: one of each kind does for all of them."""
+    with Hosts(Settings(), slots=1) as hosts:
         yield hosts
 
 
@@ -67,7 +80,7 @@ def ask(hosts: Hosts, command: str = "", engine: str = "fault", *, express: bool
 
 
 def children(of: int | None = None) -> list[psutil.Process]:
-    return [p for p in psutil.Process(of).children() if _is_host_child(p)]
+    return [p for p in psutil.Process(of).children() if p.pid not in _before and _is_host_child(p)]
 
 
 def _is_host_child(process: psutil.Process) -> bool:
@@ -91,51 +104,51 @@ def ended(pids: list[int]) -> bool:
 # --- one engine child -----------------------------------------------------------------------------------------------
 
 
-def test_a_child_is_reused_by_the_next_call(hosts: Hosts) -> None:
-    first = ask(hosts)
+def test_a_child_is_reused_by_the_next_call(lasting: Hosts) -> None:
+    first = ask(lasting)
     assert first[0] != os.getpid()
-    assert ask(hosts) == first
+    assert ask(lasting) == first
 
 
-def test_every_span_gets_its_own_sound_and_its_outcome_in_order(hosts: Hosts) -> None:
-    outcomes = list(hosts.recognize("fault", window(1_000, 9_000, 70_000), OPTIONS))
+def test_every_span_gets_its_own_sound_and_its_outcome_in_order(lasting: Hosts) -> None:
+    outcomes = list(lasting.recognize("fault", window(1_000, 9_000, 70_000), OPTIONS))
     assert [outcome.span for outcome in outcomes] == [Span(1_000, 1_500), Span(9_000, 9_500), Span(70_000, 70_500)]
     assert [outcome.sentences[0].text.split()[-1] for outcome in outcomes] == ["1", "2", "3"]
 
 
-def test_a_window_can_be_taken_up_in_its_middle(hosts: Hosts) -> None:
-    outcomes = list(hosts.recognize("fault", window(1_000, 9_000, 70_000), OPTIONS, first=1))
+def test_a_window_can_be_taken_up_in_its_middle(lasting: Hosts) -> None:
+    outcomes = list(lasting.recognize("fault", window(1_000, 9_000, 70_000), OPTIONS, first=1))
     assert [outcome.span for outcome in outcomes] == [Span(9_000, 9_500), Span(70_000, 70_500)]
     assert [outcome.sentences[0].text.split()[-1] for outcome in outcomes] == ["2", "3"]
 
 
-def test_an_outcome_arrives_before_the_next_span_is_recognized(hosts: Hosts, tmp_path: Path) -> None:
+def test_an_outcome_arrives_before_the_next_span_is_recognized(lasting: Hosts, tmp_path: Path) -> None:
     (tmp_path / "door-0").touch()
-    outcomes = hosts.recognize("fault", window(0, 1_000), Options(context=f"meet {tmp_path}"))
+    outcomes = lasting.recognize("fault", window(0, 1_000), Options(context=f"meet {tmp_path}"))
     assert next(outcomes).span.begin_ms == 0
     (tmp_path / "door-1000").touch()
     assert next(outcomes).span.begin_ms == 1_000
     assert list(outcomes) == []
 
 
-def test_an_exception_of_the_engine_fails_its_span_only(hosts: Hosts) -> None:
-    outcomes = list(hosts.recognize("fault", window(0, 1_000, 2_000), Options(context="fail_at 1000")))
+def test_an_exception_of_the_engine_fails_its_span_only(lasting: Hosts) -> None:
+    outcomes = list(lasting.recognize("fault", window(0, 1_000, 2_000), Options(context="fail_at 1000")))
     assert [outcome.fate for outcome in outcomes] == [Fate.TRANSCRIBED, Fate.FAILED, Fate.TRANSCRIBED]
     assert outcomes[1].reason == "ValueError: this span is not to my taste"
     assert outcomes[1].span == Span(1_000, 1_500)
 
 
-def test_an_engine_that_returns_too_few_outcomes_fails_the_span(hosts: Hosts) -> None:
-    (outcome,) = hosts.recognize("fault", window(), Options(context="nothing"))
+def test_an_engine_that_returns_too_few_outcomes_fails_the_span(lasting: Hosts) -> None:
+    (outcome,) = lasting.recognize("fault", window(), Options(context="nothing"))
     assert outcome.fate is Fate.FAILED
 
 
-def test_audio_that_does_not_fit_its_spans_is_refused_and_the_child_lives_on(hosts: Hosts) -> None:
-    before = ask(hosts)
+def test_audio_that_does_not_fit_its_spans_is_refused_and_the_child_lives_on(lasting: Hosts) -> None:
+    before = ask(lasting)
     short = window(0)
     with pytest.raises(InvariantError, match="8000 samples, its spans need 16000"):
-        list(hosts.recognize("fault", Window(0, 0, (Span(0, 1_000),), short.audio), OPTIONS))
-    assert ask(hosts) == before
+        list(lasting.recognize("fault", Window(0, 0, (Span(0, 1_000),), short.audio), OPTIONS))
+    assert ask(lasting) == before
 
 
 def test_the_engine_is_opened_with_the_settings_of_the_parent(tmp_path: Path) -> None:
@@ -307,11 +320,11 @@ def test_a_call_that_is_given_up_frees_its_slot_and_kills_its_child(hosts: Hosts
     wait_until(lambda: ended([pid]))
 
 
-def test_a_caller_who_takes_all_outcomes_but_not_the_end_keeps_the_child(hosts: Hosts) -> None:
-    before = ask(hosts)
-    with closing(hosts.recognize("fault", window(), OPTIONS)) as outcomes:
+def test_a_caller_who_takes_all_outcomes_but_not_the_end_keeps_the_child(lasting: Hosts) -> None:
+    before = ask(lasting)
+    with closing(lasting.recognize("fault", window(), OPTIONS)) as outcomes:
         next(outcomes)
-    assert ask(hosts) == before
+    assert ask(lasting) == before
 
 
 def test_a_child_survives_the_thread_that_started_it(hosts: Hosts) -> None:
@@ -593,15 +606,15 @@ def silence(seconds: float) -> np.ndarray:
     return np.zeros(int(seconds * 16_000), dtype=np.int16)
 
 
-def test_probe_tells_what_a_file_is(hosts: Hosts, wav: Callable[..., Path]) -> None:
-    media = hosts.probe(wav(silence(2), silence(2)), "http://example.com/a.wav")
+def test_probe_tells_what_a_file_is(lasting: Hosts, wav: Callable[..., Path]) -> None:
+    media = lasting.probe(wav(silence(2), silence(2)), "http://example.com/a.wav")
     assert media.url == "http://example.com/a.wav"
     assert (media.rate_hz, media.channel_count, media.duration_ms) == (16_000, 2, 2_000)
 
 
-def test_cut_gives_media_then_windows_then_the_end(hosts: Hosts, wav: Callable[..., Path]) -> None:
+def test_cut_gives_media_then_windows_then_the_end(lasting: Hosts, wav: Callable[..., Path]) -> None:
     path = wav(np.concatenate([silence(2), voice(10), silence(3)]))
-    found = list(hosts.cut(path, url="a.wav", options=OPTIONS, limits=Limits()))
+    found = list(lasting.cut(path, url="a.wav", options=OPTIONS, limits=Limits()))
     assert isinstance(found[0], Media)
     end = found[-1]
     assert isinstance(end, CutEnd)
@@ -613,14 +626,14 @@ def test_cut_gives_media_then_windows_then_the_end(hosts: Hosts, wav: Callable[.
     assert abs(windows[0].spans[-1].end_ms - 12_000) < 1_500
 
 
-def test_cut_windows_can_be_recognized(hosts: Hosts, wav: Callable[..., Path]) -> None:
+def test_cut_windows_can_be_recognized(lasting: Hosts, wav: Callable[..., Path]) -> None:
     path = wav(voice(100), np.concatenate([silence(60), voice(40, seed=1)]))
     options = Options(channels=(0, 1))
-    windows = [w for w in hosts.cut(path, url="a.wav", options=options, limits=Limits()) if isinstance(w, Window)]
+    windows = [w for w in lasting.cut(path, url="a.wav", options=options, limits=Limits()) if isinstance(w, Window)]
     assert {w.channel for w in windows} == {0, 1}
     assert len([w for w in windows if w.channel == 0]) > 1
     for cut_window in windows:
-        outcomes = list(hosts.recognize("standin", cut_window, options))
+        outcomes = list(lasting.recognize("standin", cut_window, options))
         assert [outcome.span for outcome in outcomes] == list(cut_window.spans)
         assert all(outcome.fate is Fate.TRANSCRIBED for outcome in outcomes)
         for outcome in outcomes:
@@ -629,16 +642,16 @@ def test_cut_windows_can_be_recognized(hosts: Hosts, wav: Callable[..., Path]) -
             )
 
 
-def test_silence_gives_no_window_and_no_error(hosts: Hosts, wav: Callable[..., Path]) -> None:
-    found = list(hosts.cut(wav(silence(5)), url="a.wav", options=OPTIONS, limits=Limits()))
+def test_silence_gives_no_window_and_no_error(lasting: Hosts, wav: Callable[..., Path]) -> None:
+    found = list(lasting.cut(wav(silence(5)), url="a.wav", options=OPTIONS, limits=Limits()))
     assert not any(isinstance(message, Window) for message in found)
     assert isinstance(found[-1], CutEnd)
 
 
-def test_a_stretch_keeps_the_clock_of_the_file(hosts: Hosts, wav: Callable[..., Path]) -> None:
+def test_a_stretch_keeps_the_clock_of_the_file(lasting: Hosts, wav: Callable[..., Path]) -> None:
     path = wav(voice(20))
     options = Options(stretch=Span(5_000, 12_000))
-    found = list(hosts.cut(path, url="a.wav", options=options, limits=Limits()))
+    found = list(lasting.cut(path, url="a.wav", options=options, limits=Limits()))
     end = found[-1]
     assert isinstance(end, CutEnd)
     assert (end.begin_ms, end.end_ms) == (5_000, 12_000)
@@ -679,9 +692,9 @@ def test_a_call_may_have_a_lower_limit_but_no_higher_one(settings: Settings, wav
             list(hosts.cut(wav(silence(11)), url="a.wav", options=OPTIONS, limits=Limits(), max_duration_ms=60_000))
 
 
-def test_a_mix_is_cut_as_one_track(hosts: Hosts, wav: Callable[..., Path]) -> None:
+def test_a_mix_is_cut_as_one_track(lasting: Hosts, wav: Callable[..., Path]) -> None:
     options = Options(mix=True, channels=(7,))
-    found = list(hosts.cut(wav(silence(6), voice(6)), url="a.wav", options=options, limits=Limits()))
+    found = list(lasting.cut(wav(silence(6), voice(6)), url="a.wav", options=options, limits=Limits()))
     end = found[-1]
     assert isinstance(end, CutEnd)
     assert (end.channels, end.media.channel_count, end.notes) == ((0,), 2, ())
@@ -721,18 +734,18 @@ def test_a_slow_caller_is_no_silence_of_the_child(settings: Settings, wav: Calla
         assert isinstance(list(found)[-1], CutEnd)
 
 
-def test_cut_reports_positions_that_only_grow(hosts: Hosts, wav: Callable[..., Path]) -> None:
-    found = list(hosts.cut(wav(np.tile(voice(10), 120)), url="a.wav", options=OPTIONS, limits=Limits()))
+def test_cut_reports_positions_that_only_grow(lasting: Hosts, wav: Callable[..., Path]) -> None:
+    found = list(lasting.cut(wav(np.tile(voice(10), 120)), url="a.wav", options=OPTIONS, limits=Limits()))
     positions = [message.position_ms for message in found if isinstance(message, Position)]
     assert positions, "twenty minutes take longer than half a second to decode and segment"
     assert positions == sorted(positions)
     assert all(0 < position_ms <= 1_200_000 for position_ms in positions)
 
 
-def test_names_of_files_need_not_be_text(hosts: Hosts, wav: Callable[..., Path], tmp_path: Path) -> None:
+def test_names_of_files_need_not_be_text(lasting: Hosts, wav: Callable[..., Path], tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"odd-\xff.wav")
     wav(silence(1)).rename(odd)
-    assert hosts.probe(odd, str(odd)).duration_ms == 1_000
+    assert lasting.probe(odd, str(odd)).duration_ms == 1_000
 
 
 def test_a_media_child_has_limits_and_says_so(hosts: Hosts) -> None:

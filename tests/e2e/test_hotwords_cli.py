@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from cli_inputs import dashscribe as in_this_process
 
 import dashscribe
 from dashscribe import Hotword
@@ -20,7 +19,6 @@ from small_models import install
 
 SAID = "the dashscribe server sends a letter to mister vandersloot"
 QUIET = np.zeros(16_000, np.int16)
-PROGRAM = [sys.executable, "-m", "dashscribe"]
 
 
 @pytest.fixture
@@ -34,8 +32,8 @@ def spoken_wav(tmp_path: Path) -> Path:
 
 
 def run(tmp_path: Path, *arguments: str | Path, **settings: str) -> str:
-    environment = {**os.environ, "DASHSCRIBE_HOME": str(tmp_path / "home"), **settings}
-    done = subprocess.run([*PROGRAM, *map(str, arguments)], env=environment, capture_output=True, text=True, check=True)
+    done = in_this_process(*arguments, DASHSCRIBE_HOME=str(tmp_path / "home"), DASHSCRIBE_ENGINE="", **settings)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_inputs import dashscribe, environment
+from cli_inputs import dashscribe, environment, program
 
 from dashscribe.weights.families import FAMILIES
 from dashscribe.weights.known import KNOWN
+from sizes import size
 from unit.weight_files import TRAINED, Mirror, answer, pack, sensevoice, serving, silero
 
 ARCHIVE = f"/{KNOWN['sensevoice'].origins[0].files[0]}"
@@ -47,6 +48,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return pack(sensevoice(folder / "top", weight_bytes=8_000_000), folder / "a.tar.bz2").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same, unpacked at once."""
+    folder = tmp_path_factory.mktemp("light")
+    return pack(sensevoice(folder / "top", weight_bytes=100_000), folder / "a.tar.bz2").read_bytes()
+
+
 def start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "dashscribe", "models", *arguments],
@@ -73,9 +81,9 @@ def hidden(models: Path) -> set[str]:
     return {path.name for path in models.glob(".work/*/*")} - {"lock", "license", "seen.json"}
 
 
-def test_model_is_pulled_listed_verified_and_removed(mirror: Mirror, models: Path, archive: bytes) -> None:
-    mirror.paths[ARCHIVE] = serving(archive)
-    done = dashscribe("models", "pull", "sensevoice", "--yes", "--json")
+def test_model_is_pulled_listed_verified_and_removed(mirror: Mirror, models: Path, light: bytes) -> None:
+    mirror.paths[ARCHIVE] = serving(light)
+    done = program("models", "pull", "sensevoice", "--yes", "--json")
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     assert (row["name"], row["ok"], row["family"]) == ("sensevoice", True, "sensevoice")
@@ -97,8 +105,8 @@ def test_model_is_pulled_listed_verified_and_removed(mirror: Mirror, models: Pat
     assert json.loads(missing.stdout)[0]["error"].startswith("sensevoice is not installed")
 
 
-def test_license_has_to_be_accepted_once(mirror: Mirror, models: Path, archive: bytes) -> None:
-    mirror.paths[ARCHIVE] = serving(archive)
+def test_license_has_to_be_accepted_once(mirror: Mirror, models: Path, light: bytes) -> None:
+    mirror.paths[ARCHIVE] = serving(light)
     refused = dashscribe("models", "pull", "sensevoice")
     assert refused.returncode == 2
     assert "has to be accepted" in refused.stderr and "--yes" in refused.stderr
@@ -142,8 +150,8 @@ def on_terminal(*arguments: str, reply: bytes) -> tuple[int, str]:
     return child.wait(30), shown.decode()
 
 
-def test_terminal_is_asked(mirror: Mirror, models: Path, archive: bytes) -> None:
-    mirror.paths[ARCHIVE] = serving(archive)
+def test_terminal_is_asked(mirror: Mirror, models: Path, light: bytes) -> None:
+    mirror.paths[ARCHIVE] = serving(light)
     code, shown = on_terminal("pull", "sensevoice", reply=b"n\n")
     assert code == 1 and "Do you accept it?" in shown
     assert mirror.seen == []
@@ -182,7 +190,7 @@ def test_pull_that_was_ended_asks_for_the_rest_only(
 def test_killed_at_any_moment_a_model_is_whole_or_not_there(mirror: Mirror, models: Path, archive: bytes) -> None:
     mirror.paths[ARCHIVE] = serving(archive)
     rng = random.Random(11)
-    for _ in range(8):
+    for _ in range(size(5, 20)):
         process = start("pull", "sensevoice", "--yes")
         try:
             process.wait(0.3 + rng.random() * 1.5)
@@ -253,8 +261,8 @@ def test_full_disk_leaves_nothing_half_installed(mirror: Mirror, small_disk: Pat
     assert hidden(small_disk) == set()
 
 
-def test_first_mirror_that_has_it_is_taken(mirror: Mirror, models: Path, archive: bytes) -> None:
-    mirror.paths[f"/good{ARCHIVE}"] = serving(archive)
+def test_first_mirror_that_has_it_is_taken(mirror: Mirror, models: Path, light: bytes) -> None:
+    mirror.paths[f"/good{ARCHIVE}"] = serving(light)
     mirror.paths[f"/html{ARCHIVE}"] = lambda handler: answer(handler, 200, {}, b"<html></html>")
     bases = ",".join(f"{mirror.url}/{name}" for name in ("gone", "html", "good"))
     done = dashscribe("models", "pull", "sensevoice", "--yes", "--mirror", bases)
@@ -265,8 +273,8 @@ def test_first_mirror_that_has_it_is_taken(mirror: Mirror, models: Path, archive
     assert [row["ok"] for row in json.loads(failed.stdout)] == [False, False]
 
 
-def test_model_at_a_url_is_pulled_under_a_name_of_its_own(mirror: Mirror, models: Path, archive: bytes) -> None:
-    mirror.paths["/x.tar.bz2"] = serving(archive)
+def test_model_at_a_url_is_pulled_under_a_name_of_its_own(mirror: Mirror, models: Path, light: bytes) -> None:
+    mirror.paths["/x.tar.bz2"] = serving(light)
     url = f"{mirror.url}/x.tar.bz2?token=secret"
     wrong = dashscribe("models", "pull", "mine", "--url", url, "--sha256", "0" * 64, "--yes")
     assert wrong.returncode == 1 and "not 000000" in wrong.stderr and "secret" not in wrong.stderr
@@ -302,7 +310,7 @@ def test_add_and_verify_without_a_network(models: Path, tmp_path: Path) -> None:
     twice = dashscribe("models", "add", archive, "--name", "mine")
     assert twice.returncode == 1 and "--replace" in twice.stderr
     assert dashscribe("models", "add", archive, "--name", "mine", "--replace").returncode == 0
-    bad = dashscribe("models", "add", tmp_path)
+    bad = program("models", "add", tmp_path)
     assert bad.returncode == 1 and bad.stderr.startswith("dashscribe: ") and len(bad.stderr.splitlines()) == 1
     (models / "mine" / "tokens.txt").write_text("x 0\n")
     checked = dashscribe("models", "verify", "mine", "--json")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_inputs import dashscribe, speechlike, write_wav
+from cli_inputs import dashscribe, program, speechlike, write_wav
 
 
 def test_a_file_is_described(tmp_path: Path) -> None:
-    done = dashscribe("probe", speechlike(tmp_path / "talk.wav", 3, channels=2))
+    done = program("probe", speechlike(tmp_path / "talk.wav", 3, channels=2))
     assert done.returncode == 0, done.stderr
     facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines()[1:])
     assert facts == {

@@ -12,7 +12,7 @@ from plain_http import loopback
 def test_a_task_whose_children_are_replaced_after_every_call_has_the_same_result(sample: Path, tmp_path: Path) -> None:
     results: list[str] = []
     with Sources(sample).open() as sources:
-        url = sources.add("minutes.wav", 150)
+        url = sources.add("minutes.wav", 75)
         for ceiling_mb in ("4096", "1"):
             server = Server(tmp_path / ceiling_mb, settings={"DASHSCRIBE_HOST_MEMORY_MB": ceiling_mb})
             server.start()

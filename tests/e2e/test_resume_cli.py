@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from cli_inputs import dashscribe, environment, speechlike
+from cli_inputs import dashscribe, environment, program, speechlike
 
 
 def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> Non
     asked = dashscribe("transcribe", talks / "b.wav", "-o", out, "--json", "--no-fillers")
     assert json.loads(asked.stdout)["status"] == "ok"
     assert dashscribe("transcribe", talks, "-o", out, "--force").returncode == 0
-    quiet = dashscribe("transcribe", talks, "-o", out, "--quiet")
+    quiet = program("transcribe", talks, "-o", out, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 

@@ -227,6 +227,12 @@ def test_server_is_ready_and_says_so(running: Serving) -> None:
     assert status == 200, answer
 
 
+def test_server_starts_without_what_it_may_never_need(running: Serving) -> None:
+    loaded = Path(f"/proc/{running.process.pid}/maps").read_text()
+    assert "pydantic_core" in loaded  # as libraries that it needs show there
+    assert not [name for name in ("/numpy/", "/av/", "/cryptography/") if name in loaded]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_server_within_seconds_though_a_connection_is_open(
     number: int, serve: Callable[..., Serving], free_port: int

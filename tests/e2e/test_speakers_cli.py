@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_inputs import dashscribe, speechlike, write_wav
+from cli_inputs import dashscribe, program, speechlike, write_wav
 
 from conversations import dialogue, missing
 from dashscribe.types import SAMPLES_PER_MS
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """What the program says of the call."""
     home = tmp_path_factory.mktemp("call")
-    return dashscribe("transcribe", folder / "call.wav", "--diarize", DASHSCRIBE_HOME=str(home))
+    return program("transcribe", folder / "call.wav", "--diarize", DASHSCRIBE_HOME=str(home))
 
 
 def speakers(stdout: str) -> list[int]:

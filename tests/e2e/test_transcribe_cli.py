@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 import webvtt
-from cli_inputs import dashscribe, environment, silence, speechlike
+from cli_inputs import dashscribe, environment, program, silence, speechlike
 
 import dashscribe as library
 
@@ -32,7 +32,7 @@ def talk(tmp_path: Path) -> Path:
 
 
 def test_text_goes_to_stdout_and_is_what_the_library_returns(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = dashscribe("transcribe", talk)
+    done = program("transcribe", talk)
     assert done.returncode == 0, done.stderr
     monkeypatch.setenv("DASHSCRIBE_ENGINE", "standin")
     transcript = library.transcribe(talk)
@@ -67,7 +67,7 @@ def test_a_folder_is_transcribed_in_order_whichever_file_is_done_first(tmp_path:
 def test_one_broken_input_does_not_stop_the_others(talk: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"not audio at all" * 100)
-    done = dashscribe("transcribe", broken, tmp_path / "gone.wav", tmp_path / "*.nothing", talk)
+    done = program("transcribe", broken, tmp_path / "gone.wav", tmp_path / "*.nothing", talk)
     assert done.returncode == 1
     assert f"==> {talk} <==" in done.stdout
     assert "==> " + str(broken) not in done.stdout
@@ -85,7 +85,7 @@ def test_silence_is_no_failure(tmp_path: Path) -> None:
 
 def test_standard_input_and_named_pipes_are_read(talk: Path, tmp_path: Path) -> None:
     expected = dashscribe("transcribe", talk, "-q").stdout
-    piped = dashscribe("transcribe", "-", "--json", stdin=talk.read_bytes())
+    piped = program("transcribe", "-", "--json", stdin=talk.read_bytes())
     assert json.loads(piped.stdout)["input"] == "-"
     assert json.loads(piped.stdout)["text"] + "\n" == expected
     fifo = tmp_path / "fifo"

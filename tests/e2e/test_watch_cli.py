@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_inputs import dashscribe, environment, silence, speechlike
+from cli_inputs import dashscribe, environment, program, silence, speechlike
 
 from kill_harness import KEY, Server
 
@@ -241,7 +241,7 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     speechlike(inbox / "a.wav", 3)
     speechlike(inbox / "deep" / "a.wav", 3, seed=1)
-    first = dashscribe("watch", inbox, "-o", out, "--once", "--json", "--settle", "0.2")
+    first = program("watch", inbox, "-o", out, "--once", "--json", "--settle", "0.2")
     assert first.returncode == 0, first.stderr
     assert len(first.stdout.splitlines()) == 2
     assert (out / "a.txt").read_text() != (out / "deep" / "a.txt").read_text()
@@ -306,11 +306,11 @@ def test_files_of_somebody_else_are_not_replaced_and_newer_results_are_taken_ove
 def test_two_watchers_of_one_folder_and_a_broken_memory_are_refused(tmp_path: Path) -> None:
     with watching(tmp_path) as running:
         wait_for(lambda: "watching" in (running.stderr.readline() if running.stderr else ""), running)
-        second = dashscribe("watch", tmp_path, "--once")
+        second = program("watch", tmp_path, "--once")
         assert second.returncode == 1
         assert "another `dashscribe watch`" in second.stderr
     (tmp_path / ".dashscribe-watch.json").write_text("{")
-    broken = dashscribe("watch", tmp_path, "--once")
+    broken = program("watch", tmp_path, "--once")  # whose lock ends with it
     assert broken.returncode == 1
     assert "remove it, or --force replaces it" in broken.stderr
     assert dashscribe("watch", tmp_path, "--once", "--force").returncode == 0

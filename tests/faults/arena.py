@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from calm import Calm
 from kill_harness import FINAL, Heard, Plan, Server, Site, Sources
 from object_store import ObjectStore
 
@@ -56,9 +57,11 @@ class Arena:
         seed: int,
         database_url: str = "",
         bucket: ObjectStore | None = None,
+        *,
+        calm: Calm,
         **settings: str,
     ) -> None:
-        self.folder, self.backend, self.sources = folder, backend, sources
+        self.folder, self.backend, self.sources, self._calm = folder, backend, sources, calm
         self.random = random.Random(seed)
         self.plan = Plan(sources, self.random)
         self.ids: dict[str, str] = {}
@@ -142,7 +145,7 @@ class Arena:
 
     # --- the verdict ---
 
-    def judge(self, wanted: dict[str, list[Any]] | None = None, seconds: float = 240.0) -> Verdict:
+    def judge(self, seconds: float = 240.0) -> Verdict:
         """Let everything end and compare it with what an undisturbed server makes of the same files."""
         self.revive()
         verdict = self.verdict
@@ -150,7 +153,7 @@ class Arena:
         self.note()
         for process in self.processes:
             process.kill()
-        expected = undisturbed(self.folder / "undisturbed", self.plan) if wanted is None else wanted
+        expected = self._calm.outcomes(self.plan)
         verdict.tasks, verdict.files = len(self.plan.tasks), sum(map(len, self.plan.tasks.values()))
         verdict.repeated = len(self._repeated)
         for key, urls in self.plan.tasks.items():
@@ -168,19 +171,17 @@ class Arena:
     def _results(self, seconds: float) -> dict[str, list[Any]]:
         until = time.monotonic() + seconds
         results: dict[str, list[Any]] = {}
-        while len(results) < len(self.ids) and time.monotonic() < until:
-            for key, task_id in self.ids.items():
-                if key in results:
-                    continue
+        for key, task_id in self.ids.items():
+            while key not in results and time.monotonic() < until:
                 with suppress(httpx.HTTPError):
                     answer = self.fronts[0].query(task_id)
                     if answer["output"]["task_status"] == "UNKNOWN":
                         self.verdict.remarks.append(f"forgotten: {key}")
-                    elif answer["output"]["task_status"] in FINAL:
+                        break
+                    if answer["output"]["task_status"] in FINAL:
                         results[key] = self.fronts[0].outcomes(answer)
-            if len(self.verdict.remarks) > 20:
-                break
-            time.sleep(0.2)
+                        break
+                time.sleep(0.1)
         return results
 
 
@@ -189,15 +190,3 @@ def restart(process: Server, **faults: str) -> None:
     plain = {name: value for name, value in process.settings.items() if name != "FAULT_KILL"}
     process.settings = {**plain, **faults}
     process.start()
-
-
-def undisturbed(folder: Path, plan: Plan) -> dict[str, list[Any]]:
-    """What one server makes of every task when nothing happens."""
-    server = Server(folder, settings=dict(ORIGIN))
-    server.start()
-    server.wait_ready()
-    ids = {key: server.submit(urls, key) for key, urls in plan.tasks.items()}
-    answers = server.wait(list(ids.values()), 300)
-    results = {key: server.outcomes(answers[task_id]) for key, task_id in ids.items()}
-    server.stop()
-    return results

@@ -6,6 +6,7 @@ import pytest
 from arena import BUCKET
 from kill_matrix import CASES, KILLS, SEED, Run
 
+from calm import Calm
 from object_store import ObjectStore
 from postgres import Cluster
 
@@ -15,9 +16,9 @@ _NAMES = ["process", "store"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _NAMES)
 def test_nothing_is_lost_different_done_twice_or_unexplained(
-    name: str, tmp_path: Path, cluster: Cluster, object_store: ObjectStore
+    name: str, tmp_path: Path, calm: Calm, cluster: Cluster, object_store: ObjectStore
 ) -> None:
     case, _ = CASES[name]
-    verdict = case(Run(tmp_path, SEED, KILLS, cluster, object_store), BUCKET)
+    verdict = case(Run(tmp_path, SEED, KILLS, calm, cluster, object_store), BUCKET)
     assert verdict.is_good, (SEED, verdict)
     assert verdict.faults > 0

@@ -16,6 +16,7 @@ from dashscribe.edits.state import edited, unedited
 from dashscribe.errors import InvalidParameterError
 from dashscribe.types import Entry, Fate, Media, Sentence, Span, Track, Transcript, Word
 from dashscribe.words import Heard, timed_sentence, written_words
+from sizes import size
 
 TEXT = st.text(
     st.one_of(
@@ -83,7 +84,7 @@ def transcript(*channels: list[Sentence]) -> Transcript:
     return made
 
 
-@settings(max_examples=300)
+@settings(max_examples=size(60, 400))
 @given(old=sentences(), texts=st.lists(TEXT.map(tidy).filter(bool), min_size=1, max_size=4))
 def test_new_texts_keep_every_promise_and_the_stretch(old: list[Sentence], texts: list[str]) -> None:
     try:
@@ -97,7 +98,7 @@ def test_new_texts_keep_every_promise_and_the_stretch(old: list[Sentence], texts
     assert all(word.text for sentence in new for word in sentence.words)
 
 
-@settings(max_examples=200)
+@settings(max_examples=size(50, 400))
 @given(old=sentences())
 def test_the_same_text_is_the_same_words(old: list[Sentence]) -> None:
     for sentence in old:
@@ -127,7 +128,7 @@ def changes(draw: st.DrawFn, edits: Edits) -> list[Replacement]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=size(40, 400))
 @given(data=st.data(), left=sentences(), right=sentences())
 def test_any_edits_one_after_another_keep_every_promise(
     data: st.DataObject, left: list[Sentence], right: list[Sentence]
@@ -165,7 +166,7 @@ def _key(text: str) -> str:
     return comparable(written_words(text)[0].text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=size(40, 400))
 @given(left=sentences(), right=sentences())
 def test_comparing_gives_both_sides_back(left: list[Sentence], right: list[Sentence]) -> None:
     pairs, figures = compare(transcript(left), transcript(right))

@@ -35,6 +35,7 @@ from dashscribe.tasks import Status, Submission, Subtask, Task, TaskBook
 from dashscribe.telemetry import Telemetry
 from dashscribe.types import Fate, Limits, Media, Options, Outcome, Sentence, Span, Utterance, Voices, Window, Word
 from dashscribe.uploads import UploadBook
+from laid_database import lay
 from object_store import ObjectStore
 
 
@@ -183,7 +184,7 @@ class Home:
     def __init__(self, folder: Path, sources: dict[str, dict | Exception] | None = None, **settings: object) -> None:
         usual = {"engine": "standin", "workers": 2, "disk_reserve_bytes": 0}
         self.settings = Settings(home=folder, **{**usual, **settings})
-        self.engine = open_database(self.settings.resolved_database_url)
+        self.engine = open_database(lay(self.settings.resolved_database_url))
         self.store = open_store(self.settings)
         self.book = TaskBook(self.engine)
         self.uploads = UploadBook(self.engine, self.store, self.settings)

@@ -24,6 +24,7 @@ from dashscribe.db import open_database, reading, tables, writing
 from dashscribe.notify import signing
 from dashscribe.notify.signing import SigningKeys, signed_headers
 from dashscribe.notify.targets import Scheme
+from laid_database import lay
 
 BASE = "https://asr.example.org"
 CURRENT = {
@@ -49,7 +50,7 @@ def check(headers: dict[str, str] | None = None, url: str = vectors.URL, body: b
 
 @pytest.fixture
 def keys(tmp_path: Path) -> SigningKeys:
-    return SigningKeys(open_database(f"sqlite:///{tmp_path}/a.db"))
+    return SigningKeys(open_database(lay(f"sqlite:///{tmp_path}/a.db")))
 
 
 def test_string_to_sign_is_the_one_that_the_document_describes() -> None:
@@ -176,14 +177,14 @@ def test_our_legacy_signature_holds_for_a_verifier_written_from_the_document(key
 
 
 def test_key_is_made_once_and_outlives_the_process(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/a.db")
+    engine = open_database(lay(f"sqlite:///{tmp_path}/a.db"))
     first = SigningKeys(engine).current().fingerprint
     assert SigningKeys(engine).current().fingerprint == first
     assert len(SigningKeys(engine).list()) == 1
 
 
 def test_rotation_signs_with_a_new_key_and_serves_the_old_certificate_for_a_week(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/a.db")
+    engine = open_database(lay(f"sqlite:///{tmp_path}/a.db"))
     keys = SigningKeys(engine)
     old = keys.current()
     under_way = signed_headers(old, BASE, vectors.URL, vectors.BODY)

@@ -11,11 +11,12 @@ from dashscribe.config import load
 from dashscribe.db import open_database, writing
 from dashscribe.errors import InvalidApiKeyError
 from dashscribe.keys import Keys
+from laid_database import lay
 
 
 def keys() -> Keys:
     settings = load()
-    return Keys(open_database(settings.resolved_database_url), settings)
+    return Keys(open_database(lay(settings.resolved_database_url)), settings)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -63,7 +64,7 @@ def test_quota_is_set_and_shown_with_what_was_used(text: str) -> None:
     made = json.loads(run("create", "--quota-seconds", text, "--json")[1])
     assert made["quota_seconds"] == 3600
     settings = load()
-    with writing(open_database(settings.resolved_database_url)) as connection:
+    with writing(open_database(lay(settings.resolved_database_url))) as connection:
         usage.book(connection, owner="default", key_id=made["id"], model="fun-asr", duration_ms=1500)
     assert {"quota_seconds": 3600, "used_seconds": 2}.items() <= json.loads(run("ls", "--json")[1])[0].items()
     assert "3600 s/month" in run("ls")[1]

@@ -15,6 +15,7 @@ from dashscribe.db import open_database, tables, writing
 from dashscribe.errors import InvalidParameterError, ListQuotaError, NotFoundError, ResourceNotExistError
 from dashscribe.hotwords import MAX_LISTS, HotwordBook, Kind, check_words
 from dashscribe.types import Hotword
+from laid_database import lay
 
 FUN_ASR = find_model("fun-asr")
 QWEN_AUDIO = find_model("qwen-audio-3.1-asr-flash")
@@ -24,7 +25,7 @@ WORDS = (Hotword("Kestrel Bridge", 4, "en"), Hotword("海拉尔", 5))
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return open_database(f"sqlite:///{tmp_path}/lists.db")
+    return open_database(lay(f"sqlite:///{tmp_path}/lists.db"))
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def refused(words: list[Hotword], model: str = "fun-asr", kind: Kind = Kind.VOCA
 def test_list_is_found_again_by_another_process(book: HotwordBook, tmp_path: Path) -> None:
     list_id = vocabulary(book)
     assert re.fullmatch(r"vocab-harbor-[0-9a-f]{32}", list_id)
-    found = HotwordBook(open_database(f"sqlite:///{tmp_path}/lists.db")).find("ann", Kind.VOCABULARY, list_id)
+    found = HotwordBook(open_database(lay(f"sqlite:///{tmp_path}/lists.db"))).find("ann", Kind.VOCABULARY, list_id)
     assert (found.target_model, found.words) == ("fun-asr", WORDS)
     assert abs((datetime.now(UTC) - found.created_at).total_seconds()) < 60
 

@@ -11,11 +11,12 @@ from dashscribe.config import Settings
 from dashscribe.db import open_database, tables, writing
 from dashscribe.errors import InvalidApiKeyError, MissingApiKeyError, QuotaError
 from dashscribe.keys import TRUSTED_S, Identity, Keys
+from laid_database import lay
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return open_database(f"sqlite:///{tmp_path}/keys.db")
+    return open_database(lay(f"sqlite:///{tmp_path}/keys.db"))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Many tasks of many files queue without harm: all end, whoever comes last gets a share, no query looks at all rows.
 
-The suite runs 10 tasks of 25 files; ``DASHSCRIBE_MANY_TASKS=100 pytest tests/unit/test_many_tasks.py`` runs 100 tasks
+The suite runs 6 tasks of 25 files; ``DASHSCRIBE_MANY_TASKS=100 pytest tests/unit/test_many_tasks.py`` runs 100 tasks
 of 100 files, in some minutes.
 """
 
@@ -17,7 +17,7 @@ from dashscribe.db import reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.tasks import Status
 
-TASKS = int(os.environ.get("DASHSCRIBE_MANY_TASKS", "10"))
+TASKS = int(os.environ.get("DASHSCRIBE_MANY_TASKS", "6"))
 FILES = 25 if TASKS <= 10 else 100
 #: Tables whose rows grow with the work; a plan that scans one of them costs more with every task.
 GROWING = ("tasks", "files", "windows")

@@ -9,11 +9,12 @@ from dashscribe.db import open_database, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.order import NOMINAL_MS
 from dashscribe.steps import prepare
+from laid_database import lay
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return open_database(f"sqlite:///{tmp_path}/a.db")
+    return open_database(lay(f"sqlite:///{tmp_path}/a.db"))
 
 
 @pytest.fixture

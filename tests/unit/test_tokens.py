@@ -12,11 +12,12 @@ from dashscribe.config import Settings
 from dashscribe.db import now_ms, open_database, reading, tables
 from dashscribe.errors import InvalidApiKeyError
 from dashscribe.keys import MAX_TRUSTED, SETTINGS_KEY_ID, Identity, Keys
+from laid_database import lay
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return open_database(f"sqlite:///{tmp_path}/keys.db")
+    return open_database(lay(f"sqlite:///{tmp_path}/keys.db"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from wire_servers import ASYNC, KEY, SUBMIT, Desk, checked, open_desk
 
 from dashscribe.catalog import MODELS
 from dashscribe.wire.params import ROWS
+from sizes import size
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 FAMILIAR = st.sampled_from(
@@ -63,7 +64,7 @@ HEADERS = st.dictionaries(
     max_size=3,
 )
 
-many = settings(max_examples=200)
+many = settings(max_examples=size(50, 400))
 
 
 @pytest.fixture(scope="module")

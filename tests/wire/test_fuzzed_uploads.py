@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_upload_routes import credential, fields
 from wire_servers import ASYNC, SUBMIT, Desk, open_desk
 
-EXAMPLES = int(os.environ.get("FUZZ_CALLS", "1000")) // 10
+EXAMPLES = int(os.environ.get("FUZZ_CALLS", "500")) // 10
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 many = settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
 UPLOADS = "/dashscribe/v1/uploads"

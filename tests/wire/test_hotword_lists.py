@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_servers import Desk, assert_refused, checked, open_desk
 
+from sizes import size
+
 ROUTE = "/api/v1/services/audio/asr/customization"
 WORDS: list[dict[str, Any]] = [{"text": "Kestrel Bridge", "weight": 4, "lang": "en"}, {"text": "海拉尔", "weight": 5}]
 GOOD = {"target_model": "fun-asr", "prefix": "harbor", "vocabulary": WORDS}
@@ -262,7 +264,7 @@ NEARLY = st.fixed_dictionaries(
     },
     optional={"vocabulary_id": JSON, "page_index": JSON, "page_size": JSON},
 )
-many = settings(max_examples=300)
+many = settings(max_examples=size(60, 300))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from wire_servers import Desk, assert_refused, checked, open_desk
 
 from dashscribe.catalog import find_model
+from sizes import size
 
 CREATE = "/api/v1/fine-tunes"
 OUTPUTS = "/api/v1/fine-tunes/outputs"
@@ -172,7 +173,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield opened
 
 
-@settings(max_examples=200)
+@settings(max_examples=size(50, 400))
 @given(change=st.dictionaries(st.sampled_from(sorted({*GOOD, "finetuned_output"})), JSON, max_size=2), path=TEXTS)
 def test_any_json_is_answered_below_500(busy: Desk, change: dict[str, Any], path: str):
     assert busy.http.post(CREATE, json={**GOOD, **change}).status_code < 500

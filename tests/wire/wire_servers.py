@@ -29,6 +29,7 @@ from dashscribe.tasks import TaskBook
 from dashscribe.uploads import UploadBook
 from dashscribe.wire.app import Parts, create_app
 from dashscribe.wire.limits import RateLimits
+from laid_database import lay
 from plain_http import client, loopback
 
 KEY = "sk-wire-tests"
@@ -96,7 +97,7 @@ class Desk:
 def open_desk(home: Path, **changes: Any) -> Iterator[Desk]:
     """The application in this process; ``changes`` are settings."""
     settings = Settings(home=home, api_key=KEY, engine="standin", **changes)
-    engine = open_database(settings.resolved_database_url)
+    engine = open_database(lay(settings.resolved_database_url))
     store = open_store(settings)
     hosts = Hosts(settings, slots=1, express_slots=1)
     ready: dict[str, str] = {}
@@ -188,6 +189,7 @@ def start_server(home: Path, *arguments: str, port: int = 0, **settings: str) ->
         "DASHSCRIBE_WORKERS": "2",
     }
     program = Path(sys.executable).with_name("dashscribe")
+    lay(settings.get("DASHSCRIBE_DATABASE_URL") or f"sqlite:///{home / 'dashscribe.db'}")
     log = home.with_suffix(".log").open("wb")
     process = subprocess.Popen(
         [program, "serve", "--port", str(port), *arguments],

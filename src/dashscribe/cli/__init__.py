@@ -20,6 +20,9 @@ from dashscribe.cli.pages import Command, Group
 from dashscribe.errors import DashscribeError
 from dashscribe.redact import redact
 
+# httpx loads rich, pygments and click for a command line of its own, a tenth of what a server takes to start.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
 #: Every command with its line in the help; the module of that name in this package runs it.
 COMMANDS = {
     "transcribe": "Transcribe files, folders, URLs or standard input.",

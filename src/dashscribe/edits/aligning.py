@@ -13,8 +13,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from rapidfuzz.distance import Indel
-
 from dashscribe.errors import InvalidParameterError
 from dashscribe.types import Sentence, Span, Word
 from dashscribe.words import Written, written_words
@@ -89,6 +87,8 @@ class _Unit:
 
 def _parts(old: Sequence[Sentence], words: Sequence[Word], texts: Sequence[str]) -> list[_Part]:
     """The words of the new texts in order; those that stayed are known by their old words."""
+    from rapidfuzz.distance import Indel  # loaded by the first edit
+
     mine, tokens = _old_units(old), _new_tokens(texts)
     # What is the same at both ends goes first: it is most of it, and there is no doubt about what belongs together.
     begins = _same(mine, tokens)

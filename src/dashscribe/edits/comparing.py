@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
-from rapidfuzz.distance import Levenshtein
 
 from dashscribe.edits.aligning import comparable, numbered
 from dashscribe.types import Sentence, Transcript
@@ -51,6 +50,8 @@ class Figures(Struct, frozen=True):
 
 def compare(left: Transcript, right: Transcript) -> tuple[list[Pair], Figures]:
     """Runs of words, in order of channel and time, and their sums. A channel that one side lacks has no words there."""
+    from rapidfuzz.distance import Levenshtein  # loaded by the first comparison
+
     by_channel = (
         {track.channel: track.sentences for track in left.tracks},
         {t.channel: t.sentences for t in right.tracks},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
@@ -104,10 +103,14 @@ def _with_helpers(info: EngineInfo, models: Mapping[str, Installed]) -> EngineIn
 @cache
 def _entry_points() -> tuple[str, ...]:
     """Names only: what other packages bring is loaded when it is asked for."""
+    from importlib.metadata import entry_points  # a tenth of what a media child takes to start, which asks for none
+
     return tuple(point.name for point in entry_points(group="dashscribe.engines"))
 
 
 @cache
 def _plugin(name: str) -> EngineInfo:
+    from importlib.metadata import entry_points
+
     (point,) = entry_points(group="dashscribe.engines", name=name)
     return cast("EngineInfo", point.load())

@@ -14,14 +14,17 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dashscribe.enrich.bias import Bias
 from dashscribe.enrich.censor import Lexicon, censor, lexicons
 from dashscribe.enrich.fillers import drop_fillers
 from dashscribe.enrich.itn import Normalizer, write_numbers
 from dashscribe.enrich.punctuate import Punctuator, punctuate
 from dashscribe.errors import DashscribeError
 from dashscribe.types import Options, Outcome, Sentence, Span
+
+if TYPE_CHECKING:
+    from dashscribe.enrich.bias import Bias
 
 #: One enricher: from the sentences of a passage to better ones.
 Stage = Callable[[Iterable[Sentence]], Iterator[Sentence]]
@@ -168,6 +171,8 @@ class Enrichment:
 
     def _correct(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         """The sentences with the terms that were asked for, and one note that counts them."""
+        from dashscribe.enrich.bias import Bias  # it needs numpy, which a server does without until then
+
         bias = self._bias = self._bias or Bias(self.options)
         told = bias.note()
         for sentence in bias.correct(sentences):

@@ -12,24 +12,16 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from dashscribe import callbacks
 from dashscribe.db import now_ms, reading, serialize, tables, writing
 from dashscribe.notify.targets import Scheme
+
+if TYPE_CHECKING:  # loaded by what signs: most processes never do
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 KEY_BITS = 2048
 CERTIFICATE_LIVES = timedelta(days=3650)
@@ -68,6 +60,9 @@ class SigningKeys:
 
     def current(self) -> SigningKey:
         """The key that signs, made the first time it is asked for."""
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         with self._guard:
             with reading(self._engine) as connection:
                 row = _newest(connection)
@@ -116,6 +111,12 @@ def _newest(connection: Connection) -> tuple[str, str] | None:
 
 def _make(connection: Connection) -> tuple[str, str]:
     """A new key and its self-signed certificate, kept: the fingerprint and the private key as PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.x509.oid import NameOID
+
     private = generate_private_key(65537, KEY_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dashscribe callbacks")])
     now = datetime.now(UTC)
@@ -147,6 +148,9 @@ def signed_headers(
     key: SigningKey, base_url: str, url: str, body: bytes, *, token: str = "", scheme: Scheme = Scheme.CURRENT
 ) -> dict[str, str]:
     """The headers that prove a request to ``url`` with this body, as of now."""
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.hashes import SHA256
+
     headers = {
         callbacks.TIMESTAMP: str(now_ms()),
         callbacks.VERSION: "1.0",
@@ -164,6 +168,9 @@ def signed_headers(
 
 def _legacy(key: SigningKey, signed: bytes) -> dict[str, str]:
     """A secret for this once, closed with the private key so that the public one opens it, and the HMAC by it."""
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
+
     secret = secrets.token_urlsafe(24).encode()
     closed = key.private.sign(secret, PKCS1v15(), NoDigestInfo())
     return {

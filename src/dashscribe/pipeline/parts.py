@@ -16,7 +16,7 @@ from dashscribe.choice import rate_note
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.enrich import Enrichment, StageName
-from dashscribe.enrich.speakers import Spoken, tell_apart
+from dashscribe.enrich.spoken import Spoken
 from dashscribe.errors import DashscribeError, HostError
 from dashscribe.errors.sources import DecodeError, NoSpeechError, NoWordsError, RecognitionError
 from dashscribe.hosts import Hosts
@@ -138,6 +138,8 @@ def speakers_of(
 ) -> Spoken:
     """The outcomes of one of so many channels with their speakers, if those are wanted."""
     if options.diarize:
+        from dashscribe.enrich.speakers import tell_apart  # it needs numpy, which a server does without until then
+
         return tell_apart(channel, outcomes, voices, options, channel_count=channel_count, keep=keep)
     return Spoken(outcomes, ())
 

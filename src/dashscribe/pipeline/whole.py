@@ -22,7 +22,7 @@ from dashscribe.choice import choose_engine, lacks, passed_over
 from dashscribe.config import Settings
 from dashscribe.engines import EngineInfo
 from dashscribe.enrich import Enrichment
-from dashscribe.enrich.speakers import Spoken
+from dashscribe.enrich.spoken import Spoken
 from dashscribe.errors import EngineDownError, HostDiedError, HostError, InvariantError
 from dashscribe.errors.sources import SourceNotFoundError
 from dashscribe.hosts import Hosts

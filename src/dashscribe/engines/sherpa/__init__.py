@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +105,8 @@ def provider_problem(provider: str) -> str:
 
 @cache
 def _runtime_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("sherpa-onnx")
     except PackageNotFoundError:

@@ -15,24 +15,12 @@ from numpy.typing import NDArray
 
 from dashscribe.enrich.speakers.assign import Assignment
 from dashscribe.enrich.speakers.cluster import Space, speakers
+from dashscribe.enrich.spoken import Spoken
 from dashscribe.types import Fate, Keep, Options, Outcome, Sentence, Span, Turn, Utterance, Voices, in_memory
 
 #: Utterances of one speaker that are this near are one turn, in milliseconds.
 JOINED_MS = 500
 REMEDY = "dashscribe models pull pyannote-segmentation campplus-zh-en"
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """The outcomes of one channel with the speakers of their sentences, who spoke when, and what to know of that.
-
-    ``failures`` are those of the notes that tell where this stage failed.
-    """
-
-    outcomes: Sequence[Outcome]
-    turns: tuple[Turn, ...]
-    notes: tuple[str, ...] = ()
-    failures: tuple[str, ...] = ()
 
 
 def tell_apart(
