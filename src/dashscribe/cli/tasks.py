@@ -77,7 +77,7 @@ def ls(
         str,
         typer.Option(
             help="Only PENDING, RUNNING, SUCCEEDED, FAILED or CANCELED.",
-            autocompletion=lambda incomplete: [name for name in STATUSES if name.startswith(incomplete.upper())],
+            autocompletion=lambda incomplete: [name for name in STATUSES if name.startswith(incomplete)],
         ),
     ] = "",
     model: Annotated[str, typer.Option(help="Only tasks of this model.", autocompletion=model_names)] = "",
