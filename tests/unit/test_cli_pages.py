@@ -151,6 +151,8 @@ def completed(shell: str, line: str, **more: str) -> str:
         ("dashscribe tasks submit --par", "--parameter", "--wait"),
         ("dashscribe transcribe --model paraformer-v", "paraformer-v2", "fun-asr"),
         ("dashscribe transcribe -f txt,sr", "txt,srt", "txt,vtt"),
+        ("dashscribe tasks submit --model sense", "sensevoice-v1", "fun-asr"),
+        ("dashscribe tasks ls --status FA", "FAILED", "CANCELED"),
     ],
 )
 def test_commands_options_and_values_are_completed(shell: str, line: str, offered: str, not_offered: str) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import typer
 
 from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
-from dashscribe.cli.remote import ApiKey, BaseUrl, client
+from dashscribe.cli.remote import ApiKey, BaseUrl, client, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,9 @@ def add(
         ),
     ],
     name: Annotated[str, typer.Option(help="A name for your own orientation.")] = "",
-    model: Annotated[list[str] | None, typer.Option(help="Only tasks of this model; may be repeated.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only tasks of this model; may be repeated.", autocompletion=model_names)
+    ] = None,
     status: Annotated[
         list[str] | None, typer.Option(help="Only SUCCEEDED, FAILED or CANCELED tasks; may be repeated.")
     ] = None,

@@ -227,7 +227,8 @@ class Memory:
         work = self._at_work[index]
         if work.is_at(work.path):
             return work.path
-        return next((Path(name) for name in media_below(self._folder) if work.is_at(Path(name))), None)
+        others = (Path(name) for name in media_below(self._folder))
+        return next((path for path in others if path not in self._paths and work.is_at(path)), None)
 
     def rename(self, index: int, path: Path) -> Source:
         """A recording that is at work has another name now: it and its results are called so."""
@@ -252,7 +253,7 @@ class Memory:
 
     def _stop(self, index: int) -> _AtWork:
         work = self._at_work.pop(index)
-        del self._paths[work.path]
+        self._paths.pop(work.path, None)
         self._inodes.pop(work.inode, None)
         return work
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dashscribe.cli.output import Outcome, print_json, print_outcomes, print_table
-from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
+from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client, model_names
 from dashscribe.cli.word_files import Words, read_words
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ ListId = Annotated[str, typer.Argument(help="The id that creating gave.", metava
 def create(
     file: Words,
     prefix: Annotated[str, typer.Option(help="1 to 10 digits and lower-case letters; part of the id.")],
-    model: Annotated[str, typer.Option(help="The model that is to use the list, by its exact name.")] = "fun-asr",
+    model: Annotated[
+        str, typer.Option(help="The model that is to use the list, by its exact name.", autocompletion=model_names)
+    ] = "fun-asr",
     as_json: AsJson = False,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
@@ -119,7 +121,9 @@ def test(
     audio: Annotated[
         list[Path], typer.Argument(metavar="AUDIO", help="Recordings; X.txt beside X.wav says what was said.")
     ],
-    model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
+    model: Annotated[
+        str, typer.Option(help="Model name; `dashscribe models ls` lists them.", autocompletion=model_names)
+    ] = "fun-asr",
     language: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="What may be spoken, such as en,zh.")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -16,6 +16,15 @@ BaseUrl = Annotated[
 ApiKey = Annotated[
     str | None, typer.Option(help="Key to send; else DASHSCOPE_API_KEY or DASHSCRIBE_API_KEY.", metavar="KEY")
 ]
+
+
+def model_names(incomplete: str) -> list[str]:
+    """Completes the name of a model."""
+    from dashscribe.catalog import MODELS
+
+    return [name for name in MODELS if name.startswith(incomplete)]
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the service.")]
 
 

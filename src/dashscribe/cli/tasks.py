@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dashscribe.cli.output import Outcome, end_of, print_json, print_outcomes, print_table
-from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client
+from dashscribe.cli.remote import ApiKey, AsJson, BaseUrl, client, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ app = typer.Typer(
     help="Tasks of a running server. Example: dashscribe tasks wait 7c3a1f52-2f44-4c1e-9d0b-6a5b4c3d2e1f",
 )
 
+STATUSES = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED")
 TaskId = Annotated[str, typer.Argument(help="The id that submitting gave.", metavar="TASK_ID", show_default=False)]
 
 
@@ -41,12 +42,16 @@ def submit(
             show_default=False,
         ),
     ],
-    model: Annotated[str, typer.Option(help="Model name; `dashscribe models ls` lists them.")] = "fun-asr",
+    model: Annotated[
+        str, typer.Option(help="Model name; `dashscribe models ls` lists them.", autocompletion=model_names)
+    ] = "fun-asr",
     parameter: Annotated[
         list[str] | None,
         typer.Option("-p", "--parameter", help="A parameter of the model, NAME=VALUE, VALUE as JSON or plain text."),
     ] = None,
-    wait_for_it: Annotated[bool, typer.Option("--wait", help="Wait for the end and show the results.")] = False,
+    wait_for_it: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end and show where the results are.")
+    ] = False,
     as_json: AsJson = False,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
@@ -68,8 +73,14 @@ def submit(
 
 @app.command()
 def ls(
-    status: Annotated[str, typer.Option(help="Only PENDING, RUNNING, SUCCEEDED, FAILED or CANCELED.")] = "",
-    model: Annotated[str, typer.Option(help="Only tasks of this model.")] = "",
+    status: Annotated[
+        str,
+        typer.Option(
+            help="Only PENDING, RUNNING, SUCCEEDED, FAILED or CANCELED.",
+            autocompletion=lambda incomplete: [name for name in STATUSES if name.startswith(incomplete)],
+        ),
+    ] = "",
+    model: Annotated[str, typer.Option(help="Only tasks of this model.", autocompletion=model_names)] = "",
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
     as_json: AsJson = False,
     base_url: BaseUrl = None,

@@ -216,9 +216,11 @@ class _Loop:
         One that was renamed while it was read gets its results under the new name. One that was changed, or could no
         longer be read, is looked at anew: it is no failure.
         """
+        from dashscribe.cli.folder import ChangedError
+
         source, failed = self._batch.sources[event.index], isinstance(event.result, Exception)
         path, there = Path(source.name), self._memory.found_again(event.index)
-        if there == path:
+        if there == path and not isinstance(event.result, ChangedError):
             return True
         if there and not failed:
             self._batch.sources[event.index] = self._memory.rename(event.index, there)
