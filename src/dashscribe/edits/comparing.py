@@ -14,6 +14,7 @@ from msgspec import Struct
 from rapidfuzz.distance import Levenshtein
 
 from dashscribe.edits.aligning import comparable, numbered
+from dashscribe.edits.stretches import opcodes
 from dashscribe.types import Sentence, Transcript
 from dashscribe.words import written_words
 
@@ -60,7 +61,7 @@ def compare(left: Transcript, right: Transcript) -> tuple[list[Pair], Figures]:
     for channel in sorted({*by_channel[0], *by_channel[1]}):
         mine, others = (list(_words(side.get(channel, ()))) for side in by_channel)
         keys = numbered([key for key, _ in mine], [key for key, _ in others])
-        for step in Levenshtein.opcodes(*keys):
+        for step in opcodes(*keys, Levenshtein.opcodes):
             taken, given = step.src_end - step.src_start, step.dest_end - step.dest_start
             # Levenshtein replaces one by one: what is left of a longer side is put in or taken out.
             replaced += min(taken, given) if step.tag == "replace" else 0

@@ -134,16 +134,20 @@ def view(channel: int, placed: Placed, *, words: bool = True) -> SentenceView:
 
 def ledger_of(track: EditedTrack) -> Iterator[EntryView]:
     """The ledger of a channel, in which stretches whose sentences were taken out are ``removed``."""
+    at = 0  # both are in order
     for entry in track.ledger:
         begin_ms = entry.begin_ms
-        for span in track.removed:
+        while at < len(track.removed) and track.removed[at].begin_ms < entry.end_ms:
+            span = track.removed[at]
             from_ms, until_ms = max(span.begin_ms, begin_ms), min(span.end_ms, entry.end_ms)
-            if from_ms >= until_ms:
-                continue
             if begin_ms < from_ms:
                 yield _entry(track.channel, entry, begin_ms, from_ms)
-            yield EntryView(track.channel, from_ms, until_ms, REMOVED)
-            begin_ms = until_ms
+            if from_ms < until_ms:
+                yield EntryView(track.channel, from_ms, until_ms, REMOVED)
+                begin_ms = until_ms
+            if span.end_ms > entry.end_ms:
+                break  # it goes on in the next one
+            at += 1
         if begin_ms < entry.end_ms:
             yield _entry(track.channel, entry, begin_ms, entry.end_ms)
 
