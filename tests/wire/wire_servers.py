@@ -58,6 +58,19 @@ def checked(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
+#: Changes to the query of a signed URL, each of which makes another URL of it.
+TAMPERED: list[dict[str, str]] = [
+    {"Signature": ""},
+    {"Signature": "0" * 64},
+    {"Signature": "é"},
+    {"Expires": ""},
+    {"Expires": "9999999999"},
+    {"Expires": "x"},
+    {"Expires": "9" * 50},
+    {"Expires": "-1"},
+]
+
+
 def assert_refused(response: httpx.Response, status: int, code: str, text: str) -> dict[str, Any]:
     """The service's error envelope and nothing else; the message begins with the service's fixed text."""
     body = checked(response)
