@@ -22,13 +22,8 @@ from sqlalchemy import Engine
 from dashscribe.config import Settings
 from dashscribe.db import open_database
 from dashscribe.hosts import Hosts
-from dashscribe.hotwords import HotwordBook
-from dashscribe.keys import Keys
 from dashscribe.store import open_store
-from dashscribe.tasks import TaskBook
-from dashscribe.uploads import UploadBook
 from dashscribe.wire.app import Parts, create_app
-from dashscribe.wire.limits import RateLimits
 from plain_http import client, loopback
 
 KEY = "sk-wire-tests"
@@ -110,20 +105,14 @@ def open_desk(home: Path, **changes: Any) -> Iterator[Desk]:
     """The application in this process; ``changes`` are settings."""
     settings = Settings(home=home, api_key=KEY, engine="standin", **changes)
     engine = open_database(settings.resolved_database_url)
-    store = open_store(settings)
     hosts = Hosts(settings, slots=1, express_slots=1)
     ready: dict[str, str] = {}
     woken: list[None] = []
-    parts = Parts(
-        settings=settings,
-        database=engine,
-        tasks=TaskBook(engine),
-        keys=Keys(engine, settings),
-        store=store,
-        uploads=UploadBook(engine, store, settings),
-        hotwords=HotwordBook(engine),
-        hosts=hosts,
-        limits=RateLimits(settings),
+    parts = Parts.over(
+        settings,
+        engine,
+        open_store(settings),
+        hosts,
         secret="a secret of these tests",
         wake=lambda: woken.append(None),
         ready=lambda: ready,
