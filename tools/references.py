@@ -252,33 +252,15 @@ def _document() -> dict[str, Any]:
 
     from dashscribe.db import open_database
     from dashscribe.hosts import Hosts
-    from dashscribe.hotwords import HotwordBook
-    from dashscribe.keys import Keys
     from dashscribe.store import open_store
-    from dashscribe.tasks import TaskBook
-    from dashscribe.uploads import UploadBook
     from dashscribe.wire.app import Parts, create_app
-    from dashscribe.wire.limits import RateLimits
 
     with TemporaryDirectory(prefix="dashscribe-openapi-") as home:
         chosen = Settings(home=Path(home), engine="standin")
         database = open_database(chosen.resolved_database_url)
-        store = open_store(chosen)
         hosts = Hosts(chosen, slots=1, express_slots=1)
-        parts = Parts(
-            settings=chosen,
-            database=database,
-            tasks=TaskBook(database),
-            keys=Keys(database, chosen),
-            store=store,
-            uploads=UploadBook(database, store, chosen),
-            hotwords=HotwordBook(database),
-            hosts=hosts,
-            limits=RateLimits(chosen),
-            secret="only for the document",
-            wake=lambda: None,
-            ready=dict,
-        )
+        nothing: dict[str, Any] = {"secret": "only for the document", "wake": lambda: None, "ready": dict}
+        parts = Parts.over(chosen, database, open_store(chosen), hosts, **nothing)
         try:
             return create_app(parts).openapi()
         finally:

@@ -23,7 +23,7 @@ from dashscribe.db import reading, tables
 from dashscribe.errors import DashscribeError, NotFoundError, NotReadyError
 from dashscribe.hosts.protocol import CutEnd, Position
 from dashscribe.opening import ID3_HEADER_BYTES, id3_bytes, opened
-from dashscribe.recordings import not_found
+from dashscribe.recordings import not_found, title_of
 from dashscribe.store import Store
 from dashscribe.types import Media
 from dashscribe.uploads import UploadBook
@@ -42,6 +42,8 @@ PLAYED = {
     ("flac", "flac"): "audio/flac",
 }
 COPY_TYPE = "audio/mpeg"
+#: What names of files end with, by media type.
+EXTENSIONS = {"audio/wav": "wav", COPY_TYPE: "mp3", "audio/mp4": "m4a", "audio/flac": "flac"}
 #: Beyond these, some of them play nothing, or only some of the channels.
 MOST_CHANNELS, MOST_RATE_HZ = 2, 48_000
 #: For how long a copy that could not be made is not tried again, in seconds.
@@ -61,8 +63,9 @@ def copy_key(file_prefix: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The stored source of a recording."""
+    """The stored source of a recording, and what people call it."""
 
+    name: str
     task_id: str
     number: int
     key: str
@@ -108,7 +111,7 @@ class Sounds:
         Raises NotFoundError where there is none, or none any more.
         """
         query = (
-            select(_file.c.source_key, _file.c.media, _file.c.cut)
+            select(_file.c.source_key, _file.c.media, _file.c.cut, _file.c.title, _file.c.url)
             .join(_task, _task.c.id == _file.c.task_id)
             .where(_task.c.id == task_id, _file.c.number == number, _task.c.removed.is_(False))
             .where(_file.c.hidden.is_(False))
@@ -121,7 +124,8 @@ class Sounds:
             raise NotFoundError("The recording has no sound here: it is not fetched yet, or is not kept any more.")
         media = msgspec.json.decode(row.media, type=Media)
         lost = bool(row.cut) and bool(msgspec.json.decode(row.cut, type=CutEnd).lost)
-        return Source(task_id=task_id, number=number, key=row.source_key, media=media, is_damaged=lost)
+        name = title_of(row.title, row.url)
+        return Source(name=name, task_id=task_id, number=number, key=row.source_key, media=media, is_damaged=lost)
 
     def sound(self, source: Source) -> Sound:
         """What plays the recording everywhere. Raises NotReadyError while it is being made, which this begins.

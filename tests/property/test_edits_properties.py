@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from dataclasses import replace
 
 import msgspec
+import webvtt
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +18,8 @@ from dashscribe.edits.aligning import comparable, reworded, tidy
 from dashscribe.edits.comparing import compare
 from dashscribe.edits.state import edited, unedited
 from dashscribe.errors import InvalidParameterError
+from dashscribe.render import CaptionStyle, markdown, text, transcription_json, vtt
+from dashscribe.render.paragraphs import Page
 from dashscribe.types import Entry, Fate, Media, Sentence, Span, Track, Transcript, Word
 from dashscribe.words import Heard, timed_sentence, written_words
 from sizes import size
@@ -159,6 +165,32 @@ def test_any_edits_one_after_another_keep_every_promise(
         ledger.check(edits.transcript(), Span(0, original.media.duration_ms))
         assert msgspec.json.decode(msgspec.json.encode(edits), type=Edits) == edits
     assert msgspec.json.encode(original) == before
+
+
+@settings(max_examples=60)
+@given(data=st.data(), spoken=sentences())
+def test_whatever_was_edited_every_word_is_exported_once(data: st.DataObject, spoken: list[Sentence]) -> None:
+    edits = unedited(transcript(spoken), "key")
+    for revision in (1, 2):
+        try:
+            edits, _ = edited(edits, data.draw(changes(edits)), {}, revision)
+        except InvalidParameterError:
+            continue
+    made = edits.transcript()
+    texts = [sentence.text for sentence in made.sentences]
+    words = re.findall(r"\w+", " ".join(texts))
+    result = json.loads(transcription_json.render(made))["transcripts"][0]
+    assert [sentence["text"] for sentence in result["sentences"]] == texts
+    for one in result["sentences"]:
+        assert "".join(word["text"] + word["punctuation"] for word in one["words"]) == one["text"]
+    cues = webvtt.from_string(vtt.render(made, CaptionStyle(speakers=False)))
+    shown = {
+        "txt": text.render(made, Page(speakers=False)),
+        "md": re.sub(r"\\(?=[^\w\s])", "", markdown.render(made, Page(speakers=False, times=False))),
+        "vtt": " ".join(html.unescape(cue.raw_text) for cue in cues),
+    }
+    for wanted, got in shown.items():
+        assert "".join(re.findall(r"\w+", got)) == "".join(words), wanted
 
 
 def _key(text: str) -> str:

@@ -1,6 +1,7 @@
 """How the client sends local files: what it goes on with after a break, and what it does at servers without tus."""
 
 import base64
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,16 @@ def test_refused_upload_is_not_repeated(script: Script, client: Client, file: Pa
 def test_upload_whose_last_answer_was_lost_is_done(script: Script, client: Client, file: Path) -> None:
     script.answers = [YES, made(script), BREAK, (200, b"", DONE[2])]
     assert client.upload(file) == "oss://d/会.wav"
+
+
+def test_a_file_whose_name_is_no_text_is_sent_under_one_that_is(script: Script, client: Client, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(CONTENT)
+    script.answers = [YES, made(script), DONE]
+    client.upload(path)
+    assert base64.b64encode(b"caf?.wav").decode() in script.seen[1][2]["upload-metadata"]
+    script.answers = [NO, credential(script), (200, b"")]
+    assert client.upload(path) == "oss://dashscope-instant/d/caf?.wav"
 
 
 # --- the service's form ----------------------------------------------------------------------------------------------

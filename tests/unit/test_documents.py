@@ -60,6 +60,19 @@ def test_word_documents_say_what_was_said_whatever_it_is(what: str, title: str) 
     assert [p.text for p in document.paragraphs] == [re.sub("[\ufffe\uffff]", "", one) for one in wanted]
 
 
+@settings(max_examples=150)
+@given(texts=st.lists(HOSTILE, max_size=3), name=HOSTILE)
+def test_every_record_of_a_table_is_one_line_of_five_fields(texts: list[str], name: str) -> None:
+    lines = tsv.render(transcript(*said(*texts, speaker=0)), Page(speakers={0: name})).splitlines()
+    assert [len(line.split("\t")) for line in lines] == [5] * (len(texts) + 1)
+    told = [line.rpartition("\t")[2] for line in lines[1:]]
+    assert [re.sub(r"\\(x..|u....|.)", lambda found: literal(found[0]), text) for text in told] == texts
+
+
+def literal(escaped: str) -> str:
+    return escaped.encode("ascii").decode("unicode_escape")
+
+
 @pytest.mark.parametrize(
     ("sentences", "begins"),
     [

@@ -18,7 +18,9 @@ from dashscribe.db import reading, tables, writing
 from dashscribe.edits import EditBook, Replacement, Said
 from dashscribe.enrich import StageName
 from dashscribe.errors import EditedMeanwhileError, InvalidParameterError, NotFoundError, NoTranscriptError
-from dashscribe.steps import redo
+from dashscribe.library import Library
+from dashscribe.steps import expire, redo
+from dashscribe.store import Stored
 from dashscribe.tasks import Task
 from dashscribe.types import Transcript
 
@@ -259,6 +261,23 @@ def test_edits_survive_a_stage_that_is_done_again_and_the_new_original_is_told(h
     assert texts(home, task)[0] == "as it was meant"
     book(home).discard("default", task.id, 0)
     assert not book(home).read("default", task.id, 0).newer_original
+
+
+def test_an_edit_of_what_is_deleted_meanwhile_leaves_nothing(
+    home: Home, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, written = home.store.put, list[str]()
+
+    def deleted_first(key: str, data: bytes) -> Stored:
+        Library(home.engine, home.settings).delete("default", [f"{task.id}.0"])
+        expire.erase(home.bench)
+        written.append(key)
+        return put(key, data)
+
+    monkeypatch.setattr(home.store, "put", deleted_first)
+    with pytest.raises(NotFoundError):
+        edit(home, task, 0, names={0: "Anna"})
+    assert [home.store.exists(key) for key in written] == [False]
 
 
 @pytest.mark.parametrize("moment", ["before the blob", "after the blob", "after the row"])

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import httpx
 import pytest
 from sqlalchemy import update
-from wire_servers import Desk, checked, open_desk
+from wire_servers import TAMPERED, Desk, checked, open_desk
 
 from dashscribe.db import tables, writing
 from dashscribe.wire.results import pseudonym, signature
@@ -84,21 +84,7 @@ def test_url_is_the_same_in_every_query(desk: Desk):
     assert again["output"]["results"][0]["transcription_url"] == url
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"Signature": ""},
-        {"Signature": "0" * 64},
-        {"Signature": "é"},
-        {"Expires": ""},
-        {"Expires": "9999999999"},
-        {"Expires": "x"},
-        {"Expires": "9" * 50},
-        {"Expires": "-1"},
-        {"OSSAccessKeyId": "somebody"},
-        {"OSSAccessKeyId": ""},
-    ],
-)
+@pytest.mark.parametrize("query", [*TAMPERED, {"OSSAccessKeyId": "somebody"}, {"OSSAccessKeyId": ""}])
 def test_url_that_was_changed_is_refused(desk: Desk, query: dict[str, str]):
     assert_xml(fetch(desk, changed(finish(desk), **query)), 403, "AccessDenied")
 

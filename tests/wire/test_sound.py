@@ -6,7 +6,7 @@ import io
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 
 import av
 import httpx
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from review import RATE_HZ, encoded, recording, tone, wav
 from sqlalchemy import update
-from wire_servers import Desk, assert_refused, checked
+from wire_servers import KEY, TAMPERED, Desk, assert_refused, checked
 
 from dashscribe.db import tables, writing
 from dashscribe.signed_urls import sound_query, sound_signature
@@ -111,22 +111,75 @@ def test_a_browser_that_has_it_is_told_so(desk: Desk) -> None:
     assert play(desk, url, Range="bytes=0-1", If_Range='"another"').status_code == 200
 
 
-# --- signatures -------------------------------------------------------------------------------------------------------
+def test_conditions_are_kept_that_are_not_of_ranges(desk: Desk) -> None:
+    url = url_of(desk, recording(desk))
+    whole = play(desk, url, "HEAD")
+    tag, changed = whole.headers["etag"], whole.headers["last-modified"]
+    for known in ("*", f'"x", {tag}', f"W/{tag}"):
+        assert play(desk, url, If_None_Match=known).status_code == 304
+    assert play(desk, url, If_None_Match='"x"', Range="bytes=0-1").status_code == 206
+    assert play(desk, url, If_None_Match=tag, Range="bytes=0-1").status_code == 304
+    refused = play(desk, url, If_Match='"x"', Range="bytes=0-1")
+    assert (refused.status_code, refused.content, refused.headers["etag"]) == (412, b"", tag)
+    assert play(desk, url, If_Match=f"W/{tag}").status_code == 412
+    for wanted in ("*", f'"x", {tag}'):
+        assert play(desk, url, If_Match=wanted, Range="bytes=0-1").status_code == 206
+    assert play(desk, url, Range="bytes=0-1", If_Range=changed).status_code == 206
+    assert play(desk, url, Range="bytes=0-1", If_Range=f"W/{tag}").status_code == 200
+
+
+@pytest.mark.parametrize("container", ["wav", "mp3", "m4a", "flac"])
+def test_who_saves_a_sound_gets_it_under_its_name_and_type(desk: Desk, container: str) -> None:
+    codec, media_type = {
+        "wav": ("pcm_s16le", "audio/wav"),
+        "mp3": ("mp3", "audio/mpeg"),
+        "m4a": ("aac", "audio/mp4"),
+        "flac": ("flac", "audio/flac"),
+    }[container]
+    response = play(desk, url_of(desk, recording(desk, container=container, codec=codec)))
+    assert response.headers["content-type"] == media_type
+    name = f"filename*=UTF-8''Budget%20%E4%BC%9A.{container}"
+    assert response.headers["content-disposition"] == f'inline; filename="Budget _.{container}"; {name}'
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("title", "saved_as"),
     [
-        {"Signature": ""},
-        {"Signature": "0" * 64},
-        {"Signature": "é"},
-        {"Expires": ""},
-        {"Expires": "9999999999"},
-        {"Expires": "x"},
-        {"Expires": "9" * 50},
-        {"Expires": "-1"},
+        ("Interview\r\nSet-Cookie: a=b", "Interview Set-Cookie a=b"),
+        ('a"; filename="../../etc/passwd', "a ; filename= .. .. etc passwd"),
+        ("<script>alert(1)</script>.html", "script alert(1) script .html"),
+        ("会议%0d%0a", "会议%0d%0a"),
+        ("nul", "_nul"),
+        ("...", "recording"),
     ],
 )
+def test_no_title_becomes_another_header_or_another_type(desk: Desk, title: str, saved_as: str) -> None:
+    one = recording(desk)
+    with writing(desk.engine) as connection:
+        connection.execute(update(tables.files).values(title=title))
+    for status, headers in ((200, {}), (206, {"Range": "bytes=0-9"})):
+        response = play(desk, url_of(desk, one), **headers)
+        assert response.status_code == status
+        told = response.headers["content-disposition"]
+        assert told.isascii() and told.count('"') == 2 and "set-cookie" not in response.headers
+        assert unquote(told.rpartition("UTF-8''")[2]) == f"{saved_as}.wav"
+        assert response.headers["content-type"] == "audio/wav"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+
+
+def test_others_are_told_of_no_sound(desk: Desk) -> None:
+    other = desk.parts.keys.create("mallory")[1]
+    assert other != KEY
+    for path in ("sound", "peaks"):
+        url = f"{ROOT}/recordings/{recording(desk)}/{path}"
+        assert_refused(desk.http.get(url, headers={"Authorization": f"Bearer {other}"}), 404, "NotFound", "Not found!")
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", TAMPERED)
 def test_a_url_that_was_changed_is_refused(desk: Desk, query: dict[str, str]) -> None:
     parts = urlsplit(url_of(desk, recording(desk)))
     members = {name: values[0] for name, values in parse_qs(parts.query).items()} | query

@@ -251,6 +251,42 @@ def test_exports_of_many_come_as_one_zip(desk: Desk, named: str) -> None:
     docx.Document(io.BytesIO(archive.read("Budget 会.docx")))
 
 
+def test_names_in_a_zip_are_good_on_every_system_and_each_there_once(desk: Desk) -> None:
+    titles = {
+        "left-out.wav": "left-out (2)",  # the name of what tells which ones are not there
+        "../../etc/passwd": "etc passwd",
+        "/etc/cron.d/x": "etc cron.d x",
+        "C:\\Windows\\x.mp3": "C Windows x",
+        "CON.wav": "_CON",
+        "aux.tar.gz": "_aux.tar.gz",
+        "Com1": "_Com1",
+        "a\u0000b\u001b[31m": "a b [31m",
+        "\u202etxt.exe": "txt.exe",
+        "caf\u00e9": "caf\u00e9",
+        "CAFE\u0301": "CAFE\u0301 (2)",  # the same name to disks of macOS
+        "...": "recording",
+        " ": "recording (2)",
+        "会" * 200: "会" * 66,
+        "trailing. .": "trailing",
+    }
+    ids = [recording(desk, "Some words.") for _ in titles]
+    with writing(desk.engine) as connection:
+        for one, title in zip(ids, titles, strict=True):
+            mine = tables.files.c.task_id == one.partition(".")[0]
+            connection.execute(update(tables.files).where(mine).values(title=title.replace("\u0000", "\u0001")))
+    waiting = f"{desk.task()}.0"
+    response = desk.http.post(f"{ROOT}/export", json={"ids": [*ids, waiting], "formats": ["txt"]})
+    names = zipfile.ZipFile(io.BytesIO(response.content)).namelist()
+    assert names == [*(f"{name}.txt" for name in titles.values()), "left-out.txt"]
+
+
+@pytest.mark.parametrize("title", ["\ud800", "a\udfffb"])
+def test_half_a_character_is_no_title(desk: Desk, title: str) -> None:
+    sent = json.dumps({"title": title})
+    response = desk.http.patch(f"{ROOT}/{recording(desk)}", content=sent)
+    assert (response.status_code, checked(response)["code"]) == (400, "BadRequest.IllegalInput")
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -22,13 +22,8 @@ from sqlalchemy import Engine
 from dashscribe.config import Settings
 from dashscribe.db import open_database
 from dashscribe.hosts import Hosts
-from dashscribe.hotwords import HotwordBook
-from dashscribe.keys import Keys
 from dashscribe.store import open_store
-from dashscribe.tasks import TaskBook
-from dashscribe.uploads import UploadBook
 from dashscribe.wire.app import Parts, create_app
-from dashscribe.wire.limits import RateLimits
 from laid_database import lay
 from plain_http import client, loopback
 
@@ -57,6 +52,19 @@ def checked(response: httpx.Response) -> dict[str, Any]:
     assert body["request_id"] == response.headers["x-request-id"]
     assert UUID(body["request_id"])
     return body
+
+
+#: Changes to the query of a signed URL, each of which makes another URL of it.
+TAMPERED: list[dict[str, str]] = [
+    {"Signature": ""},
+    {"Signature": "0" * 64},
+    {"Signature": "é"},
+    {"Expires": ""},
+    {"Expires": "9999999999"},
+    {"Expires": "x"},
+    {"Expires": "9" * 50},
+    {"Expires": "-1"},
+]
 
 
 def assert_refused(response: httpx.Response, status: int, code: str, text: str) -> dict[str, Any]:
@@ -98,20 +106,14 @@ def open_desk(home: Path, **changes: Any) -> Iterator[Desk]:
     """The application in this process; ``changes`` are settings."""
     settings = Settings(home=home, api_key=KEY, engine="standin", **changes)
     engine = open_database(lay(settings.resolved_database_url))
-    store = open_store(settings)
     hosts = Hosts(settings, slots=1, express_slots=1)
     ready: dict[str, str] = {}
     woken: list[None] = []
-    parts = Parts(
-        settings=settings,
-        database=engine,
-        tasks=TaskBook(engine),
-        keys=Keys(engine, settings),
-        store=store,
-        uploads=UploadBook(engine, store, settings),
-        hotwords=HotwordBook(engine),
-        hosts=hosts,
-        limits=RateLimits(settings),
+    parts = Parts.over(
+        settings,
+        engine,
+        open_store(settings),
+        hosts,
         secret="a secret of these tests",
         wake=lambda: woken.append(None),
         ready=lambda: ready,

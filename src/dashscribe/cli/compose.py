@@ -13,19 +13,14 @@ from dashscribe.enrich.censor import check_list
 from dashscribe.fetch.address import Guard
 from dashscribe.fleet import Offers
 from dashscribe.hosts import Hosts
-from dashscribe.hotwords import HotwordBook
-from dashscribe.keys import Keys
 from dashscribe.queue.slots import Stage
 from dashscribe.queue.wakeups import Wakeups
 from dashscribe.readiness import Readiness
 from dashscribe.signed_urls import SECRET
 from dashscribe.steps import open_worker
 from dashscribe.store import open_store
-from dashscribe.tasks import TaskBook
 from dashscribe.telemetry import Telemetry
 from dashscribe.telemetry.tracing import open_traces
-from dashscribe.uploads import UploadBook
-from dashscribe.wire.limits import RateLimits
 from dashscribe.wire.parts import Parts
 
 if TYPE_CHECKING:
@@ -54,16 +49,11 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     if worker:
         worker.start()
         stack.callback(worker.stop)
-    parts = Parts(
-        settings=settings,
-        database=database,
-        tasks=TaskBook(database),
-        keys=Keys(database, settings),
-        store=store,
-        uploads=UploadBook(database, store, settings),
-        hotwords=HotwordBook(database),
-        hosts=hosts,
-        limits=RateLimits(settings),
+    parts = Parts.over(
+        settings,
+        database,
+        store,
+        hosts,
         secret=secret(database, SECRET),
         wake=worker.wake if worker else _waking(database, stack),
         ready=Readiness(database, store, hosts, settings),

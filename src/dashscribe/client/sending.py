@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from dashscribe.client.calls import TRIES, Calls, read
 from dashscribe.errors.remote import ApiError, UnreachableError
+from dashscribe.types import sendable
 
 #: Where servers of ours take uploads in pieces, beside the base URL.
 PATH = "/dashscribe/v1/uploads"
@@ -47,12 +48,12 @@ class _Answer(Struct, frozen=True):
 
 def send(calls: Calls, path: Path, model: str, on_bytes: OnBytes) -> str:
     """Upload a file: its oss:// URL. ``on_bytes(sent, total)`` is called with every piece."""
-    server = calls.base_url.removesuffix("/api/v1")
+    server, name = calls.base_url.removesuffix("/api/v1"), sendable(path.name)
     with path.open("rb") as file:
         total = path.stat().st_size
         if _takes_pieces(calls, server):
-            return _Pieces(calls, file, total, on_bytes).send(server + PATH, path.name, model)
-        return calls.retrying(lambda: _send_form(calls, file, total, path.name, model, on_bytes), TRIES, _is_passing)
+            return _Pieces(calls, file, total, on_bytes).send(server + PATH, name, model)
+        return calls.retrying(lambda: _send_form(calls, file, total, name, model, on_bytes), TRIES, _is_passing)
 
 
 def _takes_pieces(calls: Calls, server: str) -> bool:

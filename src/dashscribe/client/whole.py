@@ -19,7 +19,7 @@ from dashscribe.errors import InvalidParameterError
 from dashscribe.errors import sources as source_errors
 from dashscribe.errors.remote import ApiError, UnreachableError
 from dashscribe.errors.sources import NoSpeechError, NoWordsError, SourceError, SourceNotFoundError
-from dashscribe.types import Options, Progress, Transcript
+from dashscribe.types import Options, Progress, Transcript, sendable
 
 if TYPE_CHECKING:
     from dashscribe.background import OnProgress
@@ -53,7 +53,7 @@ def transcribe(
                 client.cancel(task.id)
             raise
         transcript = _transcript(client, answer, options)
-    media = replace(transcript.media, url=str(source))
+    media = replace(transcript.media, url=sendable(str(source)))
     return replace(transcript, media=media, notes=(*notes, *transcript.notes))
 
 

@@ -24,7 +24,7 @@ from dashscribe.edits.state import Placed as Placed
 from dashscribe.edits.state import Replacement as Replacement
 from dashscribe.edits.state import Said as Said
 from dashscribe.edits.state import edited, unedited
-from dashscribe.errors import DashscribeError, EditedMeanwhileError, NoTranscriptError
+from dashscribe.errors import DashscribeError, EditedMeanwhileError, NotFoundError, NoTranscriptError
 from dashscribe.recordings import not_found, title_of
 from dashscribe.store import Store
 from dashscribe.types import Options, Shape, Transcript
@@ -140,16 +140,20 @@ class EditBook:
         key = f"{files.prefix_of(task_id, number)}/edits-{edits.revision}-{digest}.json"
         self._store.put(key, blob)
         if not self._make_current(version.row, key):
-            try:
-                now = self.row(owner, task_id, number)
-            except DashscribeError:  # deleted meanwhile, and erased before this was put there
-                self._forget(key)
-                raise
-            if now.edits_key != key:
-                self._forget(key)
-            raise _meanwhile(revision, now.revision)
+            raise self._lost(owner, version.row, key)
         self._forget(version.row.edits_key)
         return edits, fresh
+
+    def _lost(self, owner: str, row: Row, key: str) -> DashscribeError:
+        """Why an edit did not become the current one, whose blob is taken back."""
+        try:
+            now = self.row(owner, row.task_id, row.number)
+        except (NotFoundError, NoTranscriptError) as error:  # deleted meanwhile: nothing else would clear this up
+            self._forget(key)
+            return error
+        if now.edits_key != key:
+            self._forget(key)
+        return _meanwhile(row.revision, now.revision)
 
     def _make_current(self, row: Row, key: str) -> bool:
         same = (_file.c.id == row.id, _file.c.revision == row.revision, _file.c.transcript_key == row.transcript_key)

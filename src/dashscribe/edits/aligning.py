@@ -11,7 +11,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 
 from dashscribe.errors import InvalidParameterError
 from dashscribe.types import Sentence, Span, Word
@@ -53,10 +53,7 @@ def reworded(old: Sequence[Sentence], texts: Sequence[str]) -> list[Sentence]:
     words = [word for sentence in old for word in sentence.words]
     parts = _parts(old, words, texts)
     bounds = _timed(parts, words, span, len(texts))
-    return [
-        _sentence(text, [part for part in parts if part.text == number], old, bounds[number])
-        for number, text in enumerate(texts)
-    ]
+    return [_sentence(text, mine, old, bound) for text, mine, bound in zip(texts, _by_text(parts), bounds, strict=True)]
 
 
 @dataclass(slots=True)
@@ -89,6 +86,8 @@ def _parts(old: Sequence[Sentence], words: Sequence[Word], texts: Sequence[str])
     """The words of the new texts in order; those that stayed are known by their old words."""
     from rapidfuzz.distance import Indel  # loaded by the first edit
 
+    from dashscribe.edits.stretches import opcodes
+
     mine, tokens = _old_units(old), _new_tokens(texts)
     # What is the same at both ends goes first: it is most of it, and there is no doubt about what belongs together.
     begins = _same(mine, tokens)
@@ -99,7 +98,7 @@ def _parts(old: Sequence[Sentence], words: Sequence[Word], texts: Sequence[str])
     rest = _grouped(left_over, {unit.key for unit in between})
     parts = [part for unit, new in zip(mine, begins, strict=False) for part in _stayed(unit, new, words)]
     left, right = numbered([unit.key for unit in between], [unit.key for unit in rest])
-    for step in Indel.opcodes(left, right):
+    for step in opcodes(left, right, Indel.opcodes):
         fresh = rest[step.dest_start : step.dest_end]
         if step.tag != "equal":
             parts += (_Part(unit.text, unit.begin, unit.end) for unit in fresh)
@@ -109,6 +108,11 @@ def _parts(old: Sequence[Sentence], words: Sequence[Word], texts: Sequence[str])
     for unit, new in zip(mine[len(mine) - len(ends) :], ends[::-1], strict=True):
         parts += _stayed(unit, new, words)
     return parts
+
+
+def _by_text(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """The parts of each text, every one of which has some."""
+    return [list(mine) for _, mine in groupby(parts, key=lambda part: part.text)]
 
 
 def _same(mine: Sequence[_Unit], tokens: Sequence[_Unit], *, backwards: bool = False) -> list[_Unit]:
@@ -267,7 +271,7 @@ def _let_go(parts: Sequence[_Part], text: int, reach: int) -> bool:
 
 def _evenly(parts: Sequence[_Part], span: Span, texts: int) -> list[Span]:
     """Share the whole stretch by length, at least a millisecond for each text."""
-    mine = [[part for part in parts if part.text == number] for number in range(texts)]
+    mine = _by_text(parts)
     edges = [0, *accumulate(sum(part.end - part.begin for part in text) for text in mine)]
     bounds: list[Span] = []
     begin_ms = span.begin_ms

@@ -52,6 +52,8 @@ def compare(left: Transcript, right: Transcript) -> tuple[list[Pair], Figures]:
     """Runs of words, in order of channel and time, and their sums. A channel that one side lacks has no words there."""
     from rapidfuzz.distance import Levenshtein  # loaded by the first comparison
 
+    from dashscribe.edits.stretches import opcodes
+
     by_channel = (
         {track.channel: track.sentences for track in left.tracks},
         {t.channel: t.sentences for t in right.tracks},
@@ -60,8 +62,8 @@ def compare(left: Transcript, right: Transcript) -> tuple[list[Pair], Figures]:
     replaced = inserted = deleted = 0
     for channel in sorted({*by_channel[0], *by_channel[1]}):
         mine, others = (list(_words(side.get(channel, ()))) for side in by_channel)
-        keys = numbered([key for key, _ in mine], [key for key, _ in others])
-        for step in Levenshtein.opcodes(*keys):
+        before, behind = numbered([key for key, _ in mine], [key for key, _ in others])
+        for step in opcodes(before, behind, Levenshtein.opcodes):
             taken, given = step.src_end - step.src_start, step.dest_end - step.dest_start
             # Levenshtein replaces one by one: what is left of a longer side is put in or taken out.
             replaced += min(taken, given) if step.tag == "replace" else 0

@@ -5,6 +5,7 @@ A revision is a whole: it needs nothing of the original, which a stage that is d
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -123,26 +124,32 @@ def edited(
     ``names`` are those of speakers that change, empty for one that goes. Raises InvalidParameterError for ids that are
     not there, not consecutive or named twice, InvariantError if a promise about transcripts would be broken.
     """
-    tracks = {track.channel: track for track in edits.tracks}
     places = {
         placed.id: (track.channel, number) for track in edits.tracks for number, placed in enumerate(track.sentences)
     }
     ranges = [_range(places, replacement, number) for number, replacement in enumerate(replacements)]
     _refuse_overlaps(ranges, replacements)
-    fresh: dict[int, Fresh] = {}
-    # From the last to the first, so that the places of those before stay.
-    for number in sorted(range(len(ranges)), key=lambda number: ranges[number], reverse=True):
-        channel, begin, end = ranges[number]
-        track = tracks[channel]
-        placed = _fresh(track, begin, end, replacements[number], f"{channel}-r{revision}-{number}")
-        fresh[number] = Fresh(channel, placed)
-        tracks[channel] = _with(track, begin, end, placed)
+    by_channel = {track.channel: track for track in edits.tracks}
+    changes = [
+        _Change(channel, begin, end, _fresh(by_channel[channel], begin, end, one, f"{channel}-r{revision}-{number}"))
+        for number, (one, (channel, begin, end)) in enumerate(zip(replacements, ranges, strict=True))
+    ]
+    ordered = sorted(changes, key=lambda change: change.begin)
+    tracks = [_with(track, [one for one in ordered if one.channel == track.channel]) for track in edits.tracks]
     speakers = {number: name for number, name in {**edits.speakers, **names}.items() if name}
-    result = msgspec.structs.replace(
-        edits, revision=revision, tracks=[tracks[track.channel] for track in edits.tracks], speakers=speakers
-    )
+    result = msgspec.structs.replace(edits, revision=revision, tracks=tracks, speakers=speakers)
     _check(result)
-    return result, [fresh[number] for number in range(len(replacements))]
+    return result, [Fresh(change.channel, change.fresh) for change in changes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What stands in the place of the sentences ``begin`` to ``end`` of a channel."""
+
+    channel: int
+    begin: int
+    end: int
+    fresh: list[Placed]
 
 
 def _range(places: Mapping[str, tuple[int, int]], replacement: Replacement, number: int) -> tuple[int, int, int]:
@@ -189,18 +196,36 @@ def _fresh(track: EditedTrack, begin: int, end: int, replacement: Replacement, p
     ]
 
 
-def _with(track: EditedTrack, begin: int, end: int, fresh: list[Placed]) -> EditedTrack:
-    sentences = [*track.sentences[:begin], *fresh, *track.sentences[end:]]
-    gone = [Span(placed.sentence.begin_ms, placed.sentence.end_ms) for placed in track.sentences[begin:end]]
+def _with(track: EditedTrack, changes: Sequence[_Change]) -> EditedTrack:
+    """The channel with changes, which are in order: all at once, as each for itself would go through all of it."""
+    if not changes:
+        return track
+    sentences: list[Placed] = []
+    at = 0
+    for change in changes:
+        sentences += [*track.sentences[at : change.begin], *change.fresh]
+        at = change.end
+    sentences += track.sentences[at:]
     turns = tuple(
         Turn(one.sentence.begin_ms, one.sentence.end_ms, one.sentence.speaker)
         for one in sentences
         if one.sentence.speaker is not None
     )
-    # A gap that lies between sentences which become one is none any more.
-    others = [span for span in track.removed if not gone[0].begin_ms <= span.begin_ms < gone[-1].end_ms]
-    removed = others if fresh else sorted([*others, Span(gone[0].begin_ms, gone[-1].end_ms)])
-    return msgspec.structs.replace(track, sentences=sentences, turns=turns, removed=removed)
+    return msgspec.structs.replace(track, sentences=sentences, turns=turns, removed=_removed(track, changes))
+
+
+def _removed(track: EditedTrack, changes: Sequence[_Change]) -> list[Span]:
+    """The stretches whose sentences were taken out, those of before among them."""
+    old = track.sentences
+    gone = [Span(old[one.begin].sentence.begin_ms, old[one.end - 1].sentence.end_ms) for one in changes]
+    begins = [span.begin_ms for span in gone]
+    result = [span for span, one in zip(gone, changes, strict=True) if not one.fresh]
+    for span in track.removed:
+        at = bisect_right(begins, span.begin_ms) - 1
+        # A gap that lies between sentences which become one is none any more.
+        if at < 0 or span.begin_ms >= gone[at].end_ms:
+            result.append(span)
+    return sorted(result)
 
 
 def _check(edits: Edits) -> None:

@@ -39,10 +39,9 @@ from dashscribe.hosts.protocol import (
     Request,
     SoundReply,
     WindowReply,
-    sendable,
 )
 from dashscribe.opening import opened
-from dashscribe.types import Limits, Media, Options, Span, Window
+from dashscribe.types import Limits, Media, Options, Span, Window, sendable
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings

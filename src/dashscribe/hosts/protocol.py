@@ -10,7 +10,7 @@ from msgspec import Struct, msgpack
 
 from dashscribe import errors
 from dashscribe.errors import DashscribeError, HostError, sources
-from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Window
+from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Window, sendable
 
 #: Largest message that either side accepts. The largest real one is a window of 60 s of sound, below 2 MB.
 MAX_MESSAGE_BYTES = 64 * 1024**2
@@ -318,11 +318,6 @@ _KINDS = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, DashscribeError)
 }
-
-
-def sendable(text: str) -> str:
-    """``text`` with question marks for what UTF-8 cannot hold: half characters, such as odd file names bring along."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def failure_of(error: Exception) -> Failure:

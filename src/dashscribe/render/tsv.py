@@ -1,7 +1,8 @@
 """Tab-separated values for spreadsheets and scripts: a header line, then one line per sentence in order of time.
 
-Times are whole milliseconds, so that sums and differences stay exact. A tab, line break or backslash inside a text is
-written with a backslash, as in a Python string, so that every record is one line of five fields.
+Times are whole milliseconds, so that sums and differences stay exact. Tabs, line breaks of any kind, other control
+characters and backslashes inside a text are written as in a Python string, so that every record is one line of five
+fields.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dashscribe.render.paragraphs import Page
 from dashscribe.types import Transcript
 
 COLUMNS = ("begin_ms", "end_ms", "channel", "speaker", "text")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_ESCAPED = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, ord("\\"))
+_ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in _ESCAPED}
 
 
 def render(transcript: Transcript, page: Page | None = None) -> str:

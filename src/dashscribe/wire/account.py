@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from dashscribe import library, usage
 from dashscribe.catalog import LANGUAGES
 from dashscribe.db import as_ms
-from dashscribe.errors import AccessDeniedError, ConflictError, InvalidParameterError, NotFoundError
+from dashscribe.errors import AccessDeniedError, ConflictError, NotFoundError
 from dashscribe.keys import SETTINGS_KEY_ID, Identity, Key
 from dashscribe.queue.overview import Load, Overview, WorkerLoad, overview
 from dashscribe.saved_words import MAX_WORD_CHARS, SavedWords
@@ -20,7 +20,7 @@ from dashscribe.wire import body, envelope, library_docs
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.values import filter_of, refusal
+from dashscribe.wire.values import check_members, filter_of, refusal
 
 #: Days of usage that are told at once, and without being asked for.
 MAX_DAYS, DAYS = 366, 30
@@ -119,8 +119,7 @@ def _end_key(parts: Parts, caller: Identity, key_id: str) -> None:
 
 def _key_wanted(members: dict[str, JSON]) -> tuple[str, int | None]:
     """Name and quota of a new key. Raises InvalidParameterError."""
-    if unknown := [name for name in members if name not in ("name", "quota_seconds")]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of this call: name, quota_seconds.", "body")
+    check_members(members, ("name", "quota_seconds"))
     name, quota_s = members.get("name", ""), members.get("quota_seconds")
     if not isinstance(name, str) or len(name) > MAX_NAME_CHARS:
         raise refusal("name", name, f"give a string of at most {MAX_NAME_CHARS} characters")
@@ -240,8 +239,7 @@ def _words(words: Censor) -> dict[str, Any]:
 
 
 def _words_wanted(members: dict[str, JSON]) -> Censor:
-    if unknown := [name for name in members if name not in ("masked", "removed", "system")]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of this call: masked, removed, system.", "body")
+    check_members(members, ("masked", "removed", "system"))
     system = members.get("system", True)
     if not isinstance(system, bool):
         raise refusal("system", system, "give true or false")

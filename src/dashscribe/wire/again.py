@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from dashscribe.catalog import Model, find_model, options_for
-from dashscribe.choice import choose_engine, lacks
 from dashscribe.edits import EditBook
-from dashscribe.errors import InvalidParameterError, UrlError
-from dashscribe.keys import Identity
+from dashscribe.errors import UrlError
 from dashscribe.recordings import read_id, recording_url
 from dashscribe.sounds import Sounds
-from dashscribe.tasks import Submission
 from dashscribe.types import Options
 from dashscribe.wire import body, envelope, openapi_review
-from dashscribe.wire.admission import admit
+from dashscribe.wire.admission import Call, admit, call_of, engine_for, submission
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import TABLE, Asked, model_name, parameters_of, pin_hotwords
 from dashscribe.wire.params import read as read_parameters
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.sound import sounds_of
+from dashscribe.wire.values import check_members
 
 router = APIRouter(prefix="/dashscribe/v1/recordings", tags=["review"])
 Here = Annotated[Parts, Depends(parts_of)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    request_id: str
-    base_url: str
-    members: dict[str, JSON]
 
 
 @router.post(
@@ -51,47 +42,32 @@ async def again(
     Without ``parameters`` it asks for what the recording's own task did, as far as the model takes that.
     """
     place = read_id(recording_id)
-    sent = await body.receive(request)
-    members = body.parse_object(sent) if sent.strip() else {}
-    call = _Call(envelope.request_id(request), envelope.base_url(request, parts.settings.public_url), members)
-    told = await in_thread(parts.queries, _again, parts, sounds, caller, place, call)
+    members = body.parse_optional(await body.receive(request))
+    call = call_of(request, caller, parts)
+    told = await in_thread(parts.queries, _again, parts, sounds, call, place, members)
     parts.wake()
     return envelope.answer(request, told, status=202)
 
 
-def _again(parts: Parts, sounds: Sounds, caller: Identity, place: tuple[str, int], call: _Call) -> dict[str, Any]:
-    if unknown := [name for name in call.members if name not in ("model", "parameters")]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of this call: model, parameters.", "body")
-    sounds.source(*place, caller.owner)  # there has to be one
-    row = EditBook(parts.database, parts.store).recording(caller.owner, *place)
-    model = find_model(model_name(call.members) if "model" in call.members else row.model)
+def _again(
+    parts: Parts, sounds: Sounds, call: Call, place: tuple[str, int], members: dict[str, JSON]
+) -> dict[str, Any]:
+    check_members(members, ("model", "parameters"))
+    owner = call.caller.owner
+    sounds.source(*place, owner)  # there has to be one
+    row = EditBook(parts.database, parts.store).recording(owner, *place)
+    model = find_model(model_name(members) if "model" in members else row.model)
     if model.interface != "async":
         raise UrlError(f"{model.name} is synchronous: it takes no tasks.")
-    if call.members.get("parameters") is None:
+    if members.get("parameters") is None:
         asked = carried(model, row.options)
     else:
-        asked = pin_hotwords(read_parameters(model, parameters_of(call.members)), caller.owner, parts.hotwords)
-    parts.limits.call(caller.owner, model)
-    parts.keys.check_quota(caller)
-    admit(parts, caller.owner, 1)
-    among = parts.workers_engines()
-    engine = choose_engine(model, asked.options.languages, parts.settings, parts.hosts.down(), among)
-    task = parts.tasks.submit(
-        Submission(
-            owner=caller.owner,
-            key_id=caller.key_id,
-            request_id=call.request_id,
-            model=model.name,
-            shape=model.shape,
-            options=asked.options,
-            file_urls=(recording_url(*place, row.name),),
-            notes=(*asked.notes, *lacks(engine, asked.options, asked_itn=not model.itn)),
-            base_url=call.base_url,
-            time_zone=parts.settings.time_zone,
-            traceparent=parts.telemetry.traces.traceparent(),
-            keep=True,  # like what it was made from
-        )
-    )
+        asked = pin_hotwords(read_parameters(model, parameters_of(members)), owner, parts.hotwords)
+    parts.limits.call(owner, model)
+    admit(parts, call.caller, 1)
+    engine = engine_for(parts, model, asked.options)
+    wanted = submission(parts, call, model, asked, engine, (recording_url(*place, row.name),))
+    task = parts.tasks.submit(replace(wanted, keep=True))  # like what it was made from
     told: dict[str, Any] = {"id": f"{task.id}.0", "task_id": task.id, "status": task.status.value, "model": task.model}
     return told | ({"notes": list(task.notes)} if task.notes else {})
 

@@ -7,7 +7,7 @@ in that. A query never answers 503: a Java client would ask again without a paus
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Any
@@ -15,16 +15,15 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from dashscribe.choice import choose_engine, lacks
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import InvalidParameterError, SynchronousCallError, UnsupportedOperationError
 from dashscribe.errors.sources import SourceError
 from dashscribe.fetch import data_uri
 from dashscribe.keys import Identity
-from dashscribe.tasks import Status, Submission, Task
+from dashscribe.tasks import Status, Task
 from dashscribe.uploads import Upload
 from dashscribe.wire import body, envelope, openapi
-from dashscribe.wire.admission import admit
+from dashscribe.wire.admission import Call, admit, call_of, engine_for, submission
 from dashscribe.wire.answers import Teller, unknown
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import pin_hotwords
@@ -74,15 +73,15 @@ async def submit(
         raise refusal("Idempotency-Key", idempotency_key, f"give at most {MAX_IDEMPOTENCY_KEY_CHARS} characters")
     resolves = x_dashscope_ossresourceresolve.strip().lower() == "enable"
     no_oss = parts.settings.strict_oss and not resolves
-    base_url = envelope.base_url(request, parts.settings.public_url)
+    call = call_of(request, caller, parts)
     keep = x_dashscribe_keep.strip().lower()
     if keep not in ("", "true", "false"):
         raise refusal("X-Dashscribe-Keep", x_dashscribe_keep, "give true or false, or leave it out")
-    call = _Call(envelope.request_id(request), idempotency_key, no_oss, base_url, keep == "true")
+    wishes = _Wishes(idempotency_key, no_oss, keep == "true")
     with SpooledTemporaryFile(SPOOLED_BYTES) as sent:
         await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
         threads = parts.arriving if _may_carry(sent) else parts.queries
-        task, engine = await in_thread(threads, _submit, parts, caller, call, sent)
+        task, engine = await in_thread(threads, _submit, parts, call, wishes, sent)
     parts.wake()
     members: dict[str, Any] = {"output": {"task_id": task.id, "task_status": task.status.value}}
     if task.notes:
@@ -91,13 +90,11 @@ async def submit(
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """What the headers of a submit call say."""
+class _Wishes:
+    """What the headers of a submit call ask for."""
 
-    request_id: str
     idempotency_key: str
     no_oss: bool
-    base_url: str
     keep: bool
 
 
@@ -109,54 +106,43 @@ def _may_carry(sent: IO[bytes]) -> bool:
     return b"input_audio" in sent.read()
 
 
-def _submit(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
-    with parts.telemetry.traces.span("submit", {"dashscribe.owner": caller.owner}) as tell:
-        task, engine = _accept(parts, caller, call, sent)
+def _submit(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+    with parts.telemetry.traces.span("submit", {"dashscribe.owner": call.caller.owner}) as tell:
+        task, engine = _accept(parts, call, wishes, sent)
         tell({"dashscribe.task_id": task.id, "dashscribe.model": task.model, "dashscribe.files": len(task.subtasks)})
     return task, engine
 
 
-def _accept(parts: Parts, caller: Identity, call: _Call, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+def _accept(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
     sent.seek(0)
     order = read_order(sent.read())
-    parts.limits.call(caller.owner, order.model)
-    parts.keys.check_quota(caller)
-    admit(parts, caller.owner, len(order.file_urls) or 1, call.idempotency_key)
-    asked = pin_hotwords(order.asked, caller.owner, parts.hotwords)
-    engine = choose_engine(
-        order.model, asked.options.languages, parts.settings, parts.hosts.down(), parts.workers_engines()
-    )
-    kept = _keep(parts, caller, order) if order.data_uri else None
+    owner = call.caller.owner
+    parts.limits.call(owner, order.model)
+    admit(parts, call.caller, len(order.file_urls) or 1, wishes.idempotency_key)
+    asked = pin_hotwords(order.asked, owner, parts.hotwords)
+    engine = engine_for(parts, order.model, asked.options)
+    kept = _keep(parts, owner, order) if order.data_uri else None
+    wanted = submission(parts, call, order.model, asked, engine, (kept.url,) if kept else order.file_urls)
     task = parts.tasks.submit(
-        Submission(
-            owner=caller.owner,
-            key_id=caller.key_id,
-            request_id=call.request_id,
-            model=order.model.name,
-            shape=order.model.shape,
-            options=asked.options,
-            file_urls=(kept.url,) if kept else order.file_urls,
-            notes=(*asked.notes, *lacks(engine, asked.options, asked_itn=not order.model.itn)),
-            idempotency_key=call.idempotency_key,
-            no_oss=call.no_oss and kept is None,
+        replace(
+            wanted,
+            idempotency_key=wishes.idempotency_key,
+            no_oss=wishes.no_oss and kept is None,
             content_sha256=kept.sha256 if kept else "",
-            keep=call.keep,
-            base_url=call.base_url,
-            time_zone=parts.settings.time_zone,
-            traceparent=parts.telemetry.traces.traceparent(),
+            keep=wishes.keep,
         )
     )
     return task, engine
 
 
-def _keep(parts: Parts, caller: Identity, order: Order) -> Upload:
+def _keep(parts: Parts, owner: str, order: Order) -> Upload:
     """Make an upload of a recording that came within the call: a task must find it whatever happens."""
     with parts.uploads.folder() as folder:
         try:
             file = data_uri.save(order.data_uri, folder)
         except SourceError as error:
             raise InvalidParameterError(error.detail, "input_audio") from error
-        return parts.uploads.keep(caller.owner, "input_audio", file, model=order.model.name)
+        return parts.uploads.keep(owner, "input_audio", file, model=order.model.name)
 
 
 @router.get("/tasks/{task_id}", summary="Query a task", responses=openapi.QUERIED)

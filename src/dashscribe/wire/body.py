@@ -68,6 +68,11 @@ async def receive_into(request: Request, file: IO[bytes], max_bytes: int) -> Non
             raise TooLargeError(f"The body is larger than {max_bytes} bytes.")
 
 
+def parse_optional(body: bytes) -> dict[str, JSON]:
+    """As ``parse_object``, of a call that needs no body: none is an object without members."""
+    return parse_object(body) if body.strip() else {}
+
+
 def parse_object(body: bytes) -> dict[str, JSON]:
     """The JSON object that the bytes hold; the last of equal keys counts, a byte order mark is skipped.
 

@@ -27,7 +27,7 @@ from dashscribe.wire import body, envelope, openapi
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.values import number, refusal
+from dashscribe.wire.values import check_members, number, refusal
 
 MAX_PAGE_SIZE = 100
 _FINGERPRINT = re.compile(r"([0-9a-f]{64})\.pem")
@@ -130,8 +130,7 @@ def _test(parts: Parts, caller: Identity, target_id: str, base_url: str) -> Deli
 
 def read_members(members: Mapping[str, JSON]) -> dict[str, Any]:
     """The members of a target that a body sets, each of its type. Raises InvalidParameterError."""
-    if unknown := [name for name in members if name not in _READERS]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of a target: {', '.join(_READERS)}.", "body")
+    check_members(members, _READERS, "a target")
     return {name: _READERS[name](name, value) for name, value in members.items()}
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from dashscribe.edits import EditBook, Version
-from dashscribe.errors import InvalidParameterError, NotFoundError, NoTranscriptError
+from dashscribe.errors import NotFoundError, NoTranscriptError
 from dashscribe.recordings import read_id
 from dashscribe.render import PRESETS, docx, find_style, markdown, srt, text, transcription_json, tsv, vtt
 from dashscribe.render.paragraphs import Page
@@ -22,21 +20,14 @@ from dashscribe.sink import Sink
 from dashscribe.types import Transcript
 from dashscribe.wire import body, openapi_review
 from dashscribe.wire.body import JSON
+from dashscribe.wire.file_names import disposition, file_name, unique
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 from dashscribe.wire.transcripts import VERSION, is_original
-from dashscribe.wire.values import one_of, refusal, switch
+from dashscribe.wire.values import check_members, one_of, refusal, switch
 
-#: Most recordings in one ZIP, and longest name of a file without its extension, in bytes: most disks take 255.
-MAX_RECORDINGS, MAX_NAME_BYTES = 500, 200
-#: What some system takes for more than a letter of a name.
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]+')
-
-#: What a title ends with that was the name of a recording.
-_OF_SOUND = re.compile(
-    r"\.(aac|aiff?|amr|avi|caf|flac|flv|m4a|m4b|mkv|mov|mp3|mp4|mpe?g|oga|ogg|opus|ts|wav|webm|wma|wmv|3gp)$",
-    re.IGNORECASE,
-)
+#: Most recordings in one ZIP, and what tells in it, without its extension, which ones are not.
+MAX_RECORDINGS, LEFT_OUT = 500, "left-out"
 
 FormatName = Literal["txt", "md", "srt", "vtt", "docx", "tsv", "json"]
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
@@ -128,20 +119,6 @@ def _json(version: Version, transcript: Transcript) -> Iterator[bytes]:
     return (piece.encode() for piece in pieces)
 
 
-def file_name(title: str) -> str:
-    """A title as the name of a file on any system, without what says that it is a recording."""
-    name = _OF_SOUND.sub("", " ".join(_NOT_IN_NAMES.sub(" ", title).split())).strip(". ")
-    while len(name.encode()) > MAX_NAME_BYTES:
-        name = name[:-1]
-    return name or "recording"
-
-
-def disposition(name: str) -> str:
-    """``Content-Disposition`` for a download under a name of any writing (RFC 6266, RFC 8187)."""
-    plain = re.sub(r"[^A-Za-z0-9 ._()+-]", "_", name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
 # --- many -------------------------------------------------------------------------------------------------------------
 
 
@@ -174,9 +151,7 @@ async def export_many(request: Request, caller: Caller, parts: Here) -> Response
 
 def read_order(members: Mapping[str, JSON]) -> _Order:
     """The body of a call. Raises InvalidParameterError, NotFoundError."""
-    known = ("ids", "formats", "version", "speakers", "captions", "times")
-    if unknown := [name for name in members if name not in known]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of this call: {', '.join(known)}.", "body")
+    check_members(members, ("ids", "formats", "version", "speakers", "captions", "times"))
     ids, formats = members.get("ids"), members.get("formats", ["txt"])
     if not isinstance(ids, list) or not 0 < len(ids) <= MAX_RECORDINGS or not all(isinstance(i, str) for i in ids):
         raise refusal("ids", ids, f"give an array of 1 to {MAX_RECORDINGS} ids of recordings")
@@ -211,7 +186,7 @@ def zipped(
     book: EditBook, owner: str, places: Sequence[tuple[str, int]], formats: Sequence[FormatName], look: Look
 ) -> Iterator[bytes]:
     """The bytes of the ZIP, of which one file at a time is in memory."""
-    sink, taken, left_out = Sink(), set[str](), list[str]()
+    sink, taken, left_out = Sink(), {LEFT_OUT}, list[str]()
     # Nobody can go back in what was sent: sizes follow the files (data descriptors).
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:
         for task_id, number in places:
@@ -220,7 +195,7 @@ def zipped(
             except (NotFoundError, NoTranscriptError) as error:
                 left_out.append(f"{task_id}.{number}: {error.message}\n")
                 continue
-            name = _unique(file_name(version.row.name), taken)
+            name = unique(file_name(version.row.name), taken)
             for wanted in formats:
                 info = ZipInfo(f"{name}.{wanted}", time.localtime()[:6])
                 info.compress_type = ZIP_STORED if wanted == "docx" else ZIP_DEFLATED
@@ -229,15 +204,5 @@ def zipped(
                         file.write(piece)
                         yield sink.take()
         if left_out:
-            archive.writestr("left-out.txt", "".join(left_out))
+            archive.writestr(f"{LEFT_OUT}.txt", "".join(left_out))
     yield sink.take()
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    """The name, with a number where another one has it, on disks that do not tell case apart, too."""
-    number, unique = 1, name
-    while unique.casefold() in taken:
-        number += 1
-        unique = f"{name} ({number})"
-    taken.add(unique.casefold())
-    return unique

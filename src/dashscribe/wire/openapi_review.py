@@ -144,6 +144,7 @@ SOUND_BYTES: dict[int | str, dict[str, Any]] = {
     304: {"description": "It is as the caller has it"},
     403: {"description": "AccessDenied: expired or wrongly signed"},
     404: {"description": "NotFound: there is no such recording, or no sound of it"},
+    412: {"description": "It is another one than If-Match names"},
     416: {"description": "The range begins behind the end"},
     503: {"description": "NotReady: a copy for browsers is being made; Retry-After tells when to ask again"},
 }

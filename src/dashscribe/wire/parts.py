@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -67,6 +67,22 @@ class Parts:
     names: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
     # Parsing a body that carries a recording takes some 40 MB for a moment.
     bodies: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
+
+    @classmethod
+    def over(cls, settings: Settings, database: Engine, store: Store, hosts: Hosts, **others: Any) -> Self:
+        """The parts of an application over a database and a store; ``others`` are those that follow from neither."""
+        return cls(
+            settings=settings,
+            database=database,
+            tasks=TaskBook(database),
+            keys=Keys(database, settings),
+            store=store,
+            uploads=UploadBook(database, store, settings),
+            hotwords=HotwordBook(database),
+            hosts=hosts,
+            limits=RateLimits(settings),
+            **others,
+        )
 
     def workers_engines(self) -> list[EngineInfo] | None:
         """The engines that tasks are given to; None for those that are installed here, as while no worker was seen."""

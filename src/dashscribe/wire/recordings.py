@@ -16,7 +16,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashscribe.catalog import MODELS
 from dashscribe.db import as_ms
-from dashscribe.errors import InvalidParameterError
 from dashscribe.keys import Identity
 from dashscribe.library import Library, Recording, Wanted
 from dashscribe.notify.deliveries import Delivery
@@ -29,7 +28,7 @@ from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import TABLE, read
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.values import filter_of, number, refusal
+from dashscribe.wire.values import check_members, filter_of, number, refusal
 
 MAX_PAGE_SIZE, MAX_IDS = 100, 500
 #: Hits of one recording: in a list, and where it is looked at alone.
@@ -155,8 +154,7 @@ def _wanted(asked: Asked) -> Wanted:
 
 def _changes(members: dict[str, JSON]) -> dict[str, Any]:
     """The members that a change sets. Raises InvalidParameterError."""
-    if unknown := [name for name in members if name not in ("title", "kept")]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of this call: title, kept.", "body")
+    check_members(members, ("title", "kept"))
     given: dict[str, Any] = {}
     if "title" in members:
         title = members["title"]

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from dashscribe import redos
 from dashscribe.catalog import find_model
-from dashscribe.choice import choose_engine, lacks
-from dashscribe.engines import EngineInfo, engines
+from dashscribe.engines import engines
 from dashscribe.enrich import StageName
 from dashscribe.errors import InvalidParameterError, NotFoundError, NotRetriedError
-from dashscribe.keys import Identity
-from dashscribe.tasks import Status, Submission, Task
+from dashscribe.tasks import Status, Task
 from dashscribe.types import MAX_SPEAKERS, MIN_SPEAKERS, Options
 from dashscribe.wire import answers, body, envelope, openapi
-from dashscribe.wire.admission import admit
+from dashscribe.wire.admission import Call, admit, call_of, engine_for, submission, unheeded
 from dashscribe.wire.guard import Caller
+from dashscribe.wire.params import Asked
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.values import refusal
+from dashscribe.wire.values import check_members, refusal
 
 MAX_FILES = 100
-_MEMBERS = ("stage", "file", "speaker_count", "all")
 
 #: Whether a stage was wanted, and what a task has to set for it. Marks are set for everybody.
 _WANTED: dict[StageName, tuple[Callable[[Options], object], str]] = {
@@ -49,14 +47,6 @@ class Wish:
     every: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """The call's id, and what URLs begin with that its caller is told."""
-
-    request_id: str
-    base_url: str
-
-
 @router.post(
     "/{task_id}/retry",
     status_code=202,
@@ -72,17 +62,15 @@ async def retry(request: Request, caller: Caller, parts: Here, task_id: str) -> 
     """
     wish = read_wish(await body.receive(request))
     act = _redo if wish.stage else _resubmit
-    call = _Call(envelope.request_id(request), envelope.base_url(request, parts.settings.public_url))
-    members = await in_thread(parts.queries, act, parts, caller, task_id, wish, call)
+    members = await in_thread(parts.queries, act, parts, call_of(request, caller, parts), task_id, wish)
     parts.wake()
     return envelope.answer(request, members, status=202)
 
 
 def read_wish(sent: bytes) -> Wish:
     """The body of a call, which may be empty. Raises InvalidParameterError."""
-    members = body.parse_object(sent) if sent.strip() else {}
-    if unknown := [name for name in members if name not in _MEMBERS]:
-        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of this call: {', '.join(_MEMBERS)}.", "body")
+    members = body.parse_optional(sent)
+    check_members(members, ("stage", "file", "speaker_count", "all"))
     stage, every = members.get("stage"), members.get("all", False)
     names = [name.value for name in StageName]
     if stage is not None and stage not in names:
@@ -107,19 +95,20 @@ def _number(members: dict[str, body.JSON], name: str, least: int, most: int) -> 
     return value
 
 
-def _found(parts: Parts, caller: Identity, task_id: str) -> Task:
-    """The caller's task, counted as a call."""
-    task = parts.tasks.get(caller.owner, task_id, kept=True)
+def _found(parts: Parts, owner: str, task_id: str) -> Task:
+    """The owner's task, counted as a call."""
+    task = parts.tasks.get(owner, task_id, kept=True)
     if task is None:
         raise NotFoundError(f"There is no task {task_id[:80]!r}, any more or of this key.")
-    parts.limits.call(caller.owner, find_model(task.model))
+    parts.limits.call(owner, find_model(task.model))
     return task
 
 
-def _redo(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _Call) -> dict[str, Any]:
+def _redo(parts: Parts, call: Call, task_id: str, wish: Wish) -> dict[str, Any]:
     """Have the stage done again; the answer."""
     assert wish.stage is not None
-    task = _found(parts, caller, task_id)
+    owner = call.caller.owner
+    task = _found(parts, owner, task_id)
     is_wanted, parameter = _WANTED.get(wish.stage, (bool, ""))
     if parameter and not is_wanted(task.options):
         raise InvalidParameterError(
@@ -127,51 +116,33 @@ def _redo(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _Call)
         )
     queued = redos.ask(
         parts.database,
-        caller.owner,
+        owner,
         task_id,
         wish.stage,
         number=wish.file,
         speaker_count=wish.speaker_count,
     )
-    task = parts.tasks.get(caller.owner, task_id, kept=True) or task
+    task = parts.tasks.get(owner, task_id, kept=True) or task
     told = [redo for redo in answers.redos(task) if redo["file"] in queued]
     return {"output": {"task_id": task.id, "task_status": task.status.value}, "dashscribe": {"redo": told}}
 
 
-def _resubmit(parts: Parts, caller: Identity, task_id: str, wish: Wish, call: _Call) -> dict[str, Any]:
+def _resubmit(parts: Parts, call: Call, task_id: str, wish: Wish) -> dict[str, Any]:
     """Submit the task's files again; the answer."""
-    task = _found(parts, caller, task_id)
+    task = _found(parts, call.caller.owner, task_id)
     if task.status in (Status.PENDING, Status.RUNNING):
         raise NotRetriedError(f"It is {task.status.value}: wait for its end.")
     chosen = [subtask for subtask in task.subtasks if wish.every or subtask.status is Status.FAILED]
     if not chosen:
         raise NotRetriedError("None of its files failed; with all, every file is done again.")
-    parts.keys.check_quota(caller)
-    admit(parts, caller.owner, len(chosen))
+    admit(parts, call.caller, len(chosen))
     model, options = find_model(task.model), task.options
-    among = parts.workers_engines()
-    engine = choose_engine(model, options.languages, parts.settings, parts.hosts.down(), among)
-
-    def unheeded(info: EngineInfo) -> tuple[str, ...]:
-        return tuple(lacks(info, options, asked_itn=not model.itn))
-
-    earlier = {note for info in among or engines(parts.settings).values() for note in unheeded(info)}
-    new = parts.tasks.submit(
-        Submission(
-            owner=caller.owner,
-            key_id=caller.key_id,
-            request_id=call.request_id,
-            model=task.model,
-            shape=task.shape,
-            options=options,
-            file_urls=tuple(subtask.file_url for subtask in chosen),
-            notes=(*(note for note in task.notes if note not in earlier), *unheeded(engine)),
-            no_oss=task.no_oss,
-            retry_of=task.id,
-            base_url=call.base_url,
-            time_zone=parts.settings.time_zone,
-            traceparent=parts.telemetry.traces.traceparent(),
-        )
-    )
+    engine = engine_for(parts, model, options)
+    # What some engine cannot do was said of the one that was chosen then.
+    able = parts.workers_engines() or engines(parts.settings).values()
+    earlier = {note for info in able for note in unheeded(info, model, options)}
+    asked = Asked(options, [note for note in task.notes if note not in earlier])
+    wanted = submission(parts, call, model, asked, engine, tuple(subtask.file_url for subtask in chosen))
+    new = parts.tasks.submit(replace(wanted, shape=task.shape, no_oss=task.no_oss, retry_of=task.id))
     told = {"retry_of": task.id, "retried": [subtask.index for subtask in chosen]}
     return {"output": {"task_id": new.id, "task_status": new.status.value}, "dashscribe": told}

@@ -25,8 +25,9 @@ from dashscribe.files import prefix_of
 from dashscribe.peaks import read_peaks
 from dashscribe.recordings import read_id
 from dashscribe.signed_urls import SOUND_STEP, sound_query, sound_signature
-from dashscribe.sounds import COPY_TYPE, Sound, Sounds
+from dashscribe.sounds import COPY_TYPE, EXTENSIONS, Sound, Sounds
 from dashscribe.wire import envelope, openapi_review
+from dashscribe.wire.file_names import disposition, file_name
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
 
@@ -93,10 +94,25 @@ async def play(
     if int(expires) < time.time():
         raise AccessDeniedError("The URL has expired: ask for the recording again.")
     response = await in_thread(parts.blobs, _open, parts, sounds, task_id, number)
-    if response.headers["etag"] in request.headers.get("if-none-match", ""):
-        response.close()
-        return Response(None, 304, {name: response.headers[name] for name in ("etag", "cache-control")})
-    return response
+    status = _condition(request.headers, response.headers["etag"])
+    if status == 200:
+        return response
+    response.close()
+    return Response(None, status, {name: response.headers[name] for name in ("etag", "cache-control")})
+
+
+def _condition(asked: Headers, tag: str) -> int:
+    """What a call's conditions make of it: 200, 304 for who has it, 412 for who wants another (RFC 9110, 13.2.2).
+
+    Not ``If-Range``, which is a matter of the range.
+    """
+    wanted, known = (asked.get(name) for name in ("if-match", "if-none-match"))
+    if wanted is not None and not {"*", tag}.intersection(map(str.strip, wanted.split(","))):
+        return 412
+    # One that somebody on the way made weak is as good here.
+    if known is not None and {"*", tag, f"W/{tag}"}.intersection(map(str.strip, known.split(","))):
+        return 304
+    return 200
 
 
 def _is_one_range(header: str) -> bool:
@@ -107,12 +123,14 @@ def _is_one_range(header: str) -> bool:
 class _Held(FileResponse):
     """A blob as a local file, which stays for as long as it is being sent."""
 
-    def __init__(self, parts: Parts, sound: Sound) -> None:
+    def __init__(self, parts: Parts, sound: Sound, name: str) -> None:
         self._stack = ExitStack()
         path = self._stack.enter_context(parts.store.path(sound.key))
         headers = {
             # Blobs are never changed under their keys, but for a copy that is made again, of the same sound.
             "etag": f'"{hashlib.sha256(sound.key.encode()).hexdigest()[:32]}"',
+            # A player shows it; who saves it gets it under the recording's name.
+            "content-disposition": disposition(f"{file_name(name)}.{EXTENSIONS[sound.media_type]}", inline=True),
             "cache-control": f"private, max-age={int(SOUND_STEP.total_seconds())}",
         }
         super().__init__(path, headers=headers, media_type=sound.media_type, stat_result=path.stat())
@@ -135,7 +153,8 @@ class _Held(FileResponse):
 
 def _open(parts: Parts, sounds: Sounds, task_id: str, number: int) -> _Held:
     try:
-        return _Held(parts, sounds.sound(sounds.source(task_id, number)))
+        source = sounds.source(task_id, number)
+        return _Held(parts, sounds.sound(source), source.name)
     except FileNotFoundError as error:
         raise _gone() from error
 

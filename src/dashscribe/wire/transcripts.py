@@ -22,7 +22,7 @@ from dashscribe.wire import body, envelope, openapi_review
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.parts import Parts, in_thread, parts_of
-from dashscribe.wire.values import one_of, refusal, switch
+from dashscribe.wire.values import check_members, one_of, refusal, switch
 
 #: Longest text of a sentence and name of a speaker in characters; most replacements in one call, sentences in one.
 MAX_TEXT_CHARS, MAX_NAME_CHARS = 10_000, 100
@@ -134,16 +134,20 @@ def view(channel: int, placed: Placed, *, words: bool = True) -> SentenceView:
 
 def ledger_of(track: EditedTrack) -> Iterator[EntryView]:
     """The ledger of a channel, in which stretches whose sentences were taken out are ``removed``."""
+    at = 0  # both are in order
     for entry in track.ledger:
         begin_ms = entry.begin_ms
-        for span in track.removed:
+        while at < len(track.removed) and track.removed[at].begin_ms < entry.end_ms:
+            span = track.removed[at]
             from_ms, until_ms = max(span.begin_ms, begin_ms), min(span.end_ms, entry.end_ms)
-            if from_ms >= until_ms:
-                continue
             if begin_ms < from_ms:
                 yield _entry(track.channel, entry, begin_ms, from_ms)
-            yield EntryView(track.channel, from_ms, until_ms, REMOVED)
-            begin_ms = until_ms
+            if from_ms < until_ms:
+                yield EntryView(track.channel, from_ms, until_ms, REMOVED)
+                begin_ms = until_ms
+            if span.end_ms > entry.end_ms:
+                break  # it goes on in the next one
+            at += 1
         if begin_ms < entry.end_ms:
             yield _entry(track.channel, entry, begin_ms, entry.end_ms)
 
@@ -173,10 +177,7 @@ async def edit(request: Request, caller: Caller, parts: Here, recording_id: str)
 
 
 def _edit(parts: Parts, owner: str, place: tuple[str, int], members: dict[str, JSON]) -> dict[str, Any]:
-    if unknown := [name for name in members if name not in ("revision", "replace", "speakers")]:
-        raise InvalidParameterError(
-            f"{unknown[0]!r:.80} is no member of this call: revision, replace, speakers.", "body"
-        )
+    check_members(members, ("revision", "replace", "speakers"))
     revision = members.get("revision")
     if not isinstance(revision, int) or isinstance(revision, bool) or revision < 0:
         raise refusal("revision", revision, "give the revision that you have read")

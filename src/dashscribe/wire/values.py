@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NoReturn, TypeVar
@@ -53,6 +53,12 @@ def refusal(name: str, value: JSON, allowed: str) -> InvalidParameterError:
 def shortened(text: str) -> str:
     """The text, cut where it is too long to be repeated."""
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def check_members(members: Mapping[str, JSON], known: Collection[str], what: str = "this call") -> None:
+    """Refuse a body with members that mean nothing: a slip of the pen is not to go unheeded. InvalidParameterError."""
+    if unknown := [name for name in members if name not in known]:
+        raise InvalidParameterError(f"{unknown[0]!r:.80} is no member of {what}: {', '.join(known)}.", "body")
 
 
 def one_of(name: str, value: JSON, allowed: Sequence[Name]) -> Name:
