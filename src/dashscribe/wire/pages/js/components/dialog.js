@@ -14,6 +14,7 @@ export function Dialog({ title, onClose, actions, wide = false, children }) {
   useEffect(() => {
     const before = document.activeElement;
     element.current.showModal();
+    element.current.scrollTop = 0; // a long one begins at its beginning, though its first button may be at its end
     return () => before?.isConnected && before.focus();
   }, []);
   const cancel = (event) => { event.preventDefault(); onClose(); };

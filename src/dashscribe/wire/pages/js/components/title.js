@@ -13,11 +13,13 @@ export function Title({ title, onRename }) {
   const field = useRef(null);
   const button = useRef(null);
   const isOpen = typed !== null;
-  useEffect(() => { if (isOpen) field.current.select(); }, [isOpen]);
-  const close = () => {
-    setTyped(null);
-    button.current.querySelector("button").focus();
-  };
+  const wasOpen = useRef(false);
+  useEffect(() => {
+    if (isOpen) field.current.select();
+    else if (wasOpen.current) button.current.querySelector("button").focus();
+    wasOpen.current = isOpen;
+  }, [isOpen]);
+  const close = () => setTyped(null);
   const save = async (event) => {
     event.preventDefault();
     if (busy) return;
@@ -26,7 +28,7 @@ export function Title({ title, onRename }) {
     try {
       await onRename(typed.trim());
       close();
-    } catch (error) {
+    } catch (error) { // what was typed stays
       toastError(error);
     }
     setBusy(false);

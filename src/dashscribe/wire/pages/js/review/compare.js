@@ -28,7 +28,8 @@ export default function Compare({ params: { left, right } }) {
     return true;
   }, isWaiting, [right]);
   const error = mine.error ?? other.error;
-  const title = mine.data ? `${t("compare.title")}: ${titleOf(mine.data)}` : t("compare.title");
+  const isOne = mine.data && (!other.data || titleOf(mine.data) === titleOf(other.data));
+  const title = isOne ? `${t("compare.title")}: ${titleOf(mine.data)}` : t("compare.title");
   const page = (children, lead) => html`<${Page} wide title=${title} lead=${lead} actions=${html`<${ToLibrary} />`}>${children}<//>`;
   if (error) return page(html`<${ErrorNote} error=${error} retry=${() => { mine.reload(); other.reload(); }} />`);
   if (!mine.data || !other.data) return page(html`<${Loading} />`);
@@ -93,10 +94,11 @@ function Texts({ recordings, compared, page }) {
   const { words, changed } = compared.figures;
   const lead = changed ? t("compare.figures", { words, changed, places: places.length, share: percent(changed / Math.max(1, words)) }) : t("compare.same");
   const settings = differentSettings(recordings);
+  const isOne = titleOf(recordings.left) === titleOf(recordings.right);
   const head = (side) => html`<div class="side-head" key=${side}>
     <${Button} kind="small" icon=${players?.[side].isPlaying ? "pause" : "play"} disabled=${!players || players[side].trouble === "none"}
       label=${t(players?.[side].isPlaying ? "review.stop" : "review.play")} onClick=${() => parts.current.toggle(side)} />
-    <div><h2>${recordings[side].model}</h2>${settings[side].length > 0 && html`<p class="soft">${settings[side].join(" · ")}</p>`}<p class="soft"><time class="number" ref=${(element) => { elements.current[`${side}Time`] = element; }}>0:00</time> · ${instant(recordings[side].submitted_at)}</p></div>
+    <div><h2>${isOne ? recordings[side].model : `${titleOf(recordings[side])} · ${recordings[side].model}`}</h2>${settings[side].length > 0 && html`<p class="soft">${settings[side].join(" · ")}</p>`}<p class="soft"><time class="number" ref=${(element) => { elements.current[`${side}Time`] = element; }}>0:00</time> · ${instant(recordings[side].submitted_at)}</p></div>
     <a href=${link(`/recordings/${encodeURIComponent(recordings[side].id)}`)}>${t("compare.open")}</a>
   </div>`;
   return page(html`<div class="work compare">

@@ -5,6 +5,8 @@ import { session, unfinished } from "../session.js";
 import { recall, remember } from "../store.js";
 
 const AFTER_MS = 1000;
+/** What is typed is kept in the browser so often, and when the page goes. */
+const KEEP_MS = 300;
 const FIRST_RETRY_MS = 2000;
 const LAST_RETRY_MS = 30_000;
 /** Sentences in one request: a replacement in the whole of a long transcript goes in several. */
@@ -35,7 +37,10 @@ export class Saving {
     listen(window, "beforeunload", (event) => this.hasUnsaved && event.preventDefault()); // the browser asks whether to leave
     // The last that is heard of a tab that is closed, or put away on a phone.
     listen(document, "visibilitychange", () => document.hidden && this.now());
-    listen(window, "pagehide", () => this.now());
+    listen(window, "pagehide", () => {
+      this.keep();
+      this.now();
+    });
     const finish = async () => (await this.now()) && !this.hasUnsaved;
     unfinished.add(finish);
     signal.addEventListener("abort", () => unfinished.delete(finish), { once: true });
@@ -56,6 +61,8 @@ export class Saving {
 
   /** Keep in the browser what is not saved. */
   keep() {
+    clearTimeout(this.keeping);
+    this.keeping = undefined;
     if (this.ended || !session.get().key) return; // another one has it, or whoever signed out knew that it goes
     const draft = this.transcript.draft();
     const isEmpty = !draft.groups.length && !Object.keys(draft.speakers).length && !this.lost.length;
@@ -63,7 +70,7 @@ export class Saving {
   }
 
   changed() {
-    this.keep();
+    this.keeping ??= setTimeout(() => this.keep(), KEEP_MS);
     this.soon(AFTER_MS);
   }
 
@@ -87,6 +94,7 @@ export class Saving {
 
   end() {
     clearTimeout(this.timer);
+    clearTimeout(this.keeping);
     this.ended = true;
     this.ending.abort();
     if (leftBehind.get(this.id) === this) leftBehind.delete(this.id);
@@ -104,11 +112,14 @@ export class Saving {
 
   soon(ms) {
     if (this.busy) return;
-    if (!this.transcript.isDirty) {
-      if (this.state !== "saved") this.tell("saved");
-      return;
+    // While somebody types it is not asked again after each letter whether there is anything: the time tells.
+    if (this.state !== "waiting") {
+      if (!this.transcript.isDirty) {
+        if (this.state !== "saved") this.tell("saved");
+        return;
+      }
+      if (this.state !== "offline") this.tell("waiting");
     }
-    if (this.state === "saved" || this.state === "refused") this.tell("waiting");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.now(), ms);
   }

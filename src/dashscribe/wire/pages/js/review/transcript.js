@@ -242,7 +242,8 @@ export class Transcript {
     const runs = [];
     for (const sentence of this.sentences) {
       if (sentence.channel !== channel) continue;
-      const at = this.current(sentence.from).map((id) => place.get(id)).sort((a, b) => a - b);
+      const same = sentence.from.length === 1 ? place.get(sentence.from[0]) : undefined; // nearly all are what they were
+      const at = same !== undefined ? [same] : this.current(sentence.from).map((id) => place.get(id)).sort((a, b) => a - b);
       let run = { first: at[0], last: at.at(-1), sentences: [sentence] };
       // Without a saved sentence of its own (one that was removed, saved and brought back) it goes with its neighbor.
       if (!at.length) run = { first: Infinity, last: -Infinity, sentences: [sentence] };

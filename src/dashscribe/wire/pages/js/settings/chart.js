@@ -32,11 +32,17 @@ export function Chart({ label, days, series, tell, nameDay }) {
         <rect x=${LEFT + at * slot} y=${TOP} width=${slot} height=${HEIGHT - TOP - BOTTOM} fill="transparent" />
         ${stacked(series, at).map(({ which, from, to }) => html`<rect key=${which} class="series-${which}" x=${LEFT + at * slot + (slot - bar) / 2}
           y=${y(to)} width=${bar} height=${Math.max(1, y(from) - y(to))} rx="1" />`)}
-        ${(days.length - 1 - at) % every === 0 && html`<text x=${LEFT + (at + 0.5) * slot} y=${HEIGHT - 6} text-anchor="middle">${nameDay(one)}</text>`}
+        ${(days.length - 1 - at) % every === 0 && html`<${DayName} x=${LEFT + (at + 0.5) * slot} width=${width}>${nameDay(one)}<//>`}
       </g>`)}
     </svg>
     <figcaption class="legend">${series.map(({ name }, which) => html`<span key=${name}><i class="series-${which}"></i>${name}</span>`)}</figcaption>
   </figure>`;
+}
+
+/** Below its bar; the last one ends with the picture, which would cut it off. */
+function DayName({ x, width, children }) {
+  const isCut = x > width - 28;
+  return html`<text x=${isCut ? width : x} y=${HEIGHT - 6} text-anchor=${isCut ? "end" : "middle"}>${children}</text>`;
 }
 
 /** A ref for an element, and how wide it is now. */

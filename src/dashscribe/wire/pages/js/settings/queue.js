@@ -40,7 +40,7 @@ function Workers({ workers }) {
     { title: t("queue.busy"), end: true, draw: ({ busy, slots }) => `${number(busy)} / ${number(slots)}` },
     { title: t("queue.engines"), draw: ({ engines }) => engines.join(", ") },
     { title: t("queue.version"), draw: ({ version }) => version },
-    { title: t("queue.seen"), draw: ({ seen_at: at }) => at && html`<time datetime=${new Date(at).toISOString()}>${ago(at)}</time>` },
+    { title: t("queue.seen"), draw: ({ seen_at: at }) => !at ? "–" : html`<time datetime=${new Date(at).toISOString()}>${ago(at)}</time>` },
   ];
   return html`<section class="stack close" aria-labelledby="queue-workers"><h2 id="queue-workers">${t("queue.workers")}</h2>
     ${workers.length ? html`<${Table} label=${t("queue.workers")} columns=${columns} rows=${workers} keyOf=${(worker) => workers.indexOf(worker)} />`
