@@ -18,7 +18,7 @@ const WIDE = /[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60
 export class TranscriptView {
   /**
    * `on` are called: seek(ms), speaker(key, button), typed(key, text), split(key, offset), merge(key), emptied(key),
-   * left(), moved() when somebody scrolls.
+   * left(), moved() when it follows the sound no longer, or again.
    */
   constructor({ scroller, stage }, on) {
     Object.assign(this, { scroller, stage, on });
@@ -302,8 +302,10 @@ export class TranscriptView {
   }
 
   seek(ms) {
+    const follows = this.following;
     this.following = true;
     this.on.seek(ms);
+    if (!follows) this.on.moved();
   }
 
   doubleClick(event) {

@@ -138,9 +138,14 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   const path = `${pathOf(recording.id)}/transcript`;
   const transcript = new Transcript(answer);
   const parts = { finds: false };
+  let heard = "";
   const player = new Player({
-    find: (signal) => findSound(pathOf(recording.id), signal, () => { player.trouble = "made"; draw(); }),
-    told: draw,
+    find: (signal) => findSound(pathOf(recording.id), signal, () => { player.trouble = "made"; player.told(); }),
+    told: () => {
+      const now = [player.isPlaying, player.rate, player.trouble].join();
+      if (now !== heard) draw(); // some of its news, such as that it waits for more, is not shown
+      heard = now;
+    },
     tick: (ms) => {
       wave.at(ms);
       view.at(ms);
@@ -152,7 +157,7 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
     },
   });
   const view = new TranscriptView(elements, {
-    seek: (ms) => { player.seek(ms); draw(); },
+    seek: (ms) => player.seek(ms),
     speaker: (key) => setDialog({ kind: "speaker", key }),
     typed: (key, text) => transcript.setText(key, text, { typing: true }),
     split: (key, offset) => {
