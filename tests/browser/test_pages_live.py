@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from browsing import PATHS, Visit, visiting
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from wire_servers import Server, checked, poll, start_server, stop_server
 
 from plain_http import client, loopback
@@ -117,14 +117,16 @@ def test_from_a_file_to_its_words(visit: Visit, server: Server, sample: Path):
     expect(page).to_have_url(re.compile(rf"#/recordings/{re.escape(found['id'])}\?t=\d+&q={word}"))
 
 
-def test_who_signs_out_leaves_nothing_for_the_next(visit: Visit, server: Server, sample: Path):
+def keep_preset(page: Page) -> None:
+    page.get_by_role("button", name="Save as a preset").click()
+    page.get_by_label("Name").fill("private preset")
+    page.keyboard.press("Enter")
+
+
+def test_a_language_asks_for_another_suggestion(visit: Visit):
     page = visit.page
     visit.open("/new")
-    page.locator("input[type=file]").set_input_files(
-        [{"name": "private.flac", "mimeType": "audio/flac", "buffer": sample.read_bytes()}]
-    )
-    expect(page.get_by_text("Uploaded")).to_be_visible()
-    # What is spoken decides which model is suggested, and whether there is one. (The engine of the tests takes them all.)
+    # What is spoken decides which model is suggested, and whether there is one; the engine of the tests takes all.
     page.route("**/suggestion?*languages=zh*", lambda route: route.fulfill(json={"models": [], "ruled_out": []}))
     with page.expect_request(re.compile("suggestion.*languages=zh")):
         page.get_by_label("Language spoken").select_option("zh")
@@ -132,15 +134,20 @@ def test_who_signs_out_leaves_nothing_for_the_next(visit: Visit, server: Server,
     with page.expect_request(re.compile("suggestion.*languages=en")):
         page.get_by_label("Language spoken").select_option("en")
     expect(page.get_by_label("Model", exact=True)).to_contain_text("Suggested: ")
-    page.get_by_role("button", name="Save as a preset").click()
-    page.get_by_label("Name").fill("private preset")
-    page.keyboard.press("Enter")
+
+
+def test_who_signs_out_leaves_nothing_for_the_next(visit: Visit, server: Server, sample: Path):
+    page = visit.page
+    visit.open("/new")
+    page.locator("input[type=file]").set_input_files(
+        [{"name": "private.flac", "mimeType": "audio/flac", "buffer": sample.read_bytes()}]
+    )
+    expect(page.get_by_text("Uploaded")).to_be_visible()
+    keep_preset(page)
     expect(page.get_by_label("Preset")).to_have_value("private preset")
     page.get_by_role("button", name="Remove this preset").click()
     expect(page.get_by_text("The preset “private preset” is removed.")).to_be_visible()
-    page.get_by_role("button", name="Save as a preset").click()
-    page.get_by_label("Name").fill("private preset")
-    page.keyboard.press("Enter")
+    keep_preset(page)
 
     page.get_by_role("button", name="Sign out").click()
     question = page.get_by_role("dialog", name="Sign out now?")

@@ -102,15 +102,18 @@ def test_a_recording_is_renamed_where_its_title_stands(visit: Visit, server: Ser
     page = visit.page
     title = page.get_by_role("heading", level=1)
     before = title.inner_text()
-    page.get_by_role("button", name="Change the title").click()
-    page.get_by_label("Title").fill("Nobody calls it so")
+    change = page.get_by_role("button", name="Change the title")
+    field = page.get_by_role("textbox", name="Title")
+    change.click()
+    field.fill("Nobody calls it so")
     page.keyboard.press("Escape")
     expect(title).to_have_text(before)
-    page.keyboard.press("Enter")  # the button has the focus again
-    page.get_by_label("Title").fill("盖茨堡 address")
+    expect(change).to_be_focused()
+    page.keyboard.press("Enter")
+    field.fill("盖茨堡 address")
     page.keyboard.press("Enter")
     expect(title).to_have_text("盖茨堡 address")
-    expect(page.get_by_role("button", name="Change the title")).to_be_focused()
+    expect(change).to_be_focused()
     with server.http() as http:
 
         def found() -> list[str]:

@@ -35,6 +35,7 @@ _RECORDING = {
     "kept": True,
     "languages": ["zh", "en"],
     "diarized": True,
+    "failed_stages": [{"stage": "marks", "reasons": ["the punctuation model failed: its process was killed"]}],
 }
 _FOUND = {
     "hit_count": 12,
@@ -43,7 +44,7 @@ _FOUND = {
 _DETAILS: dict[str, Any] = {
     "revision": 0,
     "options": {"diarization_enabled": True},
-    "notes": [],
+    "notes": ["the punctuation model failed: its process was killed"],
     "stages": [],
     "deliveries": [],
     "media": {"container": "mov", "codec": "aac", "rate_hz": 48000, "channel_count": 2, "duration_ms": 3600000},

@@ -4,6 +4,9 @@ import { t } from "../i18n.js";
 import { isComposing } from "../components/field.js";
 import { make } from "./elements.js";
 
+/** Whether the style sheet makes the field as high as its text; measuring would have the page laid out at every letter. */
+const GROWS = globalThis.CSS?.supports?.("field-sizing", "content");
+
 export class Field {
   /** `on` are called: typed(text), split(offset), merge(), next(step), leave({focus}), where the focus is to go to the list. */
   constructor(sentence, on) {
@@ -46,6 +49,7 @@ export class Field {
   }
 
   grow() {
+    if (GROWS) return;
     this.area.style.height = "auto";
     this.area.style.height = `${this.area.scrollHeight}px`;
   }

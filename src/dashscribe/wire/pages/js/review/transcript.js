@@ -172,9 +172,15 @@ export class Transcript {
       if (name) this.names[speaker] = name;
       else delete this.names[speaker];
     }
-    const gone = new Set((forward ? removed : added).map((sentence) => sentence.key));
-    const fresh = forward ? added : removed;
-    if (!gone.size && !fresh.length) return;
+    const [old, fresh] = forward ? [removed, added] : [added, removed];
+    if (!old.length && !fresh.length) return;
+    const [only] = fresh;
+    if (old.length === 1 && fresh.length === 1 && old[0].key === only.key && old[0].begin_ms === only.begin_ms) { // as typing does
+      this.sentences = this.sentences.with(this.sentences.findIndex(({ key }) => key === only.key), only);
+      this.byKey.set(only.key, only);
+      return;
+    }
+    const gone = new Set(old.map((sentence) => sentence.key));
     const first = this.sentences.findIndex((sentence) => gone.has(sentence.key));
     const kept = this.sentences.filter((sentence) => !gone.has(sentence.key));
     kept.splice(first < 0 ? kept.length : first, 0, ...fresh);

@@ -18,7 +18,7 @@ const WIDE = /[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60
 export class TranscriptView {
   /**
    * `on` are called: seek(ms), speaker(key, button), typed(key, text), split(key, offset), merge(key), emptied(key),
-   * left(), moved() when somebody scrolls.
+   * left(), moved() when it follows the sound no longer, or again.
    */
   constructor({ scroller, stage }, on) {
     Object.assign(this, { scroller, stage, on });
@@ -52,9 +52,12 @@ export class TranscriptView {
   /** Show these sentences; `notes` are stretches without any, `names` those of the speakers. */
   show({ sentences, names, notes, readOnly, several }) {
     const isNew = JSON.stringify(names) !== JSON.stringify(this.names) || readOnly !== this.readOnly || several !== this.several;
+    const before = this.sentences ?? [];
+    const isAsBefore = (one, at) => one.key === before[at].key && one.speaker === before[at].speaker && one.channel === before[at].channel;
+    const isRearranged = sentences.length !== before.length || !sentences.every(isAsBefore);
     Object.assign(this, { names: { ...names }, notes, readOnly, several, sentences });
-    this.clock = new Clock(sentences);
-    this.heads = this.headsOf(sentences);
+    this.clock = undefined; // made when something sounds
+    if (isRearranged) this.heads = this.headsOf(sentences);
     if (readOnly) this.leave();
     if (this.field) {
       const sentence = sentences.find((one) => one.key === this.field.key);
@@ -63,7 +66,7 @@ export class TranscriptView {
     }
     this.list.setItems(itemsOf(sentences, notes));
     if (isNew) this.list.redraw();
-    this.refreshHeads();
+    if (isRearranged) this.refreshHeads();
   }
 
   /** The keys of sentences whose speaker is another than that before, or that come after a while. */
@@ -189,7 +192,8 @@ export class TranscriptView {
 
   /** Mark what sounds at an instant; scrolls along while following. Gives the key of the current sentence. */
   at(ms) {
-    if (!this.clock) return undefined;
+    if (!this.sentences) return undefined;
+    this.clock ??= new Clock(this.sentences);
     const now = new Map();
     let current;
     for (const { sentence, word } of this.clock.at(ms)) {
@@ -298,8 +302,10 @@ export class TranscriptView {
   }
 
   seek(ms) {
+    const follows = this.following;
     this.following = true;
     this.on.seek(ms);
+    if (!follows) this.on.moved();
   }
 
   doubleClick(event) {

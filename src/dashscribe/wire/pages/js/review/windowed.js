@@ -8,9 +8,9 @@ import { lastAtMost } from "./words.js";
 /** How far above and below the view rows are drawn ahead: about what one turn of a wheel moves. */
 const AHEAD_PX = 500;
 /** So many of those are drawn in a frame, so that a frame is not longer for what nobody sees yet. */
-const AHEAD_ROWS = 6;
-/** So many rows in all: after a leap the view fills from its top within two or three frames, none of which is long. */
-const ROWS_A_FRAME = 12;
+const AHEAD_ROWS = 4;
+/** So many rows in all: after a leap the view fills from its top within a few frames, none of which is long. */
+const ROWS_A_FRAME = 8;
 
 export class WindowedList {
   /**
@@ -46,6 +46,12 @@ export class WindowedList {
   }
 
   setItems(items) {
+    const isSame = items.length === this.items.length && items.every((item, index) => item.key === this.items[index].key);
+    if (isSame && this.tops) { // as with every letter that is typed: heights follow when the row is laid out
+      this.items = items;
+      this.show();
+      return;
+    }
     const anchor = this.anchor();
     this.items = items;
     this.index = new Map(items.map((item, index) => [item.key, index]));

@@ -33,6 +33,7 @@ export function Work({ recording, answer, query, reloadRecording, onRename }) {
   const { transcript, view, player, saving, wave } = parts ?? {};
   const original = parts?.original();
   const finding = useFinding(parts, original, query);
+  if (parts) parts.finds = finding.open;
   const spoken = useStore(language);
   useEffect(() => {
     if (!view) return;
@@ -136,9 +137,15 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   const { time, overview, inks } = elements; // by name: the frame lets go of its elements before it lets go of us
   const path = `${pathOf(recording.id)}/transcript`;
   const transcript = new Transcript(answer);
+  const parts = { finds: false };
+  let heard = "";
   const player = new Player({
-    find: (signal) => findSound(pathOf(recording.id), signal, () => { player.trouble = "made"; draw(); }),
-    told: draw,
+    find: (signal) => findSound(pathOf(recording.id), signal, () => { player.trouble = "made"; player.told(); }),
+    told: () => {
+      const now = [player.isPlaying, player.rate, player.trouble].join();
+      if (now !== heard) draw(); // some of its news, such as that it waits for more, is not shown
+      heard = now;
+    },
     tick: (ms) => {
       wave.at(ms);
       view.at(ms);
@@ -150,7 +157,7 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
     },
   });
   const view = new TranscriptView(elements, {
-    seek: (ms) => { player.seek(ms); draw(); },
+    seek: (ms) => player.seek(ms),
     speaker: (key) => setDialog({ kind: "speaker", key }),
     typed: (key, text) => transcript.setText(key, text, { typing: true }),
     split: (key, offset) => {
@@ -184,12 +191,17 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   const notes = stretches(transcript.ledger, transcript.channels);
   wave.set({ duration_ms: durationOf(recording, answer), ...notes });
   let original = null;
+  let shown = "";
   view.languages = answer.languages;
   const show = () => {
     const { sentences, names } = original ?? transcript;
     view.show({ sentences, names, notes, readOnly: Boolean(original), several: transcript.channels.length > 1 });
     wave.soon({ sentences });
-    draw();
+    // Of what the frame shows, a letter that is typed changes nothing, unless something is looked for.
+    const { done, undone, edited, newerOriginal } = transcript;
+    const now = [done.length > 0, undone.length > 0, edited, newerOriginal, sentences.length > 0, Boolean(original)].join();
+    if (now !== shown || parts.finds) draw();
+    shown = now;
   };
   const stop = transcript.onChange(show);
   const showOriginal = (one) => {
@@ -204,7 +216,8 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
     saving.close();
     for (const part of [player, view, wave]) part.close();
   };
-  return { transcript, player, view, wave, saving, original: () => original, showOriginal, close };
+  Object.assign(parts, { transcript, player, view, wave, saving, original: () => original, showOriginal, close });
+  return parts;
 }
 
 /** The colors of the picture, as the style sheet gives them to samples. */
