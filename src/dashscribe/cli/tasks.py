@@ -29,6 +29,12 @@ app = typer.Typer(
 )
 
 STATUSES = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED")
+
+
+def _statuses(incomplete: str) -> list[str]:
+    return [name for name in STATUSES if name.startswith(incomplete)]
+
+
 TaskId = Annotated[str, typer.Argument(help="The id that submitting gave.", metavar="TASK_ID", show_default=False)]
 
 
@@ -77,7 +83,7 @@ def ls(
         str,
         typer.Option(
             help="Only PENDING, RUNNING, SUCCEEDED, FAILED or CANCELED.",
-            autocompletion=lambda incomplete: [name for name in STATUSES if name.startswith(incomplete)],
+            autocompletion=_statuses,
         ),
     ] = "",
     model: Annotated[str, typer.Option(help="Only tasks of this model.", autocompletion=model_names)] = "",
