@@ -7,8 +7,6 @@ is to be claimed, in order of ``tag_ms``.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,61 +23,13 @@ from sqlalchemy import (
 )
 
 from dashscribe.db.columns import ROW_ID, added_flag, added_number, added_string, amount, flag, number, state, string
+from dashscribe.db.states import DeliveryState as DeliveryState
+from dashscribe.db.states import FileState as FileState
+from dashscribe.db.states import Status as Status
+from dashscribe.db.states import WindowState as WindowState
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
 REVISION = "0009"
-
-
-class Status(StrEnum):
-    """States of a task and, but for the last one seen from outside, of each of its files.
-
-    Also of a stage that is done again, which is never canceled.
-    """
-
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
-
-
-class FileState(StrEnum):
-    """Where a file is on its way. A slot works on one that is FETCHING, CUTTING or FINISHING.
-
-    From RECOGNIZING on all windows are cut; it is ended by the last one that is done.
-    """
-
-    WAITING = "waiting"
-    FETCHING = "fetching"
-    FETCHED = "fetched"
-    CUTTING = "cutting"
-    RECOGNIZING = "recognizing"
-    JOINING = "joining"
-    FINISHING = "finishing"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-
-class WindowState(StrEnum):
-    """Where a window is on its way. ``STALE``: an earlier cut left it, the present one has not come to it yet."""
-
-    READY = "ready"
-    CLAIMED = "claimed"
-    DONE = "done"
-    GIVEN_UP = "given_up"
-    STALE = "stale"
-
-
-class DeliveryState(StrEnum):
-    """Where an event is on its way to one target. ``DEAD`` is kept for a replay, ``DROPPED`` is not."""
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-    DROPPED = "dropped"
-
 
 metadata = MetaData()
 
