@@ -230,6 +230,7 @@ def test_recordings_that_are_hidden_or_removed_are_gone(home: Home, task: Task) 
 def test_an_edit_that_comes_too_late_leaves_nothing(
     home: Home, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
 ) -> None:
+    home.worker.stop()  # which would erase the rest
     before, put = stored(home, tmp_path), home.store.put
 
     def change_first(key: str, data: bytes):

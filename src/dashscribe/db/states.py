@@ -1,4 +1,4 @@
-"""The words that rows are in a state by: of tasks, files, windows, deliveries."""
+"""The words for where tasks, files, windows and deliveries are on their way, as the tables hold them."""
 
 from __future__ import annotations
 

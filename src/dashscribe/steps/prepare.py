@@ -134,10 +134,7 @@ class _Watch:
 
 def cut(bench: Bench, file: ClaimedFile) -> None:
     """Decode a file, find its speech and hand out its windows."""
-    if bench.store.size(file.source_key) != file.source_bytes:
-        raise RecognitionError(
-            f"The stored copy of the source is missing or damaged ({file.source_key}): submit again."
-        )
+    _check_copy(bench, file)
     info, notes = _engine(bench, file)
     queue = bench.queue_of(info)
     if (info.name, info.version, queue) != (file.engine, file.engine_version, file.queue):
