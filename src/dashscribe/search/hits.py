@@ -63,8 +63,8 @@ def find(kept: Kept | None, title: str, terms: Sequence[Term], most: int) -> Fou
     """
     if kept is None:
         return Found(0, (), marks(title, terms))
-    said = kept.folded[1:]
-    held = Counter(number for term in terms for number, folded in enumerate(said) if term.line in folded)
+    said, wanted = kept.folded[1:], [term.line for term in terms]
+    held = Counter(number for line in wanted for number, folded in enumerate(said) if line in folded)
     chosen = sorted(held, key=lambda number: (-held[number], number))[:most]
     lines = [kept.line(number) for number in sorted(chosen)]
     hits = tuple(Hit(line, marks(line.text, terms)) for line in lines)
