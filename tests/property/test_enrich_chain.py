@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dashscribe import enrich, pipeline
 from dashscribe.enrich import Enrichment, speakers
+from dashscribe.enrich.bias import Bias
 from dashscribe.errors import HostError
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.types import (
@@ -203,7 +204,7 @@ def breaking(count: int) -> Callable[..., Iterator[Sentence]]:
 
 STAGES = {
     "speakers": (speakers.Assignment, "parted", "speakers are not told"),
-    "hotwords": (enrich.Bias, "correct", "hotwords are not corrected in places"),
+    "hotwords": (Bias, "correct", "hotwords are not corrected in places"),
     "fillers": (enrich, "drop_fillers", "filler words stay in places"),
     "itn": (enrich, "write_numbers", "numbers stay as they were said"),
     "censor": (enrich, "censor", "sensitive words may be left"),
