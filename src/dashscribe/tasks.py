@@ -279,7 +279,7 @@ def _files_of_task() -> Select[Any]:
 
 def ahead_of(connection: Connection, tag_ms: int) -> int:
     """How many tasks that wait are before one with this tag, no further than ``MOST_AHEAD``."""
-    return connection.execute(_ahead(), {"tag_ms": tag_ms}).scalar_one()
+    return connection.execute(_ahead(), {"tag_ms": tag_ms, "most": MOST_AHEAD}).scalar_one()
 
 
 @cache
@@ -287,7 +287,7 @@ def _ahead() -> Select[Any]:
     task = tables.tasks
     waiting = (task.c.status == Status.PENDING, task.c.tag_ms < bindparam("tag_ms", type_=BigInteger))
     # What the index holds, so that no row is read.
-    counted = select(task.c.tag_ms).where(*waiting).limit(MOST_AHEAD).subquery()
+    counted = select(task.c.tag_ms).where(*waiting).limit(bindparam("most")).subquery()
     return select(func.count()).select_from(counted)
 
 

@@ -274,7 +274,7 @@ def test_numbers_are_written_by_the_normalizer_of_today(home: Home, models: Mode
 SAID = "Um, we met kes trell yes."
 #: By stage: what makes it fail, what a task sets for it, what is said, and what that is once it has been done again.
 BROKEN = {
-    "hotwords": ("Bias.correct", {"hotwords": (Hotword("Kestrel", 5),)}, SAID, "Um, we met Kestrel yes."),
+    "hotwords": ("bias.Bias.correct", {"hotwords": (Hotword("Kestrel", 5),)}, SAID, "Um, we met Kestrel yes."),
     "marks": ("punctuate", {}, "um we met kes trell yes", "Um we met kes trell yes."),
     "fillers": ("drop_fillers", {"drop_fillers": True}, SAID, "We met kes trell yes."),
     "numbers": ("write_numbers", {"itn": True}, "Um, twenty one.", "Um, 1."),
