@@ -34,7 +34,8 @@ from dashscribe.files import ENDED, end_task
 from dashscribe.notify import deliveries
 from dashscribe.recordings import not_found, split_id, title_of
 from dashscribe.search import Found, Term
-from dashscribe.tasks import ANSWERS_MS, STATUS, Subtask, Task, ahead_of, task_of, with_redos
+from dashscribe.seen_task import STATUS, Subtask, Task, task_of
+from dashscribe.tasks import ANSWERS_MS, ahead_of, with_redos
 
 #: Of how many recordings that the index does not know yet the titles are compared in a search.
 MAX_COMING = 5000

@@ -235,11 +235,6 @@ class Entry:
     reason: str = ""
 
 
-def sendable(text: str) -> str:
-    """``text`` with question marks for what UTF-8 cannot hold: half characters, such as odd file names bring along."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def joint(left: str, right: str) -> str:
     """What goes between two texts that follow each other: nothing after Chinese or Japanese, else a space."""
     if not left or not right or left[-1].isspace() or right[0].isspace():

@@ -227,3 +227,8 @@ def part_of(sentence: Sentence, begin: int, end: int) -> Sentence:
         text="".join(word.text + word.punctuation for word in words),
         words=words,
     )
+
+
+def sendable(text: str) -> str:
+    """``text`` with question marks for what UTF-8 cannot hold: half characters, such as odd file names bring along."""
+    return text.encode("utf-8", "replace").decode("utf-8")

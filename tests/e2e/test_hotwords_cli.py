@@ -32,7 +32,8 @@ def spoken_wav(tmp_path: Path) -> Path:
 
 
 def run(tmp_path: Path, *arguments: str | Path, **settings: str) -> str:
-    done = in_this_process(*arguments, DASHSCRIBE_HOME=str(tmp_path / "home"), DASHSCRIBE_ENGINE="", **settings)
+    home = {"DASHSCRIBE_HOME": str(tmp_path / "home"), "DASHSCRIBE_ENGINE": ""}
+    done = in_this_process(*arguments, **home | settings)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from callback_consumer import Consumer, proved
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from durable import Home, shorten_waits, speech
 from sqlalchemy import func, select, update
@@ -44,7 +45,7 @@ def rsa_key() -> RSAPrivateKey:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, rsa_key: RSAPrivateKey) -> None:
     shorten_waits(monkeypatch)
-    monkeypatch.setattr(signing, "generate_private_key", lambda *how: rsa_key)
+    monkeypatch.setattr(rsa, "generate_private_key", lambda *how: rsa_key)
 
 
 @pytest.fixture

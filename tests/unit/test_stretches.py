@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Indel, Levenshtein, Opcode
 
-from dashscribe.edits import aligning, comparing, stretches
+from dashscribe.edits import stretches
 from dashscribe.edits.aligning import reworded
 from dashscribe.edits.comparing import compare
 from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript, Word
@@ -84,7 +84,7 @@ def test_long_transcripts_are_compared_in_bounded_steps_as_well_as_at_once(
         changed = len(range(50, WORDS, 97))
         right[50::97] = [f"new{number}" for number in range(changed)]
     watched = Watched(Levenshtein.opcodes)
-    monkeypatch.setattr(comparing, "Levenshtein", watched)
+    monkeypatch.setattr("rapidfuzz.distance.Levenshtein", watched)
     pairs, figures = compare(transcript(left), transcript(right))
     watched.assert_bounded()
     assert figures.changed == changed
@@ -96,7 +96,7 @@ def test_long_transcripts_are_compared_in_bounded_steps_as_well_as_at_once(
 @pytest.mark.usefixtures("short")
 def test_a_long_text_keeps_the_times_of_its_words_in_bounded_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(Indel.opcodes)
-    monkeypatch.setattr(aligning, "Indel", watched)
+    monkeypatch.setattr("rapidfuzz.distance.Indel", watched)
     old = spoken(said())
     words = said()
     words[5::50] = ["new"] * len(range(5, WORDS, 50))

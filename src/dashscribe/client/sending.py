@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from dashscribe.client.calls import TRIES, Calls, read
 from dashscribe.errors.remote import ApiError, UnreachableError
-from dashscribe.types import sendable
+from dashscribe.words import sendable
 
 #: Where servers of ours take uploads in pieces, beside the base URL.
 PATH = "/dashscribe/v1/uploads"

@@ -19,7 +19,8 @@ from dashscribe.errors import InvalidParameterError
 from dashscribe.errors import sources as source_errors
 from dashscribe.errors.remote import ApiError, UnreachableError
 from dashscribe.errors.sources import NoSpeechError, NoWordsError, SourceError, SourceNotFoundError
-from dashscribe.types import Options, Progress, Transcript, sendable
+from dashscribe.types import Options, Progress, Transcript
+from dashscribe.words import sendable
 
 if TYPE_CHECKING:
     from dashscribe.background import OnProgress

@@ -41,7 +41,8 @@ from dashscribe.hosts.protocol import (
     WindowReply,
 )
 from dashscribe.opening import opened
-from dashscribe.types import Limits, Media, Options, Span, Window, sendable
+from dashscribe.types import Limits, Media, Options, Span, Window
+from dashscribe.words import sendable
 
 if TYPE_CHECKING:
     from dashscribe.config import Settings

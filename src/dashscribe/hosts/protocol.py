@@ -10,7 +10,8 @@ from msgspec import Struct, msgpack
 
 from dashscribe import errors
 from dashscribe.errors import DashscribeError, HostError, sources
-from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Window, sendable
+from dashscribe.types import Limits, Media, Options, Outcome, Span, Utterance, Window
+from dashscribe.words import sendable
 
 #: Largest message that either side accepts. The largest real one is a window of 60 s of sound, below 2 MB.
 MAX_MESSAGE_BYTES = 64 * 1024**2
