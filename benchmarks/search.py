@@ -2,7 +2,7 @@
 
     python benchmarks/search.py                         both databases; PostgreSQL is started for the run
     python benchmarks/search.py --database sqlite --recordings 200 --rounds 20
-    python benchmarks/search.py --url sqlite:////tmp/corpus.db      filled if it is empty, and left for the next run
+    python benchmarks/search.py --url sqlite:///corpus.db           filled if it is empty, and left for the next run
 
 Transcripts are made up, 600 sentences each: words by Zipf's law, half of the recordings Chinese and half English, a
 few names in some of them. Queries go through the library as the server's do: every match is counted, 20 are shown with

@@ -30,12 +30,18 @@ def fake() -> Fake:
 
 
 @pytest.fixture
-def visit(browser: Any, fake: Fake) -> Iterator[Callable[..., Any]]:
+def start() -> str:
+    """The page that the tests of a module open."""
+    return f"/recordings/{ID}"
+
+
+@pytest.fixture
+def visit(browser: Any, fake: Fake, start: str) -> Iterator[Callable[..., Any]]:
     """Open a page of the stand-in; errors of its scripts fail the test."""
     opened: list[Any] = []
     errors: list[str] = []
 
-    def go(path: str = f"/recordings/{ID}", *, size: tuple[int, int] = (1280, 800), **how: str) -> Any:
+    def go(path: str = start, *, size: tuple[int, int] = (1280, 800), **how: str) -> Any:
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         page.on("pageerror", lambda error: errors.append(str(error.stack or error)))
         page.on("console", lambda told: errors.append(told.text) if "Content Security Policy" in told.text else None)

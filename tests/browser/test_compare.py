@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,22 +40,8 @@ def fake() -> Fake:
 
 
 @pytest.fixture
-def visit(browser: Any, fake: Fake) -> Iterator[Callable[..., Any]]:
-    opened: list[Any] = []
-    errors: list[str] = []
-
-    def go(path: str = f"/compare/{ID}/{OTHER}", *, size: tuple[int, int] = (1280, 800), **how: str) -> Any:
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.on("pageerror", lambda error: errors.append(str(error.stack or error)))
-        opened.append(page)
-        fake.install(page, **how)
-        page.goto(f"{ORIGIN}/#{path}")
-        return page
-
-    yield go
-    for page in opened:
-        page.close()
-    assert errors == []
+def start() -> str:
+    return f"/compare/{ID}/{OTHER}"
 
 
 def test_what_differs_is_marked_on_both_sides(visit: Callable[..., Any]) -> None:

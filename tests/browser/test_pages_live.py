@@ -91,13 +91,18 @@ def test_sign_in_refuses_a_wrong_key_and_keeps_a_right_one(browser: Browser, ser
         assert page.evaluate("sessionStorage.length") == 0
 
 
+def upload(visit: Visit, sample: Path, name: str) -> None:
+    """Choose a recording of that name for a new transcription, and see it arrive."""
+    visit.open("/new")
+    visit.page.locator("input[type=file]").set_input_files(
+        [{"name": name, "mimeType": "audio/flac", "buffer": sample.read_bytes()}]
+    )
+    expect(visit.page.get_by_text("Uploaded")).to_be_visible()
+
+
 def test_from_a_file_to_its_words(visit: Visit, server: Server, sample: Path):
     page = visit.page
-    visit.open("/new")
-    page.locator("input[type=file]").set_input_files(
-        [{"name": "开场 白.flac", "mimeType": "audio/flac", "buffer": sample.read_bytes()}]
-    )
-    expect(page.get_by_text("Uploaded")).to_be_visible()
+    upload(visit, sample, "开场 白.flac")
     page.get_by_role("button", name="Transcribe 1 recording").click()
     page.get_by_role("link", name="开场 白.flac").wait_for()
     visit.open("/library")
@@ -138,11 +143,7 @@ def test_a_language_asks_for_another_suggestion(visit: Visit):
 
 def test_who_signs_out_leaves_nothing_for_the_next(visit: Visit, server: Server, sample: Path):
     page = visit.page
-    visit.open("/new")
-    page.locator("input[type=file]").set_input_files(
-        [{"name": "private.flac", "mimeType": "audio/flac", "buffer": sample.read_bytes()}]
-    )
-    expect(page.get_by_text("Uploaded")).to_be_visible()
+    upload(visit, sample, "private.flac")
     keep_preset(page)
     expect(page.get_by_label("Preset")).to_have_value("private preset")
     page.get_by_role("button", name="Remove this preset").click()
