@@ -240,7 +240,7 @@ def on_a_terminal(*arguments: str | Path, columns: int, **changes: str) -> str:
 def test_the_bar_of_a_file_takes_one_line_of_80_columns(tmp_path: Path) -> None:
     name = "A meeting with a rather long name, 周一例会.wav"
     speechlike(tmp_path / name, 130)
-    told = on_a_terminal("transcribe", tmp_path / name, columns=80, DASHSCRIBE_STANDIN_DELAY_MS="700")
+    told = on_a_terminal("transcribe", tmp_path / name, columns=80, DASHSCRIBE_STANDIN_DELAY_MS="100")
     assert "…" in told and "x, " in told and " left" in told  # a bar with all figures
     assert not re.search(r"\n {20,}\S", told)  # none of them in another line
 

@@ -124,17 +124,23 @@ class Arena:
             time.sleep(0.05)
 
     def progress(self, seconds: float = 10.0) -> None:
-        """Wait until something more is recognized; not for long, as all may be done."""
-        seen, until = len(self.fronts[0].heard()), time.monotonic() + seconds
-        while len(self.fronts[0].heard()) == seen and time.monotonic() < until:
-            time.sleep(0.05)
+        """Wait until one more window is complete; not for long, as all may be done.
+
+        A piece that was heard is not enough: the others of its window may be cut off again and again.
+        """
+        seen, until = len(self._completed()), time.monotonic() + seconds
+        while len(self._completed()) == seen and time.monotonic() < until:
+            time.sleep(0.1)
 
     def note(self) -> None:
         """Look what is complete; whatever of it is recognized from now on counts as repeated."""
         heard = self.fronts[0].heard()
         self._repeated |= self._complete & set(heard[self.verdict.pieces :])
-        self._complete |= self.fronts[0].complete(self.sources, self._urls())
+        self._complete |= self._completed()
         self.verdict.pieces = len(self.fronts[0].heard())
+
+    def _completed(self) -> set[Heard]:
+        return self.fronts[0].complete(self.sources, self._urls())
 
     def _urls(self) -> dict[tuple[str, int], str]:
         return {
@@ -156,6 +162,8 @@ class Arena:
         expected = self._calm.outcomes(self.plan)
         verdict.tasks, verdict.files = len(self.plan.tasks), sum(map(len, self.plan.tasks.values()))
         verdict.repeated = len(self._repeated)
+        for heard in self._repeated:
+            verdict.remarks.append(f"{self.sources.url_of(heard)}: recognized again from {heard[1]} to {heard[2]} ms")
         for key, urls in self.plan.tasks.items():
             if key not in results:
                 verdict.lost += 1
