@@ -37,9 +37,12 @@ class Visit:
     page: Page
     url: str
     problems: list[str] = field(default_factory=list[str])
+    #: Requests that came to nothing. Pages give some up themselves; told where a test fails.
+    unanswered: list[str] = field(default_factory=list[str])
 
     def watch(self) -> None:
         """Note errors of scripts and in the console, and requests to other hosts."""
+        self.page.on("requestfailed", lambda request: self.unanswered.append(f"{request.url}: {request.failure}"))
         self.page.on("console", lambda said: said.type in ("error", "warning") and self._note(said.text))
         self.page.on("pageerror", lambda error: self._note(str(error)))
         self.page.on("request", lambda request: self._look_at(request.url))
@@ -82,8 +85,13 @@ def visiting(browser: Browser, url: str, key: str = "", **how: Any) -> Iterator[
     context.set_default_timeout(20_000)
     visit = Visit(context.new_page(), url)
     visit.watch()
-    if key:
-        visit.sign_in(key)
-    yield visit
-    context.close()
+    try:
+        if key:
+            visit.sign_in(key)
+        yield visit
+    except Exception as error:
+        error.add_note("\n".join([visit.page.url, *visit.problems, *visit.unanswered]))
+        raise
+    finally:
+        context.close()
     assert not visit.problems

@@ -70,7 +70,6 @@ class Report:
             case Ended():
                 self._screen.ended(event.index)
                 self._end(event)
-                self._stdout.end(event.index)
 
     def skip(self, source: Source, paths: Sequence[Path]) -> None:
         """Say that the results of an input are there already."""
@@ -106,19 +105,20 @@ class Report:
         summary: dict[str, Any] = {"input": label, "status": "ok", "elapsed_ms": round(event.elapsed_s * 1000)}
         if index in self._last:
             self._stdout.add(index, "\n")
+        #: What is told of it, once its text is safe: whoever reads that an input is done may press Ctrl-C.
+        told: list[tuple[Callable[[str], None], str]] = []
         try:
             if isinstance(event.result, Exception):
                 raise event.result
             silence = _silence(event.result)
             summary["status"] = "silent" if silence else "ok"
             summary |= _figures(event.result) | self._deliver(index, event.result)
-            self._screen.note(f"{label}: {silence or _effort(event.result, event.elapsed_s)}{_where(summary)}")
-            self._screen.detail(f"{label}: {_details(event.result)}")
-            for note in event.result.notes:
-                self._screen.note(f"{label}: {note}")
+            told.append((self._screen.note, f"{silence or _effort(event.result, event.elapsed_s)}{_where(summary)}"))
+            told.append((self._screen.detail, _details(event.result)))
+            told += ((self._screen.note, note) for note in event.result.notes)
             for channel, failed_ms in _failed_ms(event.result).items():
                 lost = f"{failed_ms / 1000:.1f} s of channel {channel} could not be transcribed"
-                self._screen.warn(f"{label}: {lost}; -f json says where and why")
+                told.append((self._screen.warn, f"{lost}; -f json says where and why"))
         except BrokenPipeError:  # nobody reads on: the end of everything, not of one input
             raise
         except Exception as error:  # whatever it was, the other inputs go on
@@ -126,10 +126,13 @@ class Report:
             self.errors[index] = error
             code = error.code if isinstance(error, DashscribeError) else DashscribeError.code
             summary |= {"status": "failed", "code": code, "error": str(error)}
-            self._screen.warn(f"{label}: {reason(error)}")
+            told.append((self._screen.warn, reason(error)))
         if self._as_json:
             line = json.dumps(summary, ensure_ascii=False) + "\n"
             self._stdout.add(index, line) if self._ordered else self._screen.print(line)
+        self._stdout.end(index)
+        for tell, text in told:
+            tell(f"{label}: {text}")
 
     def _deliver(self, index: int, transcript: Transcript) -> dict[str, Any]:
         """Write the files, or print what has not been printed yet."""
