@@ -217,17 +217,17 @@ def test_index_step_that_was_overtaken_writes_nothing(
     task = run(home, A)
     home.worker.stop()
     home_bench = home.bench
-    read = home.store.read
+    read = home.store.chunks
 
-    def slow(key: str) -> bytes:
-        monkeypatch.setattr(home.store, "read", read)
+    def slow(key: str) -> Iterator[bytes]:
+        monkeypatch.setattr(home.store, "chunks", read)
         library.delete("default", [f"{task.id}.0"])
         return read(key)
 
     word = said(home, task)
     with writing(home.engine) as connection:
         connection.execute(update(tables.files).values(indexed=""))
-    monkeypatch.setattr(home.store, "read", slow)
+    monkeypatch.setattr(home.store, "chunks", slow)
     index.Indexing(home_bench).sweep()
     assert searched(library, word) == []
     with reading(home.engine) as connection:
@@ -295,15 +295,15 @@ def test_what_cannot_be_read_now_is_read_later_and_others_first(
         connection.execute(update(files).values(state=FileState.SUCCEEDED, transcript_key="good"))
         connection.execute(update(files).where(files.c.number.in_(bad)).values(transcript_key="bad"))
     reads: list[str] = []
-    read = home.store.read
+    read = home.store.chunks
 
-    def fail(key: str) -> bytes:
+    def fail(key: str) -> Iterator[bytes]:
         reads.append(key)
         if key == "bad":
             raise OSError("the disk says no")
         return read(key)
 
-    monkeypatch.setattr(home.store, "read", fail)
+    monkeypatch.setattr(home.store, "chunks", fail)
     now_s = 0.0
     indexing = index.Indexing(home.bench, lambda: now_s)
     for _ in range(2):
@@ -312,7 +312,7 @@ def test_what_cannot_be_read_now_is_read_later_and_others_first(
     indexing.sweep()
     assert searched(library, "语句") == [f"{task.id}.0", f"{task.id}.6"]
     assert reads.count("bad") == len(bad), "none was tried twice"
-    monkeypatch.setattr(home.store, "read", read)
+    monkeypatch.setattr(home.store, "chunks", read)
     indexing.sweep()
     assert len(searched(library, "语句")) == 2
     library.change("default", f"{task.id}.1", title="named meanwhile")

@@ -191,7 +191,9 @@ class TargetBook:
         """The targets that this owner manages, the oldest first."""
         query = select(_target).where(managed_by(owner, operates=operates), _target.c.removed.is_(False))
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_target.c.created_ms, _target.c.url, _target.c.id)).mappings().all()
+            rows = (
+                connection.execute(query.order_by(_target.c.created_ms, _target.c.url, _target.c.id)).mappings().all()
+            )
         return [target_of(row) for row in rows]
 
     def get(self, owner: str, target_id: str, *, operates: bool) -> Target:

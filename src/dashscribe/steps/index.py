@@ -8,8 +8,9 @@ known by its title only; one that cannot be read or written now is tried again l
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -37,6 +38,12 @@ MOST_FAILED = 5
 _file = tables.files
 
 
+#: The words of a sentence, a list of flat objects. Within strings every quote has a backslash before it, so that
+#: nothing that was said can be taken for this.
+_WORDS = re.compile(rb'"words":\[(?:[^]"]++|"(?:[^"\\]++|\\.)*+")*+\]')
+_NO_WORDS = b'"words":[]'
+
+
 class _Said(Struct):
     begin_ms: int
     end_ms: int
@@ -50,7 +57,7 @@ class _Track(Struct):
 
 
 class _Transcript(Struct):
-    """Of ``types.Transcript`` what is found; the words, which are most of it, are skipped."""
+    """Of ``types.Transcript`` what is found."""
 
     tracks: list[_Track]
 
@@ -158,7 +165,7 @@ def _entry(store: Store, row: Row[Any]) -> search.Entry:
     """What the index is to hold of a recording. Raises OSError where the store does not tell."""
     title, key = title_of(row.title, row.url), row.edits_key or row.transcript_key
     try:
-        said = list(_said(store.read(key), is_edited=bool(row.edits_key))) if key else []
+        said = list(_said(_without_words(store.chunks(key)), is_edited=bool(row.edits_key))) if key else []
         said.sort(key=lambda one: one[1].begin_ms)  # over all channels
         lines = [search.Line(channel, one.begin_ms, one.end_ms, one.text) for channel, one in said]
         return search.prepare(row.id, row.owner, title, lines, (one.language for _, one in said))
@@ -167,7 +174,20 @@ def _entry(store: Store, row: Row[Any]) -> search.Entry:
         return search.prepare(row.id, row.owner, title, [])
 
 
-def _said(blob: bytes, *, is_edited: bool) -> Iterator[tuple[int, _Said]]:
+def _without_words(chunks: Iterable[bytes]) -> bytearray:
+    """A stored transcript without the words of its sentences, which are most of it: never are all of them in memory."""
+    lean, rest = bytearray(), b""
+    for chunk in chunks:
+        seen = _WORDS.sub(_NO_WORDS, rest + chunk)
+        at = seen.rfind(_NO_WORDS[:-1])
+        # What the next chunk may go on with: a list that has not ended, or the begin of one.
+        kept = at if at >= 0 and not seen.startswith(_NO_WORDS, at) else max(0, at, len(seen) - len(_NO_WORDS))
+        lean += seen[:kept]
+        rest = seen[kept:]
+    return lean + rest
+
+
+def _said(blob: bytes | bytearray, *, is_edited: bool) -> Iterator[tuple[int, _Said]]:
     """The sentences of a stored transcript or of its edits, with their channels."""
     if is_edited:
         for track in msgspec.json.decode(blob, type=_Edits).tracks:
