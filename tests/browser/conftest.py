@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from browsing import open_browser
 from fake_recordings import ID, ORIGIN, Fake, short_transcript
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 sys.path.append(str(Path(__file__).parents[1] / "wire"))  # the servers of the tests of the wire
+
+# A page on a busy machine may need a while for what it shows at once on an idle one.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from browsing import Visit
 from fake_recordings import ID, ORIGIN, TASK, Fake, said, short_transcript
+from playwright.sync_api import expect
 
 OTHER = f"{TASK}.1"
 
@@ -44,25 +45,33 @@ def start() -> str:
     return f"/compare/{ID}/{OTHER}"
 
 
+def listens(page: Any) -> None:
+    """Wait until keys are heard: a picture after the one that first has the differences."""
+    page.get_by_role("button", name=re.compile("Next difference|下一处不同")).wait_for()
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))"
+    )
+
+
 def test_what_differs_is_marked_on_both_sides(visit: Callable[..., Any]) -> None:
     page = visit()
     page.locator(".line.pair").first.wait_for()
-    assert page.locator("[data-side=left]").all_inner_texts() == ["Sales grew by four percent. Really. And so on."]
-    assert page.locator("del").all_inner_texts() == ["four", "Really."]
-    assert page.locator("ins").all_inner_texts() == ["fourteen <b>per</b>"]
-    assert page.get_by_text("3 of 9 words differ (33%), in 2 places").is_visible()
+    expect(page.locator("[data-side=left]")).to_have_text(["Sales grew by four percent. Really. And so on."])
+    expect(page.locator("del")).to_have_text(["four", "Really."])
+    expect(page.locator("ins")).to_have_text(["fourteen <b>per</b>"])
+    expect(page.get_by_text("3 of 9 words differ (33%), in 2 places")).to_be_visible()
 
 
 def test_differences_are_gone_through(visit: Callable[..., Any]) -> None:
     page = visit()
-    page.locator(".line.pair").first.wait_for()
+    listens(page)
     page.keyboard.press("n")
-    assert page.locator(".is-now").all_inner_texts() == ["four", "fourteen <b>per</b>"]
+    expect(page.locator(".is-now")).to_have_text(["four", "fourteen <b>per</b>"])
     page.get_by_role("button", name="Next difference").click()
-    assert page.locator(".is-now").all_inner_texts() == ["Really."]
-    assert page.get_by_text("2 of 2").is_visible()
+    expect(page.locator(".is-now")).to_have_text(["Really."])
+    expect(page.get_by_text("2 of 2")).to_be_visible()
     page.keyboard.press("p")
-    assert page.get_by_text("1 of 2").is_visible()
+    expect(page.get_by_text("1 of 2")).to_be_visible()
 
 
 def test_a_click_plays_that_side(visit: Callable[..., Any]) -> None:
@@ -72,7 +81,7 @@ def test_a_click_plays_that_side(visit: Callable[..., Any]) -> None:
     page.locator("[data-side=right] .word.now").wait_for()
     page.locator("[data-side=left]").get_by_text("Really").click()
     page.locator(".side-head").nth(0).get_by_role("button", name="Pause").wait_for()
-    assert page.locator(".side-head").nth(1).get_by_role("button", name="Play").is_visible()
+    expect(page.locator(".side-head").nth(1).get_by_role("button", name="Play")).to_be_visible()
 
 
 def test_another_model_leads_here_and_waits(visit: Callable[..., Any], fake: Fake) -> None:
@@ -89,7 +98,8 @@ def test_another_model_leads_here_and_waits(visit: Callable[..., Any], fake: Fak
 @pytest.mark.parametrize(("language", "theme", "width"), [("en", "light", 1280), ("zh", "dark", 390)])
 def test_accessible(visit: Callable[..., Any], language: str, theme: str, width: int) -> None:
     page = visit(language=language, theme=theme, size=(width, 800))
-    page.locator(".line.pair").first.wait_for()
+    listens(page)
     page.keyboard.press("n")
+    expect(page.locator(".is-now").first).to_be_visible()
     assert Visit(page, ORIGIN).unreachable() == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

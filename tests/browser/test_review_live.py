@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from browsing import Visit, visiting
 from playwright.sync_api import Browser, expect
 from pointing import click_word
+from reviewing import becomes, until
 from wire_servers import Server, checked, poll, start_server, stop_server
 
 V1 = "/dashscribe/v1"
@@ -48,13 +48,6 @@ def transcript(server: Server, recording: str) -> dict[str, Any]:
         return checked(http.get(f"{V1}/recordings/{recording}/transcript"))
 
 
-def until(what: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def begin_typing(page: Any) -> Any:
     page.locator(".line.sentence").first.hover()
     page.locator(".act.edit").first.click()
@@ -82,7 +75,7 @@ def test_edits_survive_a_reload_and_stand_in_exports(visit: Visit, server: Serve
     page.locator(".act.speaker").first.click()
     page.get_by_label("Name of this speaker").fill("林肯")
     page.keyboard.press("Enter")
-    until(lambda: transcript(server, recording).get("speakers") == {"0": "林肯"})
+    becomes(page, lambda: transcript(server, recording).get("speakers"), {"0": "林肯"})
     page.reload()
     expect(page.locator(".line.sentence .said").first).to_have_text(f"Listen: {text}")
     expect(page.locator(".speaker .name").first).to_have_text("林肯")
@@ -120,7 +113,7 @@ def test_a_recording_is_renamed_where_its_title_stands(visit: Visit, server: Ser
             answer = checked(http.get(f"{V1}/recordings", params={"q": "茨堡"}))
             return [one["title"] for one in answer["recordings"]]
 
-        until(lambda: found() == ["盖茨堡 address"])
+        becomes(page, found, ["盖茨堡 address"])
     visit.open("/library?q=茨堡")
     expect(page.get_by_role("link", name="盖茨堡 address")).to_be_visible()
 
@@ -131,9 +124,9 @@ def test_a_split_is_undone_after_it_was_saved(visit: Visit, server: Server, reco
     field = begin_typing(page)
     field.evaluate("(area) => { const at = area.value.indexOf(' ', 12); area.setSelectionRange(at, at); }")
     page.keyboard.press("Enter")
-    until(lambda: len(transcript(server, recording)["sentences"]) == len(before) + 1)
+    becomes(page, lambda: len(transcript(server, recording)["sentences"]), len(before) + 1)
     page.keyboard.press("Control+z")
-    until(lambda: [one["text"] for one in transcript(server, recording)["sentences"]] == before)
+    becomes(page, lambda: [one["text"] for one in transcript(server, recording)["sentences"]], before)
     expect(page.locator(".line.sentence")).to_have_count(len(before))
 
 
@@ -142,7 +135,7 @@ def test_another_model_is_compared_side_by_side(visit: Visit):
     page.get_by_role("button", name="Another model").click()
     page.get_by_role("dialog").get_by_role("button", name="Transcribe again").click()
     page.locator(".line.pair").first.wait_for(timeout=60_000)
-    assert page.locator(".side-head").count() == 2
+    expect(page.locator(".side-head")).to_have_count(2)
     assert visit.unreachable() == []
 
 
@@ -151,10 +144,11 @@ def test_two_windows_edit_the_same_transcript(visit: Visit, browser: Browser, se
         other.open(f"/recordings/{recording}")
         begin_typing(other.page).fill("Theirs.")
         other.page.keyboard.press("Escape")
-        until(lambda: transcript(server, recording)["sentences"][0]["text"] == "Theirs.")
+        becomes(other.page, lambda: transcript(server, recording)["sentences"][0]["text"], "Theirs.")
     begin_typing(visit.page).fill("Ours.")
     visit.page.keyboard.press("Escape")
     expect(visit.page.get_by_text("found no place")).to_be_visible()
     expect(visit.page.locator(".lost li")).to_have_text("Ours.")
-    visit.problems[:] = [one for one in visit.problems if "409" not in one]  # the console tells of the conflict
+    until(visit.page, lambda: any("409" in one for one in visit.problems))  # the console tells of the conflict
+    visit.problems[:] = [one for one in visit.problems if "409" not in one]
     assert transcript(server, recording)["sentences"][0]["text"] == "Theirs."

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fake_recordings import ID, SHORT, Fake
-from reviewing import edit, row, saved, texts, until
+from playwright.sync_api import expect
+from reviewing import at_rest, becomes, edit, row, saved, texts
 
 #: Rests once and tells how many listeners that leaves at its signal.
 RESTS = """async () => {
@@ -32,8 +33,7 @@ def test_an_edit_is_saved_by_itself_and_survives_a_reload(visit: Callable[..., A
         {"ids": ["0-2"], "with": [{"text": "Sales grew by five percent.", "speaker": 1}]}
     ]
     page.reload()
-    row(page, "five percent").wait_for()
-    assert row(page, "five percent").get_attribute("class") == "line sentence edited"
+    expect(row(page, "five percent")).to_have_attribute("class", "line sentence edited")
 
 
 def test_a_lost_network_loses_nothing(visit: Callable[..., Any], fake: Fake) -> None:
@@ -46,8 +46,7 @@ def test_a_lost_network_loses_nothing(visit: Callable[..., Any], fake: Fake) -> 
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
     page.evaluate("() => setTimeout(() => location.reload(), 0)")
-    page.wait_for_timeout(500)
-    assert asked == ["beforeunload"]
+    becomes(page, lambda: asked, ["beforeunload"])
     fake.offline = False
     page.evaluate("() => window.dispatchEvent(new Event('online'))")
     saved(page)
@@ -59,8 +58,7 @@ def test_leaving_the_page_saves_first(visit: Callable[..., Any], fake: Fake) -> 
     edit(page, SHORT[2]).fill("On the way out.")
     page.evaluate("() => { location.hash = '#/nowhere'; }")
     page.get_by_text("There is no such page").wait_for()
-    page.wait_for_timeout(300)
-    assert fake.transcripts[ID]["sentences"][2]["text"] == "On the way out."
+    becomes(page, lambda: fake.transcripts[ID]["sentences"][2]["text"], "On the way out.")
 
 
 def test_somebody_elses_edit_stays_and_ours_goes_on_top_while_we_type(visit: Callable[..., Any], fake: Fake) -> None:
@@ -76,7 +74,7 @@ def test_somebody_elses_edit_stays_and_ours_goes_on_top_while_we_type(visit: Cal
     page.keyboard.press("Escape")
     saved(page)
     assert [one["text"] for one in theirs["sentences"]][:3] == ["Theirs.", SHORT[1], "Ours."]
-    assert texts(page)[:3] == ["Theirs.", SHORT[1], "Ours."]
+    becomes(page, lambda: texts(page)[:3], ["Theirs.", SHORT[1], "Ours."])
 
 
 def test_what_is_typed_while_a_save_is_under_way_outlives_the_page(visit: Callable[..., Any], fake: Fake) -> None:
@@ -84,22 +82,22 @@ def test_what_is_typed_while_a_save_is_under_way_outlives_the_page(visit: Callab
     page.on("dialog", lambda dialog: dialog.accept())  # leave all the same
     fake.holds = True
     edit(page, SHORT[2]).fill("First.")
-    until(page, lambda: len(fake.held) == 1)
+    becomes(page, lambda: len(fake.held), 1)
     page.locator("textarea.typing").fill("First. Second.")
-    page.reload()
     fake.held.clear()
-    fake.holds = False
+    fake.holds = False  # for the page that comes: it saves at once what it finds
+    page.reload()
     page.get_by_text("Changes that were not saved the last time are back.").wait_for()
     saved(page)
     assert fake.transcripts[ID]["sentences"][2]["text"] == "First. Second."
-    assert "draft" not in str(page.evaluate("Object.keys(localStorage)"))
+    becomes(page, lambda: "draft" in str(page.evaluate("Object.keys(localStorage)")), False)
     fake.holds = True
     page.locator(".scroller").focus()
     edit(page, "First. Second.").fill("Third.")
-    until(page, lambda: len(fake.held) == 1)
+    becomes(page, lambda: len(fake.held), 1)
     page.locator("textarea.typing").fill("Third. Fourth.")
     fake.let_go()
-    until(page, lambda: fake.transcripts[ID]["sentences"][2]["text"] == "Third. Fourth.")
+    becomes(page, lambda: fake.transcripts[ID]["sentences"][2]["text"], "Third. Fourth.")
 
 
 def test_a_save_whose_answer_is_lost_is_nobody_elses(visit: Callable[..., Any], fake: Fake) -> None:
@@ -112,8 +110,8 @@ def test_a_save_whose_answer_is_lost_is_nobody_elses(visit: Callable[..., Any], 
     fake.loses = False
     page.evaluate("() => window.dispatchEvent(new Event('online'))")
     saved(page)
+    becomes(page, lambda: texts(page)[1:3], ["Let us begin", "with the numbers of last month."])
     assert page.get_by_text("found no place").count() == 0
-    assert texts(page)[1:3] == ["Let us begin", "with the numbers of last month."]
 
 
 def test_who_leaves_without_a_network_finds_their_text_again(visit: Callable[..., Any], fake: Fake) -> None:
@@ -128,7 +126,7 @@ def test_who_leaves_without_a_network_finds_their_text_again(visit: Callable[...
     fake.offline = False
     page.go_back()
     row(page, "Written on a train.").wait_for()
-    until(page, lambda: fake.transcripts[ID]["sentences"][2]["text"] == "Written on a train.")
+    becomes(page, lambda: fake.transcripts[ID]["sentences"][2]["text"], "Written on a train.")
     saved(page)
 
 
@@ -164,9 +162,9 @@ def test_pages_that_are_left_leave_nothing_behind(visit: Callable[..., Any], fak
 
     for _ in range(3):
         go_round()
-    before = counted()
+    before = at_rest(page, counted)  # what a page leaves goes a little later than the page
     for _ in range(34):  # three pages each: a hundred
         go_round()
-    after = counted()
+    after = at_rest(page, counted)
     grown = {name: after[name] - before[name] for name in before}
     assert all(more < 34 for more in grown.values()), grown
