@@ -58,6 +58,25 @@ def test_the_speed_is_that_of_the_sound(visit: Callable[..., Any]) -> None:
     expect(page.get_by_label("Speed")).to_have_value("1.75")
 
 
+#: Presses play in the instant in which the address of the sound is there.
+PRESSES = """() => {
+    const { json } = Response.prototype;
+    Response.prototype.json = async function () {
+      const told = await json.call(this);
+      if (this.url.endsWith('/sound')) document.querySelector('.play').click();
+      return told;
+    };
+  }"""
+
+
+def test_play_that_is_pressed_as_the_sound_comes_plays(visit: Callable[..., Any]) -> None:
+    page = visit("/library")
+    page.get_by_role("link", name="Weekly meeting").wait_for()
+    page.evaluate(PRESSES)
+    page.get_by_role("link", name="Weekly meeting").click()
+    expect(page.locator(".player time")).to_have_text(re.compile("^0:(?!00)"))
+
+
 def test_enter_splits_and_backspace_joins_where_the_caret_is(visit: Callable[..., Any]) -> None:
     page = visit()
     field = edit(page, SHORT[1])

@@ -34,9 +34,10 @@ export class Player {
     try {
       const found = await this.find(this.ending.signal);
       if (this.ending.signal.aborted) return;
-      const { currentTime } = this.audio; // somebody may have chosen a place already
+      const { currentTime, paused } = this.audio; // somebody may have chosen a place already, or pressed play
       this.audio.src = found;
       this.audio.currentTime = currentTime;
+      if (!paused) this.play(); // a new address may end what was just begun
       this.trouble = undefined;
     } catch (error) {
       this.trouble = error.status === 404 ? "none" : "failed";
