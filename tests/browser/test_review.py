@@ -50,7 +50,6 @@ def test_a_click_on_a_word_plays_from_there_and_the_text_follows(visit: Callable
 
 def test_the_speed_is_that_of_the_sound(visit: Callable[..., Any]) -> None:
     page = visit()
-    row(page, SHORT[0]).wait_for()
     page.get_by_label("Speed").select_option("2")
     page.locator(".scroller").focus()
     page.keyboard.press(">")

@@ -5,4 +5,4 @@ import htm from "../vendor/htm.js";
 
 export const html = htm.bind(h);
 export { render };
-export { useCallback, useEffect, useId, useMemo, useReducer, useRef, useState } from "../vendor/hooks.js";
+export { useCallback, useEffect, useId, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../vendor/hooks.js";

@@ -6,7 +6,7 @@ import { Page } from "../components/page.js";
 import { Progress } from "../components/progress.js";
 import { ErrorNote, Loading, Note } from "../components/states.js";
 import { clock, instant, known, languageName, percent, t } from "../i18n.js";
-import { html, useEffect, useReducer, useRef, useState } from "../lib.js";
+import { html, useLayoutEffect, useReducer, useRef, useState } from "../lib.js";
 import { useLoad, usePolling } from "../loading.js";
 import { link } from "../router.js";
 import { differences, inTime } from "./differences.js";
@@ -63,7 +63,7 @@ function Texts({ recordings, compared, page }) {
   const [at, setAt] = useState(-1);
   const elements = useRef({});
   const parts = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // both at once, so that no key comes between what is shown and what hears it
     parts.current = open(recordings, compared.pairs, elements.current, draw);
     document.documentElement.classList.add("at-work");
     draw();
@@ -78,7 +78,7 @@ function Texts({ recordings, compared, page }) {
     setAt(next);
     view.point(next);
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event) => {
       const { key, target } = event;
       if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input, select, textarea")) return;

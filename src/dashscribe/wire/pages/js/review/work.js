@@ -4,7 +4,7 @@ import { get, patch } from "../api.js";
 import { Page } from "../components/page.js";
 import { toast } from "../components/toast.js";
 import { clock, language, t } from "../i18n.js";
-import { html, useEffect, useMemo, useReducer, useRef, useState } from "../lib.js";
+import { html, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../lib.js";
 import { useStore } from "../store.js";
 import { AgainDialog } from "./again.js";
 import { ExportDialog } from "./export.js";
@@ -47,7 +47,7 @@ export function Work({ recording, answer, query, reloadRecording, onRename }) {
   };
   const latest = useRef(null);
   latest.current = { player, view, transcript, saving, original, follow, setDialog, setFinding: finding.set, step: (which) => undo(parts, which) };
-  useEffect(() => keyboard(() => latest.current), []);
+  useLayoutEffect(() => keyboard(() => latest.current), []);
   const hasConfidence = useMemo(() => answer.sentences.some(({ words }) => words?.some((word) => word.confidence !== undefined)), [answer]);
   const into = (name) => (element) => { elements.current[name] = element; };
   const toList = () => elements.current.scroller.focus({ preventScroll: true });
@@ -75,7 +75,7 @@ export function Work({ recording, answer, query, reloadRecording, onRename }) {
 function useParts(recording, answer, elements, query, told) {
   const [, draw] = useReducer((turn) => turn + 1, 0);
   const parts = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: whoever is quick finds no control without what it controls
     const opened = open(recording, answer, elements.current, { draw, ...told });
     parts.current = opened;
     document.documentElement.classList.add("at-work");
