@@ -78,9 +78,9 @@ def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Optio
         return Spoken(heard, (), tuple(notes), tuple(failures))
     if said.unsegmented:
         notes.append("people who talk at once are taken for one in places: the segmentation ended its process there")
-    durations_ms = [end_ms - begin_ms for begin_ms, end_ms in said.times]
-    labels = speakers(said.voiceprints, durations_ms, said.space, options.speaker_count)
-    turns = list(_turns((*times, int(label)) for times, label in zip(said.times, labels, strict=True)))
+    labels = speakers(said.voiceprints, np.diff(said.times)[:, 0], said.space, options.speaker_count)
+    said_by = zip(said.times, labels, strict=True)
+    turns = list(_turns((int(begin_ms), int(end_ms), int(label)) for (begin_ms, end_ms), label in said_by))
     assignment = Assignment(turns)
     outcomes = keep(Outcome, (_with(outcome, assignment.parted(outcome.sentences)) for outcome in heard))
     spoken = _numbered(outcomes, turns, keep)
@@ -102,9 +102,9 @@ def _kind(voices: Voices) -> _Kind:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """The utterances of a channel in order of their begin: when, and the voiceprints, shape (n, d)."""
+    """The utterances of a channel in order of their begin: when, shape (n, 2), and the voiceprints, shape (n, d)."""
 
-    times: Sequence[tuple[int, int]]
+    times: NDArray[np.int64]
     voiceprints: NDArray[np.float32]
     space: Space
     unsegmented: bool
@@ -113,20 +113,22 @@ class _Said:
 def _said(spans: Sequence[Span], voices: Sequence[Voices], kinds: Sequence[_Kind]) -> _Said | None:
     """Those that lie in spans and can be compared, which are those of the last models; None where there are none.
 
-    Voiceprints go straight to their place in one array: twelve hours of them take as much as all other stages.
+    Both go straight to their place in one array: twelve hours of them take as much as all other stages.
     """
-    found = [
-        (utterance.begin_ms, utterance.end_ms)
+    bounds_ms = (
+        bound_ms
         for heard in _of_kind(voices, kinds)
         for utterance in heard.utterances
         if _is_in(spans, utterance)
-    ]
-    if not found:
+        for bound_ms in (utterance.begin_ms, utterance.end_ms)
+    )
+    times = np.fromiter(bounds_ms, np.int64).reshape(-1, 2)
+    if not len(times):
         return None
-    order = sorted(range(len(found)), key=found.__getitem__)
-    places = np.empty(len(found), np.intp)
-    places[order] = np.arange(len(found))
-    voiceprints = np.empty((len(found), kinds[0].size_bytes // np.dtype(np.float32).itemsize), np.float32)
+    order = np.lexsort((times[:, 1], times[:, 0]))
+    places = np.empty(len(times), np.intp)
+    places[order] = np.arange(len(times))
+    voiceprints = np.empty((len(times), kinds[0].size_bytes // np.dtype(np.float32).itemsize), np.float32)
     came, space, unsegmented = 0, None, False
     for heard in _of_kind(voices, kinds):
         space = space or Space(heard.measured, heard.same_speaker)
@@ -136,7 +138,7 @@ def _said(spans: Sequence[Span], voices: Sequence[Voices], kinds: Sequence[_Kind
                 voiceprints[places[came]] = np.frombuffer(utterance.voiceprint, np.float32)
                 came += 1
     assert space is not None, "there are some"
-    return _Said([found[came] for came in order], voiceprints, space, unsegmented)
+    return _Said(times[order], voiceprints, space, unsegmented)
 
 
 def _of_kind(voices: Sequence[Voices], kinds: Sequence[_Kind]) -> Iterator[Voices]:

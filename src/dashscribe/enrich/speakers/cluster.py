@@ -6,13 +6,12 @@ first, and their sums are clustered in place of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import fastcluster
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 #: Most voiceprints that are clustered at once; above it, each block of that many is summed up by ``SUMS``.
 MOST = 1000
@@ -65,22 +64,22 @@ class Space:
 
 
 def speakers(
-    voiceprints: NDArray[np.float32], durations_ms: Sequence[int], space: Space, count: int | None
+    voiceprints: NDArray[np.float32], durations_ms: ArrayLike, space: Space, count: int | None
 ) -> NDArray[np.int64]:
     """The speaker of each utterance, shape (n,), numbered in order of first appearance.
 
-    ``voiceprints``, shape (n, d), are not to be used afterwards. ``count`` is how many speakers there are, None if
-    nobody knows; fewer come back where there are not so many utterances.
+    ``voiceprints``, shape (n, d), are not to be used afterwards; ``durations_ms`` has shape (n,). ``count`` is how many
+    speakers there are, None if nobody knows; fewer come back where there are not so many utterances.
     """
     if not len(voiceprints):
         return np.zeros(0, np.int64)
     points = space.placed(voiceprints)
-    long = np.array(durations_ms) >= SHORT_MS
+    long = np.asarray(durations_ms) >= SHORT_MS
     if long.sum() < max(2, count or 0):
         long[:] = True
     certain = np.flatnonzero(long)
     labels = _labels(points, certain, space, count)
-    centers = np.array([points[certain[labels == label]].mean(axis=0) for label in range(labels.max() + 1)], np.float32)
+    centers = np.array([_mean(points, certain[labels == label]) for label in range(labels.max() + 1)], np.float32)
     # Of squared distances, less what is the same for all centers: no array of points by centers by values.
     nearest = ((centers**2).sum(axis=1) - points @ (2 * centers).T).argmin(axis=1)
     nearest[long] = labels
@@ -101,6 +100,13 @@ def _labels(
     points = every[chosen].astype(np.float64)
     tree = _tree(points)
     return tree.labels(count if count is not None else _count(points, tree, space))
+
+
+def _mean(points: NDArray[np.float32], chosen: NDArray[np.intp]) -> Floats:
+    """The mean of the chosen points, without a copy of them: they may be nearly all that there are."""
+    is_chosen = np.zeros((len(points), 1), bool)
+    is_chosen[chosen] = True
+    return points.mean(axis=0, dtype=np.float64, where=is_chosen)
 
 
 def _blocks(rows: NDArray[Row]) -> list[NDArray[Row]]:
