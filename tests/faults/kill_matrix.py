@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -83,7 +84,9 @@ def processes_at_random(run: Run, backend: str) -> Verdict:
     """kill -9 of servers and workers at random moments, start-up among them."""
     with run.arena("process killed", backend) as arena:
         dice = arena.random
-        for number in range(max(1, run.kills * 6 // 10)):
+        for number in count():
+            if arena.verdict.faults >= max(1, run.kills * 65 // 100):
+                break
             if number % 3 == 0:
                 arena.submit(dice.randrange(1, 4), (2.0, 60.0), gone=dice.random() < 0.3)
             if number % 3:
