@@ -33,6 +33,7 @@ from arena import BUCKET, EMBEDDED, ORIGIN, SHARED, Arena, Verdict, restart
 import object_store
 from calm import Calm
 from kill_harness import Sources
+from network_changes import changing_network
 from object_store import ObjectStore
 from postgres import Cluster
 from store_proxy import Fault, faulty_store
@@ -309,6 +310,11 @@ def clock_jumps(run: Run, backend: str) -> Verdict:
 
 def network_cut(run: Run, backend: str) -> Verdict:
     """One worker lives in a network of its own, whose cable to the database is pulled for longer than its lease."""
+    with changing_network():
+        return _network_cut(run, backend)
+
+
+def _network_cut(run: Run, backend: str) -> Verdict:
     case, name, net = "network cut", f"ds{os.getpid() % 10000}", f"10.231.{os.getpid() % 250}"
 
     def ip(*arguments: str) -> bool:

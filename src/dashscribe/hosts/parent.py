@@ -181,22 +181,29 @@ class Host:
 
         A timer instead of time-outs also covers a request that is not taken and a message that stops halfway.
         """
-        timer = threading.Timer(limit_s, self._expire)
+        # Whoever gets it decides: the block has ended, or the child is killed. A child that was killed in the instant
+        # in which it answered would be taken for a good one by the next call.
+        decision = threading.Lock()
+        timer = threading.Timer(limit_s, self._expire, (decision,))
         timer.daemon = True
         timer.start()
         try:
             yield
+            if not decision.acquire(blocking=False):
+                raise self._last_words(limit_s)
         except (EOFError, OSError, msgspec.DecodeError) as error:
             # The connection closes itself when a message announces more than the limit.
             if isinstance(error, msgspec.DecodeError) or self._replies.closed:
                 raise HostError(f"the {self.kind} sent a message that cannot be read: {error}") from error
             raise self._last_words(limit_s) from error
         finally:
+            decision.acquire(blocking=False)
             timer.cancel()
 
-    def _expire(self) -> None:
-        self._expired = True
-        self._process.kill()
+    def _expire(self, decision: threading.Lock) -> None:
+        if decision.acquire(blocking=False):
+            self._expired = True
+            self._process.kill()
 
     def _about_to_end(self) -> bool:
         """Whether all replies were taken and only the End is left, so that the child can be used again."""
