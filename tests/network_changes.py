@@ -8,28 +8,15 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def undisturbed_network() -> Iterator[None]:
-    """Nobody changes the network meanwhile."""
-    with _held(fcntl.LOCK_SH):
-        yield
-
-
-@contextmanager
-def changing_network() -> Iterator[None]:
-    """Nobody is there whom it would disturb."""
-    with _held(fcntl.LOCK_EX):
-        yield
-
-
-@contextmanager
-def _held(how: int) -> Iterator[None]:
+def network(*, changes: bool = False) -> Generator[None]:
+    """Use the network together with others while nobody changes it; or change it while nobody uses it."""
     path = Path(tempfile.gettempdir()) / f"dashscribe-tests-network-{os.getuid()}.lock"
     with path.open("w") as file:
-        fcntl.flock(file, how)
+        fcntl.flock(file, fcntl.LOCK_EX if changes else fcntl.LOCK_SH)
         yield

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from network_changes import undisturbed_network
+from network_changes import network
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: Every page that is opened without naming something.
@@ -25,7 +25,7 @@ def open_browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium (Debian: apt-get install chromium fonts-noto-cjk)")
-    with undisturbed_network(), sync_playwright() as playwright:
+    with network(), sync_playwright() as playwright:
         # The tests may run as root in a container, where Chromium's own sandbox does not start.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

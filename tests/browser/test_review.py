@@ -57,12 +57,15 @@ def test_the_speed_is_that_of_the_sound(visit: Callable[..., Any]) -> None:
     expect(page.get_by_label("Speed")).to_have_value("1.75")
 
 
-#: Presses play in the instant in which the address of the sound is there.
+#: Presses play, once, in the instant in which the address of the sound is there.
 PRESSES = """() => {
     const { json } = Response.prototype;
     Response.prototype.json = async function () {
       const told = await json.call(this);
-      if (this.url.endsWith('/sound')) document.querySelector('.play').click();
+      if (this.url.endsWith('/sound')) {
+        Response.prototype.json = json;
+        document.querySelector('.play').click();
+      }
       return told;
     };
   }"""
@@ -74,6 +77,28 @@ def test_play_that_is_pressed_as_the_sound_comes_plays(visit: Callable[..., Any]
     page.evaluate(PRESSES)
     page.get_by_role("link", name="Weekly meeting").click()
     expect(page.locator(".player time")).to_have_text(re.compile("^0:(?!00)"))
+
+
+def test_an_address_that_has_ended_is_asked_for_again_and_the_sound_goes_on(
+    visit: Callable[..., Any], fake: Fake
+) -> None:
+    page = visit("/library")
+    refused: list[str] = []
+
+    def answer(route: Any) -> None:
+        if refused:
+            route.fallback()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=403)
+
+    page.route("**/sound/*", answer)
+    page.get_by_role("link", name="Weekly meeting").wait_for()
+    page.evaluate(PRESSES)
+    page.get_by_role("link", name="Weekly meeting").click()
+    expect(page.locator(".player time")).to_have_text(re.compile("^0:(?!00)"))
+    assert len(refused) == 1
+    assert [path for method, path, _, _ in fake.calls].count(f"/recordings/{ID}/sound") == 2
 
 
 def test_enter_splits_and_backspace_joins_where_the_caret_is(visit: Callable[..., Any]) -> None:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -33,7 +33,7 @@ from arena import BUCKET, EMBEDDED, ORIGIN, SHARED, Arena, Verdict, restart
 import object_store
 from calm import Calm
 from kill_harness import Sources
-from network_changes import changing_network
+from network_changes import network
 from object_store import ObjectStore
 from postgres import Cluster
 from store_proxy import Fault, faulty_store
@@ -85,9 +85,7 @@ def processes_at_random(run: Run, backend: str) -> Verdict:
     """kill -9 of servers and workers at random moments, start-up among them."""
     with run.arena("process killed", backend) as arena:
         dice = arena.random
-        for number in count():
-            if arena.verdict.faults >= max(1, run.kills * 65 // 100):
-                break
+        for number in takewhile(lambda _: arena.verdict.faults < max(1, run.kills * 65 // 100), count()):
             if number % 3 == 0:
                 arena.submit(dice.randrange(1, 4), (2.0, 60.0), gone=dice.random() < 0.3)
             if number % 3:
@@ -308,13 +306,9 @@ def clock_jumps(run: Run, backend: str) -> Verdict:
         return arena.judge()
 
 
+@network(changes=True)
 def network_cut(run: Run, backend: str) -> Verdict:
     """One worker lives in a network of its own, whose cable to the database is pulled for longer than its lease."""
-    with changing_network():
-        return _network_cut(run, backend)
-
-
-def _network_cut(run: Run, backend: str) -> Verdict:
     case, name, net = "network cut", f"ds{os.getpid() % 10000}", f"10.231.{os.getpid() % 250}"
 
     def ip(*arguments: str) -> bool:

@@ -28,11 +28,20 @@ def transcript(said: list[Sentence]) -> bytes:
     return msgspec.json.encode({"duration_ms": 9, "tracks": tracks, "notes": ['no "words":[ here']})
 
 
-@given(st.lists(sentences(), max_size=5), st.integers(1, 200))
-def test_sentences_are_read_as_they_were_written(said: list[Sentence], size: int) -> None:
-    blob = transcript(said)
+def edits(said: list[Sentence]) -> bytes:
+    placed = [{"key": key, "sentence": sentence} for key, sentence in enumerate(said)]
+    return msgspec.json.encode(
+        {"revision": 1, "tracks": [{"channel": channel, "sentences": placed} for channel in (0, 1)]}
+    )
+
+
+@given(st.lists(sentences(), max_size=5), st.integers(1, 200), st.booleans())
+def test_sentences_are_read_as_they_were_written(said: list[Sentence], size: int, is_edited: bool) -> None:
+    blob = edits(said) if is_edited else transcript(said)
     lean = index._without_words(blob[at : at + size] for at in range(0, len(blob), size))
-    assert list(index._said(lean, is_edited=False)) == list(index._said(blob, is_edited=False))
+    expected = [(channel, one.begin_ms, one.end_ms, one.text, one.language) for channel in (0, 1) for one in said]
+    found = index._said(lean, is_edited=is_edited)
+    assert [(channel, one.begin_ms, one.end_ms, one.text, one.language) for channel, one in found] == expected
     assert lean.count(b'"words":[]') == 2 * len(said)
 
 

@@ -105,7 +105,7 @@ class Report:
         summary: dict[str, Any] = {"input": label, "status": "ok", "elapsed_ms": round(event.elapsed_s * 1000)}
         if index in self._last:
             self._stdout.add(index, "\n")
-        #: What is told of it, once its text is safe: whoever reads that an input is done may press Ctrl-C.
+        # What is told of it, once its text is safe: whoever reads that an input is done may press Ctrl-C.
         told: list[tuple[Callable[[str], None], str]] = []
         try:
             if isinstance(event.result, Exception):

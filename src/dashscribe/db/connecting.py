@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 FORMS = "give sqlite:///PATH with the path of a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 #: How long a SQLite writer waits for one in another process, in milliseconds.
 BUSY_MS = 15_000
-#: What each of up to 16 connections keeps of a SQLite file, in KiB. The system keeps all of it once, beneath them.
-CACHE_KIB = 256
 #: PostgreSQL: how long to wait for a connection, for a lock, for a peer that does not answer, in milliseconds. What is
 #: beyond them is an error, after which a step is tried again and a client is told to come back.
 CONNECT_MS, LOCK_MS, SILENT_MS = 10_000, 15_000, 20_000
@@ -123,8 +121,7 @@ def _tune(connection: sqlite3.Connection, record: object) -> None:
     """Set up a new SQLite connection."""
     del record
     connection.isolation_level = None  # the driver must not begin transactions by itself; _begin does
-    tuned = (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
-    for pragma in (*tuned, f"cache_size=-{CACHE_KIB}"):
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

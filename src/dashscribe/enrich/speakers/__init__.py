@@ -78,7 +78,8 @@ def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Optio
         return Spoken(heard, (), tuple(notes), tuple(failures))
     if said.unsegmented:
         notes.append("people who talk at once are taken for one in places: the segmentation ended its process there")
-    labels = speakers(said.voiceprints, np.diff(said.times)[:, 0], said.space, options.speaker_count)
+    durations_ms = said.times[:, 1] - said.times[:, 0]
+    labels = speakers(said.voiceprints, durations_ms, said.space, options.speaker_count)
     said_by = zip(said.times, labels, strict=True)
     turns = list(_turns((int(begin_ms), int(end_ms), int(label)) for (begin_ms, end_ms), label in said_by))
     assignment = Assignment(turns)

@@ -112,9 +112,7 @@ export class Player {
       return;
     }
     this.renewed = true;
-    const wasPlaying = !this.audio.paused;
     await this.load();
-    if (wasPlaying && !this.trouble) this.play();
   }
 }
 
