@@ -91,7 +91,9 @@ def visited(http: httpx.Client, origin: Origin, secrets: set[str]) -> list[str]:
     secrets.add(lent)
     data = credential(_With(http, mine))
     assert send(http, data, fields(data)).status_code == 200
-    secrets |= {data["signature"], urlsplit(data["upload_host"]).path.rpartition("-")[2]}
+    ticket = urlsplit(data["upload_host"]).path.rpartition("/")[2].partition("-")[2]  # what follows may have a "-", too
+    assert len(ticket) > 20, data["upload_host"]
+    secrets |= {data["signature"], ticket}
     host = origin.url.removeprefix("http://")
     urls = [
         f"{origin.url}/a.wav?Expires=1&OSSAccessKeyId=x&Signature={SIGNATURE}",
