@@ -7,7 +7,6 @@ anything else happens; the first signal ends the server within seconds, the seco
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
 import signal
@@ -50,30 +49,31 @@ def serve(
 
     Example: dashscribe serve --port 8000
     """
-    from dashscribe.cli import logs
-    from dashscribe.config import load
+    from dashscribe.cli.heap import without_collector
 
-    settings = load(workers=workers, engine=engine)
-    logs.set_up(settings.log_format)
-    with listen(host, port) as listener:
-        _run(settings, listener, with_worker=worker)
+    with ExitStack() as stack:
+        with without_collector():
+            from dashscribe.cli import logs
+            from dashscribe.config import load
+
+            settings = load(workers=workers, engine=engine)
+            logs.set_up(settings.log_format)
+            listener = stack.enter_context(listen(host, port))
+            server = _composed(settings, listener, stack, with_worker=worker)
+        server.run(sockets=[listener])
+        logger.info("stopping; unfinished tasks go on with the next start")
 
 
-def _run(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
-    """Compose the parts, serve until a signal, take them apart again in reverse order."""
+def _composed(settings: Settings, listener: socket.socket, stack: ExitStack, *, with_worker: bool) -> Server:
+    """The server with all its parts, which ``stack`` takes apart again in reverse order; says where it listens."""
     from dashscribe.cli.compose import compose
     from dashscribe.wire.app import create_app
 
     summary = "\n".join(_engine_lines(settings))
-    with ExitStack() as stack:
-        parts, _ = compose(settings, stack, with_worker=with_worker)
-        server = http_server(create_app(parts))
-        typer.echo(_greeting(parts, listener, summary, with_worker=with_worker))
-        # Nothing of what was imported is garbage, and to look through it stops every thread for some 60 ms.
-        gc.collect()
-        gc.freeze()
-        server.run(sockets=[listener])
-        logger.info("stopping; unfinished tasks go on with the next start")
+    parts, _ = compose(settings, stack, with_worker=with_worker)
+    server = http_server(create_app(parts))
+    typer.echo(_greeting(parts, listener, summary, with_worker=with_worker))
+    return server
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from socket import socket
     from types import FrameType
+
+    from uvicorn import Server
 
     from dashscribe.config import Settings
 
@@ -37,31 +40,37 @@ def worker(
 
     Example: DASHSCRIBE_DATABASE_URL=postgresql://… dashscribe worker --port 9100
     """
-    from dashscribe.cli import logs
-    from dashscribe.config import load
+    from dashscribe.cli.heap import without_collector
 
-    settings = load(workers=workers, engine=engine)
-    logs.set_up(settings.log_format)
-    _run(settings, host, port)
+    with ExitStack() as stack:
+        with without_collector():
+            from dashscribe.cli import logs
+            from dashscribe.config import load
+
+            settings = load(workers=workers, engine=engine)
+            logs.set_up(settings.log_format)
+            health = _composed(settings, host, port, stack)
+        if health:
+            server, listener = health
+            server.run(sockets=[listener])
+        else:
+            _wait()
+        logger.info("stopping; what is not done goes on elsewhere, or with the next start")
 
 
-def _run(settings: Settings, host: str, port: int | None) -> None:
+def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack) -> tuple[Server, socket] | None:
+    """The worker, at work, until ``stack`` takes it apart; the server of the page of health, if there is to be one."""
     from dashscribe.cli.compose import compose
     from dashscribe.cli.serve import http_server, listen
     from dashscribe.wire.app import create_probe_app
 
-    with ExitStack() as stack:
-        listener = None if port is None else stack.enter_context(listen(host, port))
-        parts, worker = compose(settings, stack, with_worker=True)
-        assert worker is not None
-        where = f"; health on http://{host}:{listener.getsockname()[1]}" if listener else ""
-        name = f" {worker.member.id}" if worker.member.id else ""
-        typer.echo(f"worker{name}: {settings.workers} recognitions at once on {settings.provider}{where}")
-        if listener:
-            http_server(create_probe_app(parts)).run(sockets=[listener])
-        else:
-            _wait()
-        logger.info("stopping; what is not done goes on elsewhere, or with the next start")
+    listener = None if port is None else stack.enter_context(listen(host, port))
+    parts, worker = compose(settings, stack, with_worker=True)
+    assert worker is not None
+    where = f"; health on http://{host}:{listener.getsockname()[1]}" if listener else ""
+    name = f" {worker.member.id}" if worker.member.id else ""
+    typer.echo(f"worker{name}: {settings.workers} recognitions at once on {settings.provider}{where}")
+    return (http_server(create_probe_app(parts)), listener) if listener else None
 
 
 def _wait() -> None:
