@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dashscribe.catalog import Model
 from dashscribe.engines import EngineInfo, engines, find_engine, is_installed
 from dashscribe.errors import DashscribeError, ModelNotFoundError
-from dashscribe.languages import HOTWORD_LANGUAGES, ITN_LANGUAGES
+from dashscribe.languages import HOTWORD_LANGUAGES, ITN_LANGUAGES, have_common
 from dashscribe.types import Media, Options, is_unspaced
 from dashscribe.weights.known import KNOWN
 
@@ -145,7 +145,7 @@ def remedy(model: Model, languages: Sequence[str]) -> str:
     """The command that installs an engine for the model, as a sentence."""
     for kind in model.candidates:
         for known in KNOWN.values():
-            covered = not known.languages or not set(known.languages).isdisjoint(languages or model.coverage)
+            covered = not known.languages or have_common(known.languages, languages or model.coverage)
             if known.family == kind and covered:
                 return f"`dashscribe models pull {known.name}` installs one that can; `dashscribe models ls` lists all."
     return "`dashscribe models ls` shows what each model needs."
@@ -197,7 +197,7 @@ def _usable(settings: Settings) -> list[EngineInfo]:
 
 
 def _reads(info: EngineInfo, languages: Sequence[str]) -> bool:
-    return not info.languages or not set(info.languages).isdisjoint(languages)
+    return not info.languages or have_common(info.languages, languages)
 
 
 def _shortened(codes: Sequence[str], limit: int = 8) -> str:

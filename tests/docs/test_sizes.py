@@ -26,6 +26,7 @@ LONG_MODULES = {
     "tests/unit/test_pipeline.py": ONE_ROOM,
     "tests/unit/test_redo.py": ONE_ROOM,
     "tests/unit/test_steps.py": ONE_ROOM,
+    "tests/unit/test_wire_params.py": ONE_ROOM,
     "tests/wire/test_generation.py": ONE_ROOM,
     "tests/wire/test_tus.py": ONE_ROOM,
 }

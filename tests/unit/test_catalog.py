@@ -113,6 +113,13 @@ def test_a_stand_in_must_share_a_language_with_the_model(settings: Settings):
         choose_engine(german, (), settings)
 
 
+@pytest.mark.parametrize(("reads", "hint"), [("fil", "tl"), ("tl", "fil"), ("zh", "zh-CN"), ("jw", "jv"), ("no", "nb")])
+def test_a_language_has_more_than_one_code(reads: str, hint: str):
+    settings = Settings(openai_url="http://127.0.0.1:9/v1", openai_languages=reads)
+    model = replace(find_model("fun-asr"), coverage=(hint,))
+    assert choose_engine(model, (hint,), settings).name == "openai"
+
+
 @pytest.mark.parametrize("name", ["fun-asr", "paraformer-8k-v2", "qwen3-asr-flash"])
 def test_forced_engine_serves_every_model(name: str):
     assert choose_engine(find_model(name), ("zh",), Settings(engine="standin")).name == "standin"

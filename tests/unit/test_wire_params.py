@@ -91,6 +91,34 @@ def test_a_code_of_another_family_counts_for_the_engine_only():
     assert "yue only took part in choosing the engine" in result.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "read"),
+    [
+        ("fun-asr", ["zh-CN"], ("zh",)),
+        ("fun-asr", ["en_US", "en"], ("en",)),
+        ("fun-asr", ["fil"], ("tl",)),  # one language: Fun-ASR says tl
+        ("fun-asr", ["sr"], ("sr",)),  # of no model, but of an engine
+        ("sensevoice-v1", ["yue-Hant-HK"], ("yue",)),
+    ],
+)
+def test_a_code_is_read_as_the_model_spells_it(model: str, given: list[str], read: tuple[str, ...]):
+    assert asked({"language_hints": given}, model).options.languages == read
+    assert all("had no effect" not in note for note in asked({"language_hints": given}, model).notes)
+
+
+def test_one_language_is_read_the_same_way():
+    assert asked({"language": "zh-CN"}, FILETRANS).options.languages == ("zh",)
+    assert asked({"language": "tl"}, FILETRANS).options.languages == ("fil",)  # Qwen3 says fil
+
+
+def test_of_two_values_for_one_option_the_one_that_is_lost_is_named():
+    result = asked({"corpus": {"text": "Alpha"}, "text": "Beta", "context": "Gamma"}, FILETRANS)
+    assert result.options.context == "Gamma"
+    assert "corpus had no effect: text says otherwise" in result.notes
+    assert "text had no effect: context says otherwise" in result.notes
+    assert asked({"text": "Beta", "context": "Beta"}, FILETRANS).notes == asked({"context": "Beta"}, FILETRANS).notes
+
+
 def test_a_code_that_no_model_knows_is_ignored_and_named():
     result = asked({"language_hints": ["klingon"]})
     assert result.options.languages == ()
@@ -395,7 +423,8 @@ class Lists:
         assert (owner, model.name, languages) == ("ann", "qwen-audio-3.1-asr-flash", ("en",))
         if list_id != "good":
             raise NotFoundError
-        return (Hotword("etcd", 2), Hotword("CoreDNS", 3)), "one word is of another language"
+        words = (Hotword("etcd", 2), Hotword("CoreDNS", 3), Hotword("CoreDNS", 5))
+        return words, "one word is of another language"
 
 
 def pinned(list_id: str) -> Asked:

@@ -182,6 +182,20 @@ def test_whatever_has_no_effect_is_named(talk: Desk, origin: Origin):
     assert "user" not in text
 
 
+def test_options_in_the_wrong_place_are_told_the_right_one(talk: Desk, origin: Origin):
+    members = {"enable_itn": True, "parameters": {"language": "en"}, "extra_body": {"language": "en"}}
+    notes = ask(talk, origin("a.wav"), **members)["dashscribe"]["notes"]
+    right = "parameters belong inside asr_options"
+    assert f"members of the body had no effect: enable_itn, parameters; {right}" in notes
+    assert f"members of extra_body had no effect: language; {right}" in notes
+
+
+def test_of_two_values_of_an_option_the_one_that_is_lost_is_named(talk: Desk, origin: Origin):
+    members = {"extra_body": {"asr_options": {"language": "en"}}, "asr_options": {"language": "zh"}}
+    notes = ask(talk, origin("a.wav"), **members)["dashscribe"]["notes"]
+    assert "extra_body.asr_options.language had no effect: asr_options says otherwise" in notes
+
+
 def test_a_format_beside_the_sound_and_unknown_stream_options_are_named(talk: Desk, origin: Origin):
     asked = body(origin("a.wav"), stream=True, stream_options={"include_usage": True, "include_obfuscation": True})
     asked["messages"][0]["content"][0]["input_audio"]["format"] = "mp3"

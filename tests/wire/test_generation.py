@@ -280,6 +280,13 @@ def test_members_in_the_wrong_place_are_named(desk: Desk, one: str):
     assert "members of input had no effect: language; parameters belong inside parameters" in told
 
 
+def test_of_two_values_of_a_parameter_the_one_that_is_lost_is_named(desk: Desk, one: str):
+    body = call(QWEN3, one) | {"parameters": {"language": "fr", "asr_options": {"language": "en", "enable_itn": None}}}
+    assert "parameters.language had no effect: asr_options says otherwise" in notes(answered(desk, body))
+    body["parameters"] = {"language": "en", "asr_options": {"language": "en"}}
+    assert "says otherwise" not in notes(answered(desk, body))
+
+
 def test_instant_hotwords_of_the_newest_models(desk: Desk, one: str):
     told = answered(desk, call("qwen-audio-3.1-asr-flash", one, vocabulary={"etcd": 4, "CoreDNS": 50}))
     assert "hotwords had no effect" not in notes(told)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 
-from dashscribe.catalog import LANGUAGES, MODELS, Model, find_model, options_for
+from dashscribe.catalog import MODELS, Model, find_model, options_for
 from dashscribe.errors import ModelNotFoundError
+from dashscribe.languages import NAMES, spelled
 from dashscribe.render import FORMATS, PRESETS
 from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Options, Span
 
@@ -42,7 +43,7 @@ Languages = Annotated[
         "--language",
         metavar="CODE[,CODE]",
         help="What may be spoken, such as en,zh.",
-        autocompletion=_names_of(sorted(LANGUAGES)),
+        autocompletion=_names_of(NAMES),
     ),
 ]
 Channels = Annotated[
@@ -174,11 +175,11 @@ def _model(name: str) -> Model:
 
 
 def _languages(text: str) -> tuple[str, ...]:
-    codes = tuple(listed(text))
-    if unknown := [code for code in codes if code not in LANGUAGES]:
-        known = " ".join(sorted(LANGUAGES))
+    codes = [spelled(code, NAMES) for code in listed(text.lower())]
+    if unknown := [code for code in codes if code not in NAMES]:
+        known = " ".join(NAMES)
         raise typer.BadParameter(f"{unknown[0]!r} is no language code; known: {known}", param_hint="--language")
-    return codes
+    return tuple(dict.fromkeys(codes))
 
 
 def _check_noise(options: Options, settings: Settings) -> None:

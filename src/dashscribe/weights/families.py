@@ -31,7 +31,7 @@ FUNASR_NANO = _codes("zh en ja")
 FUNASR_MLT_NANO = _codes(
     "zh en yue ja ko vi id th ms tl ar hi bg hr cs da nl et fi el hu ga lv lt mt pl pt ro sk sl sv"
 )
-QWEN3_ASR = _codes("zh en yue ar de fr es pt id it ko ru th vi ja tr hi ms nl sv da fi pl cs tl fa el hu mk ro")
+QWEN3_ASR = _codes("zh en yue ar de fr es pt id it ko ru th vi ja tr hi ms nl sv da fi pl cs fil fa el hu mk ro")
 
 
 def _model_type(headers: Headers, role: str) -> str:

@@ -69,6 +69,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 )
 @router.post("/v1/audio/transcriptions/", include_in_schema=False)
 @router.post("/compatible-mode/v1/audio/transcriptions", include_in_schema=False)
+@router.post("/compatible-mode/v1/audio/transcriptions/", include_in_schema=False)
 async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
     """The text of the recording: at once in the form asked for, or sentence by sentence."""
     with ExitStack() as kept:
@@ -98,6 +99,7 @@ async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
 )
 @router.post("/v1/audio/translations/", include_in_schema=False)
 @router.post("/compatible-mode/v1/audio/translations", include_in_schema=False)
+@router.post("/compatible-mode/v1/audio/translations/", include_in_schema=False)
 async def translate(request: Request, caller: Caller, parts: Here) -> Response:
     """Refused: no engine here translates, and text in the language spoken would be another thing."""
     del caller

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar, get_args
 from dashscribe.catalog import DEFAULT_MODEL, MODELS, UNSTREAMED, Model
 from dashscribe.config import Settings
 from dashscribe.errors import EmptyModelError, InvalidParameterError
-from dashscribe.languages import CODES, NAMES
+from dashscribe.languages import CODES, NAMES, spelled
 from dashscribe.types import Hotword
 from dashscribe.wire import params
 from dashscribe.wire.form import Form, FormFile
@@ -103,9 +103,8 @@ def _without_limits(model: Model, settings: Settings) -> Model:
 
 
 def _read_language(form: Form, model: Model) -> Asked:
-    codes = [_code("language", form.get("language"))] if form.get("language").strip() else []
-    codes += [_code("languages", text) for text in _list(form, "languages")]
-    codes = list(dict.fromkeys(codes))
+    given = [("language", form.get("language")), *(("languages", text) for text in _list(form, "languages"))]
+    codes = list(dict.fromkeys(_code(*one) for one in given if one[1].strip().lower() not in ("", "auto")))
     if not codes or model.language_parameter == "language_hints":
         return params.read(model, {"language_hints": list(codes)} if codes else {})
     asked = params.read(model, {model.language_parameter: codes[0]} if model.language_parameter else {})
@@ -119,7 +118,7 @@ def _read_language(form: Form, model: Model) -> Asked:
 def _code(name: str, text: str) -> str:
     """A code such as en, also with a region (en-US), or a language's English name."""
     given = text.strip().lower()
-    code = CODES.get(given) or re.split("[-_]", given)[0]
+    code = CODES.get(given) or spelled(given, NAMES)
     if code not in NAMES:
         raise refusal(name, text, f"give one of {' '.join(NAMES)}, or its English name")
     return code
@@ -155,7 +154,8 @@ def _notes(form: Form, name: str, wanted: str, streams: bool) -> Iterator[str]:
 
 def _temperature(form: Form) -> float:
     given = form.get("temperature").strip() or "0"
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{0,20})?", given) or not 0 <= float(given) <= 1:
+    written = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{0,20})?(e-?[0-9]{1,3})?", given, re.IGNORECASE)
+    if not written or not 0 <= float(given) <= 1:
         raise refusal("temperature", given, "give a number from 0 to 1")
     return float(given)
 

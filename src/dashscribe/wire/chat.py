@@ -14,7 +14,7 @@ from dashscribe.errors import FormatMissingError, UnsupportedModelError
 from dashscribe.wire import params
 from dashscribe.wire.body import JSON, parse_object
 from dashscribe.wire.messages import context_of, read_messages, recording_of
-from dashscribe.wire.params import Asked, misplaced, model_name, parameters_of
+from dashscribe.wire.params import Asked, misplaced, model_name, overlaid, parameters_of
 from dashscribe.wire.values import FORMAT_NEEDED, refusal
 
 #: Members with a meaning here; what else is sent is named in a note.
@@ -49,8 +49,12 @@ def read_chat(body: bytes) -> Chat:
     context, notes = context_of(model, messages)
     extra = parameters_of(members, "extra_body")
     # Some clients unpack extra_body into the body, others send it as it stands.
-    asked = params.read(model, {**parameters_of(extra, "asr_options"), **parameters_of(members, "asr_options")})
-    notes += misplaced("the body", members, _MEMBERS) + misplaced("extra_body", extra, ("asr_options",))
+    inner, outer = parameters_of(extra, "asr_options"), parameters_of(members, "asr_options")
+    options, overruled = overlaid(inner, outer, "extra_body.asr_options", "asr_options")
+    asked = params.read(model, options)
+    notes += overruled
+    notes += misplaced("the body", members, _MEMBERS, "asr_options")
+    notes += misplaced("extra_body", extra, ("asr_options",), "asr_options")
     streams = _flag("stream", members)
     counting = parameters_of(members, "stream_options")
     if counting and not streams:

@@ -22,7 +22,7 @@ from dashscribe.errors import (
     UrlError,
 )
 from dashscribe.wire.body import JSON, parse_object
-from dashscribe.wire.params import Asked, misplaced, model_name, parameters_of, read
+from dashscribe.wire.params import Asked, misplaced, model_name, overlaid, parameters_of, read
 from dashscribe.wire.values import FORMAT_NEEDED, context_note, counted_context, refusal, shortened
 
 #: Rounds of context that count, and characters of each: the service drops the rest silently (api-sync 1.2).
@@ -63,26 +63,27 @@ def read_order(body: bytes) -> Order:
     model = find_model(name)
     if model.interface != "sync":
         raise UrlError(f"{name} is asynchronous: its tasks are submitted to audio/asr/transcription.")
-    asked = read(model, _parameters(model, members))
+    parameters, overruled = _parameters(model, members)
+    asked = read(model, parameters)
     messages = read_messages(given.get("messages"))
     audio = recording_of(model, messages)
     context, notes = context_of(model, messages)
-    notes += misplaced("the body", members, _TOP) + misplaced("input", given, ("messages",))
+    notes += overruled + misplaced("the body", members, _TOP) + misplaced("input", given, ("messages",))
     options = replace(asked.options, mix=True, context=context)
     return Order(model, audio, replace(asked, options=options, notes=asked.notes + notes))
 
 
-def _parameters(model: Model, members: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The members of ``parameters``, those of ``asr_options`` inside it among them."""
+def _parameters(model: Model, members: Mapping[str, JSON]) -> tuple[dict[str, JSON], list[str]]:
+    """The members of ``parameters``, those of ``asr_options`` inside it among them; notes on what these overrule."""
     if model.dialect == "input_audio" and members.get("parameters") is None:
         raise EmptyParametersError('Give an object such as {"format": "wav"}.', "parameters")
     parameters = dict(parameters_of(members))
     options = parameters_of(parameters, "asr_options")
     parameters.pop("asr_options", None)
-    parameters |= options
+    parameters, notes = overlaid(parameters, options, "parameters", "asr_options")
     if model.dialect == "input_audio" and parameters.get("format") is None:
         raise FormatMissingError(FORMAT_NEEDED)
-    return parameters
+    return parameters, notes
 
 
 def read_messages(value: JSON, name: str = "input.messages") -> list[Message]:

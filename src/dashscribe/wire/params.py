@@ -281,6 +281,7 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
     """
     notes: list[str] = []
     options: dict[str, Any] = {}
+    said_by: dict[str, str] = {}
     others: dict[str, Any] = {}
     for row in TABLE:
         value = members.get(row.name)
@@ -293,7 +294,9 @@ def read(model: Model, members: Mapping[str, JSON]) -> Asked:
             continue
         parsed = row.parse(Reading(row.name, value, model, notes))
         if row.option and not (row.option in options and not parsed):
-            options[row.option] = parsed
+            if options.get(row.option, parsed) not in (parsed, False, ""):
+                notes.append(f"{said_by[row.option]} had no effect: {row.name} says otherwise")
+            options[row.option], said_by[row.option] = parsed, row.name
         if row.asks:
             others[row.asks] = parsed
         if row.lack and parsed:
@@ -316,7 +319,8 @@ def pin_hotwords(asked: Asked, owner: str, book: HotwordBook) -> Asked:
     words = {word.text: word for word in options.hotwords}
     for list_id in asked.lists:
         found, note = book.resolve(owner, list_id, model, options.languages)
-        words |= {word.text: word for word in found if word.text not in words}
+        for word in found:
+            words.setdefault(word.text, word)
         notes += [note] if note else []
     if len(words) > model.max_hotwords:
         notes.append(f"the last {len(words) - model.max_hotwords} hotwords had no effect: {model.max_hotwords} count")
@@ -344,12 +348,26 @@ def parameters_of(members: Mapping[str, JSON], name: str = "parameters") -> Mapp
     return value
 
 
-def misplaced(place: str, found: Iterable[str], known: Collection[str]) -> list[str]:
-    """A note on members that stand in a place where nothing reads them; none where all are known there."""
+def overlaid(
+    under: Mapping[str, JSON], over: Mapping[str, JSON], place: str, other: str
+) -> tuple[dict[str, JSON], list[str]]:
+    """What two places say together, ``over`` where they differ; a note on each member of ``place`` that is lost so."""
+    said = {name: value for name, value in over.items() if value is not None}
+    lost = [name for name, value in said.items() if under.get(name) not in (None, value)]
+    notes = [f"{place}.{values.shortened(name)} had no effect: {other} says otherwise" for name in lost]
+    return {**under, **said}, notes
+
+
+def misplaced(place: str, found: Iterable[str], known: Collection[str], right: str = "parameters") -> list[str]:
+    """A note on members that stand in a place where nothing reads them; none where all are known there.
+
+    ``right`` is the member whose members are parameters.
+    """
     names = sorted(name for name in found if name not in known)
     if not names:
         return []
-    belongs = "; parameters belong inside parameters" if any(name in ROWS for name in names) else ""
+    astray = ROWS.keys() | {"parameters", "asr_options"}
+    belongs = f"; parameters belong inside {right}" if not astray.isdisjoint(names) else ""
     return [f"members of {place} had no effect: {values.shortened(', '.join(names))}{belongs}"]
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NoReturn, TypeVar
 
-from dashscribe.catalog import LANGUAGES, Model
+from dashscribe.catalog import Model
 from dashscribe.errors import DashscribeError, FormatMissingError, InvalidParameterError
 from dashscribe.hotwords import Kind, check_words
+from dashscribe.languages import NAMES, spelled
 from dashscribe.types import MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Censor, Hotword, is_unspaced
 from dashscribe.wire.body import JSON, parse_object
 
@@ -165,9 +166,9 @@ def channels(reading: Reading) -> tuple[int, ...]:
 
 
 def languages(reading: Reading) -> tuple[str, ...]:
-    """Language codes: the model's own first, then those that only other models know, which still say what is spoken.
+    """Language codes: the model's own first, then those that only others know, which still say what is spoken.
 
-    Codes that no model knows are ignored with a note; so is ``auto``, which asks for nothing.
+    A region (zh-CN) is left out. Codes that nobody knows are ignored with a note; ``auto`` asks for nothing.
     """
     if not isinstance(reading.value, list):
         reading.refuse('give an array of language codes, such as ["zh", "en"]')
@@ -189,9 +190,10 @@ def language(reading: Reading) -> tuple[str, ...]:
 
 def _known_languages(reading: Reading, codes: list[str]) -> tuple[str, ...]:
     model = reading.model
+    codes = list(dict.fromkeys(spelled(spelled(code, NAMES), model.languages) for code in codes))
     own = [code for code in codes if code in model.languages]
-    foreign = [code for code in codes if code not in model.languages and code in LANGUAGES]
-    unknown = [code for code in codes if code not in LANGUAGES]
+    foreign = [code for code in codes if code not in model.languages and code in NAMES]
+    unknown = [code for code in codes if code not in NAMES]
     if unknown:
         reading.notes.append(f"{reading.name}: {shortened(', '.join(unknown))} had no effect; {_takes(model)}")
     if foreign:

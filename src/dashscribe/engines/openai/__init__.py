@@ -28,7 +28,7 @@ def infos(settings: Settings) -> list[EngineInfo]:
     info = EngineInfo(
         name=NAME,
         target="dashscribe.engines.openai.engine:OpenAIEngine",
-        languages=tuple(code for part in settings.openai_languages.split(",") if (code := part.strip().lower())),
+        languages=languages_of(settings),
         # Whisper hears 30 s, which is what most endpoints are built around; below a second hardly a word is said.
         limits=Limits(max_piece_ms=30_000, min_piece_ms=1_000),
         version=_version(settings),
@@ -42,6 +42,11 @@ def infos(settings: Settings) -> list[EngineInfo]:
         secret="openai_api_key",  # noqa: S106 (the name of a setting)
     )
     return [info]
+
+
+def languages_of(settings: Settings) -> tuple[str, ...]:
+    """Codes of the languages that the endpoint reads; none for any."""
+    return tuple(code for part in settings.openai_languages.split(",") if (code := part.strip().lower()))
 
 
 def _version(settings: Settings) -> str:

@@ -20,10 +20,11 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from dashscribe.config import Settings
+from dashscribe.engines.openai import languages_of
 from dashscribe.engines.openai.endpoint import Endpoint, PieceError, RefusedError
 from dashscribe.engines.openai.prompt import Prompt, prompt_of
 from dashscribe.engines.runaway import runaway
-from dashscribe.languages import CODES
+from dashscribe.languages import CODES, spelled
 from dashscribe.types import RATE_HZ, Fate, Options, Outcome, Sentence, Waveform
 from dashscribe.words import Heard, timed_sentence
 
@@ -153,12 +154,13 @@ class OpenAIEngine:
     def __init__(self, settings: Settings, endpoint: Endpoint | None = None) -> None:
         self._limit_s = settings.openai_timeout_s
         self._interface = INTERFACES[settings.openai_interface](endpoint or Endpoint(settings), settings.openai_model)
+        self._languages = languages_of(settings)
         self._form = 0
 
     def recognize(self, pieces: Sequence[Waveform], options: Options) -> list[Outcome]:
         """One outcome per piece. Raises EngineDownError once the endpoint turns out to be of no use."""
         prompt = prompt_of(options, self._interface.max_prompt)
-        language = options.languages[0].lower() if len(options.languages) == 1 else ""
+        language = spelled(options.languages[0].lower(), self._languages) if len(options.languages) == 1 else ""
         return [self._piece(piece, prompt, language) for piece in pieces]
 
     def _piece(self, piece: Waveform, prompt: Prompt, language: str) -> Outcome:

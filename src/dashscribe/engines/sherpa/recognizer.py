@@ -17,6 +17,7 @@ import numpy as np
 from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa import complaints
 from dashscribe.errors import EngineUnavailableError, HostError
+from dashscribe.languages import spelled
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Span, Waveform
 from dashscribe.words import Heard, locate, timed_sentence
 
@@ -154,8 +155,8 @@ class SherpaEngine(ABC):
 
 def one_language(options: Options, known: Sequence[str]) -> str:
     """The language to tell a model: the only hint among those it knows; empty where it has to find out itself."""
-    hints = [code for code in options.languages if code in known]
-    return hints[0] if len(hints) == 1 and len(options.languages) == 1 else ""
+    code = spelled(options.languages[0], known) if len(options.languages) == 1 else ""
+    return code if code in known else ""
 
 
 def peaked_sentence(
