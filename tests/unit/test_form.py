@@ -71,6 +71,19 @@ def test_what_a_client_library_sends_arrives(tmp_path: Path):
     assert (read.files["file"].name, read.files["file"].size_bytes) == ("词.mp3", 900)
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("; filename*=utf-8''%E4%BC%9A%E8%AE%AE.wav", "会议.wav"),
+        ("; filename*=UTF-8'en'a.wav", "a.wav"),
+        ("; filename=\"_.wav\"; filename*=utf-8''%E4%BC%9A.wav", "_.wav"),
+    ],
+)
+def test_a_file_may_have_its_name_in_the_extended_form_only(tmp_path: Path, given: str, name: str):
+    file = form(whole(part("file", b"\xff\xfe", given)), tmp_path).files["file"]
+    assert (file.name, file.path.read_bytes()) == (name, b"\xff\xfe")
+
+
 def test_a_file_name_never_leads_out_of_the_folder(tmp_path: Path):
     folder = tmp_path / "inner"
     folder.mkdir()

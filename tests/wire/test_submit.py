@@ -52,6 +52,11 @@ def test_async_header_is_compared_without_case(desk: Desk, name: str, value: str
     assert desk.http.post(SUBMIT, json=body, headers={name: value}).status_code == 200
 
 
+def test_a_slash_at_the_end_of_the_path_makes_no_difference(desk: Desk):
+    body = {"model": "fun-asr", "input": {"file_urls": [URL]}}
+    assert desk.http.post(f"{SUBMIT}/", json=body, headers={"X-DashScope-Async": "enable"}).status_code == 200
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-DashScope-Async": "disable"}, {"X-DashScope-Async": ""}])
 def test_without_the_async_header_the_call_is_refused(desk: Desk, headers: dict[str, str]):
     response = desk.http.post(SUBMIT, json={"model": "fun-asr", "input": {"file_urls": [URL]}}, headers=headers)

@@ -174,6 +174,7 @@ def test_list_covers_the_last_24_hours_unless_told_otherwise(desk: Desk):
     assert ages() == {1, 23}
     assert ages(start_time=_stamp(now - timedelta(hours=31))) == {23, 30}
     assert ages(end_time=_stamp(now - timedelta(hours=29))) == {30, 50}
+    assert ages(end_time=_stamp(now - timedelta(hours=1))) == {1, 23}, "the whole second belongs to it"
     assert ages(start_time=_stamp(now - timedelta(hours=31)), end_time=_stamp(now - timedelta(hours=29))) == {30}
 
 

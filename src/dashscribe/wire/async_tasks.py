@@ -32,6 +32,8 @@ from dashscribe.wire.submission import Order, read_order
 from dashscribe.wire.values import number, refusal
 
 DAY = timedelta(hours=24)
+#: The end of a listing is a second, all of which belongs to it.
+LAST_SECOND = timedelta(milliseconds=999)
 #: Larger bodies than this are received on disk: those that hold a recording.
 SPOOLED_BYTES = 1024**2
 #: A body that names sources only has hardly ever more bytes.
@@ -53,6 +55,7 @@ Here = Annotated[Parts, Depends(parts_of)]
     openapi_extra={"requestBody": openapi.SUBMIT_BODY},
     responses=openapi.SUBMITTED,
 )
+@router.post("/services/audio/asr/transcription/", include_in_schema=False)
 async def submit(
     request: Request,
     caller: Caller,
@@ -210,7 +213,7 @@ async def list_tasks(request: Request, caller: Caller, parts: Here, listing: Ann
             parts.tasks.list,
             caller.owner,
             start=start,
-            end=end,
+            end=end + LAST_SECOND,
             task_id=listing.task_id,
             model=listing.model_name,
             status=Status(listing.status) if listing.status else None,

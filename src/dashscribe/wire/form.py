@@ -6,10 +6,12 @@ came; a file that was begun lies in the caller's folder and goes with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import unquote
 
 from anyio import move_on_after, to_thread
 from fastapi import Request
@@ -32,6 +34,9 @@ PART_OVERHEAD_BYTES = 8 * 1024
 #: How much more is read, and thrown away, of a body that is too large: a client that is cut off in the middle of
 #: sending does not get to read why.
 COURTESY_BYTES, COURTESY_S = 32 * 1024**2, 10
+#: The only form in which older clients (requests on urllib3 before 1.25) send a name that is not ASCII. RFC 7578 does
+#: not allow it, which is why the parser leaves it out.
+_EXTENDED_NAME = re.compile(rb";\s*filename\*=\"?[\w-]*'[^']*'([^;\"\s]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +207,17 @@ class _Reader:
 
     def _open(self) -> None:
         part = self._part
-        kind, options = parse_options_header(part.headers.get(b"content-disposition", b""))
+        disposition = part.headers.get(b"content-disposition", b"")
+        kind, options = parse_options_header(disposition)
         if kind != b"form-data" or b"name" not in options:
             raise InvalidBodyError(f"Part {self._parts} of the form has no Content-Disposition with a name.")
         part.name = _text(options[b"name"], "the name of a field")
-        if b"filename" not in options:
+        file_name = _file_name(disposition, options)
+        if file_name is None:
             return
         if part.name in self.form.files:
             raise InvalidBodyError(f"The form has more than one file {shortened(part.name)!r}.")
-        part.file_name = options[b"filename"].decode(errors="replace")
+        part.file_name = file_name
         part.path = self._folder / f"part-{self._parts}"
         part.file = part.path.open("xb")
 
@@ -241,6 +248,14 @@ class _Reader:
 
     def _end(self) -> None:
         self._whole = True
+
+
+def _file_name(disposition: bytes, options: Mapping[bytes, bytes]) -> str | None:
+    """The name of a file; None for a field."""
+    if b"filename" in options:
+        return options[b"filename"].decode(errors="replace")
+    extended = _EXTENDED_NAME.search(disposition)
+    return unquote(extended[1].decode(errors="replace")) if extended else None
 
 
 def _text(data: bytes, what: str) -> str:
