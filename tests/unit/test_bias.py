@@ -53,6 +53,8 @@ def corrected(sentence: Sentence | str, *terms: str | tuple[str, int], context: 
         ("kestrel bridge is old", "Kestrel Bridge", "Kestrel Bridge is old"),
         ("we met steven, then left", "Stephen", "we met Stephen, then left"),
         ("the g p t model", "GPT", "the GPT model"),
+        ("the a w s bill", "AWS", "the AWS bill"),
+        ("the w t o talks", "WTO", "the WTO talks"),
     ],
 )
 def test_english_that_sounds_like_a_term_becomes_the_term(said: str, term: str, text: str) -> None:
@@ -84,6 +86,9 @@ def test_chinese_homophones_of_a_term_become_the_term(said: str, term: str, text
         ("the harbor was open all night", "Kestrel Bridge"),
         ("the invention of printing", "Contention"),
         ("we met a comical man", "Okonkwo"),
+        ("he was here", "AWS"),  # as a word it has two sounds, spelled out it has ten
+        ("ask what you can do", "WTO"),
+        ("would you like tea", "WTO"),
         ("kestrels are birds", "Kestrel"),  # an ending of grammar
         ("we walked over the bridge", "Bridget"),
         ("we were listening guys freedom noise", "Clostridium"),  # everybody's words in a row

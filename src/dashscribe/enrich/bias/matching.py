@@ -17,7 +17,7 @@ import numpy as np
 from dashscribe.enrich.bias.distance import distances
 from dashscribe.enrich.bias.lexicon import chinese_words, common_english, cuts_word, same_tones
 from dashscribe.enrich.bias.sounds import Sound, is_han, joined, letters_of, ways
-from dashscribe.enrich.bias.terms import EXACT, Index, Term
+from dashscribe.enrich.bias.terms import EXACT, Index, Saying, Term
 from dashscribe.types import Word
 
 #: Nothing is put together over a pause of this length.
@@ -80,13 +80,13 @@ class _Pair:
 
     window: _Window
     heard: Sound
-    term: Term
-    said: Sound
+    said: Saying
 
     def match(self, cost: float) -> Match:
         """What comes of it."""
-        alike = sum(map(str.__eq__, self.window.letters, self.term.letters))
-        return Match(self.window.begin, self.window.end, self.term, cost, alike=alike)
+        term = self.said.term
+        alike = sum(map(str.__eq__, self.window.letters, term.letters))
+        return Match(self.window.begin, self.window.end, term, cost, alike=alike)
 
 
 def matches(words: Sequence[Word], index: Index, disfavored: frozenset[str]) -> list[Match]:
@@ -148,11 +148,9 @@ def _candidates(
             yield _spelled(words, window, term)
         for sound in window.sounds:
             by_key[sound.key].append((window, sound))
-    pairs = [
-        _Pair(window, heard, term, said) for key, term, said in index.near(by_key) for window, heard in by_key[key]
-    ]
-    costs = distances([pair.heard.numbers for pair in pairs], [pair.said.numbers for pair in pairs])
-    for at in np.flatnonzero(costs <= [pair.term.allowed for pair in pairs]).tolist():
+    pairs = [_Pair(window, heard, said) for key, said in index.near(by_key) for window, heard in by_key[key]]
+    costs = distances([pair.heard.numbers for pair in pairs], [pair.said.sound.numbers for pair in pairs])
+    for at in np.flatnonzero(costs <= [pair.said.allowed for pair in pairs]).tolist():
         if _gives_way(words, pairs[at], float(costs[at]), disfavored):
             yield pairs[at].match(float(costs[at]))
 
@@ -175,20 +173,20 @@ def _is_form_of(window: _Window, term: Term) -> bool:
 
 def _gives_way(words: Sequence[Word], pair: _Pair, cost: float, disfavored: frozenset[str]) -> bool:
     """Whether words that sound like a term are to be it: whether nothing speaks for them as they are."""
-    window, term, is_exact = pair.window, pair.term, cost <= EXACT
+    window, said, is_exact = pair.window, pair.said, cost <= EXACT
     some = words[window.begin : window.end]
-    if _is_form_of(window, term) or _is_stretched(some, pair.said):
+    if _is_form_of(window, said.term) or _is_stretched(some, said.sound):
         return False
-    if cost > SAME_SOUND * term.length and _is_sure(some):
+    if cost > SAME_SOUND * said.length and _is_sure(some):
         return False
-    if not is_exact and _are_common(some) and cost > COMMON_SHARE * term.allowed:
+    if not is_exact and _are_common(some) and cost > COMMON_SHARE * said.allowed:
         return False
     if window.letters in disfavored:
         return True
-    if term.is_weak:
+    if said.term.is_weak:
         return _gives_way_to_context(words, pair)
-    if (term.is_han and term.length == 1) or _cuts(words, window):
-        return term.hotword.weight >= INSISTENT_WEIGHT and is_exact
+    if (said.is_han and said.length == 1) or _cuts(words, window):
+        return said.term.hotword.weight >= INSISTENT_WEIGHT and is_exact
     return not _is_protected(words, window) or _gives_way_though_common(pair, is_exact)
 
 
@@ -218,18 +216,18 @@ def _is_stretched(words: Sequence[Word], sound: Sound) -> bool:
 
 def _gives_way_though_common(pair: _Pair, is_exact: bool) -> bool:
     """Whether a common word is to be a term: if it sounds just like one that matters, in Chinese with its tones."""
-    if not is_exact or pair.term.hotword.weight < FIRM_WEIGHT or pair.window.letters in _GLUE:
+    if not is_exact or pair.said.term.hotword.weight < FIRM_WEIGHT or pair.window.letters in _GLUE:
         return False
-    return not pair.term.is_han or same_tones(pair.heard.tokens, pair.said.tokens)
+    return not pair.said.is_han or same_tones(pair.heard.tokens, pair.said.sound.tokens)
 
 
 def _gives_way_to_context(words: Sequence[Word], pair: _Pair) -> bool:
     """Whether words may be taken for a term that a context mentions among thousands: by chance that must not happen."""
     if _is_protected(words, pair.window) or _cuts(words, pair.window):
         return False
-    if not pair.term.is_han:
-        return pair.term.length >= 5 and pair.term.syllables >= 2
-    heard, said = pair.heard.tokens, pair.said.tokens
+    if not pair.said.is_han:
+        return pair.said.length >= 5 and pair.said.syllables >= 2
+    heard, said = pair.heard.tokens, pair.said.sound.tokens
     # A name whose characters are partly right: three syllables with their tones alone would still meet by chance.
     return len(said) >= 3 and same_tones(heard, said) and any(map(str.__eq__, heard, said))
 

@@ -54,31 +54,50 @@ class Term:
 
     @cached_property
     def length(self) -> int:
-        """How many tokens it has."""
+        """How many tokens it usually has."""
         return len(self.sounds[0].tokens)
+
+
+@dataclass(frozen=True)
+class Saying:
+    """One way to say a term: how near is near enough goes by it, for a term spelled out is long and a word short."""
+
+    term: Term
+    sound: Sound
+
+    @cached_property
+    def length(self) -> int:
+        """How many tokens it has."""
+        return len(self.sound.tokens)
 
     @cached_property
     def syllables(self) -> int:
         """How many syllables it has."""
-        return syllables(self.sounds[0].tokens)
+        return syllables(self.sound.tokens)
 
     @cached_property
     def is_han(self) -> bool:
         """Whether it consists of Han characters."""
-        return all(map(is_han, self.sounds[0].tokens))
+        return all(map(is_han, self.sound.tokens))
 
     @cached_property
     def allowed(self) -> float:
-        """How far a sound may be from the term's."""
-        if self.is_weak or self.syllables < 2:
+        """How far a sound may be from this one."""
+        term = self.term
+        if term.is_weak or self.syllables < 2:
             return EXACT
-        characters = sum(map(is_han, self.sounds[0].tokens))
+        characters = sum(map(is_han, self.sound.tokens))
         phones = self.length - characters
         near = min(_PER_PHONE * max(phones - _FIRST_PHONES, 0), _PHONE_SHARE * phones)
-        if all(sayings(word.text.lower()) for word in self.words):
+        if all(sayings(word.text.lower()) for word in term.words):
             near *= _KNOWN_SHARE
         near += _PER_CHARACTER * characters * _SHORT.get(characters, 1.0)
-        return max(near * _LOOSENESS.get(self.hotword.weight, _SUPER_LOOSENESS), EXACT)
+        return max(near * _LOOSENESS.get(term.hotword.weight, _SUPER_LOOSENESS), EXACT)
+
+    @cached_property
+    def edits(self) -> int:
+        """How many letters of its key may differ; each stands for a change of sound that costs about a half or more."""
+        return min(int(self.allowed / 0.45), int(_KEY_SHARE * len(self.sound.key) + 0.5))
 
 
 def known_terms(hotwords: Iterable[Hotword], *, is_weak: bool = False) -> Iterator[Term]:
@@ -95,37 +114,36 @@ class Index:
 
     def __init__(self, terms: Iterable[Term]) -> None:
         self._spelled: dict[str, list[Term]] = defaultdict(list)
-        self._exact: dict[str, list[tuple[Term, Sound]]] = defaultdict(list)
+        self._exact: dict[str, list[Saying]] = defaultdict(list)
         # By the length of a key that is looked up: the keys that may be near to it, how near they must be, whose.
         self._near: dict[int, _Column] = defaultdict(_Column)
         self.longest = 0
         for term in terms:
             self._spelled[term.letters].append(term)
             for sound in term.sounds:
-                self._add(term, sound)
+                self._add(Saying(term, sound))
 
-    def _add(self, term: Term, sound: Sound) -> None:
-        key = sound.key
-        edits = _edits(term, key)
+    def _add(self, saying: Saying) -> None:
+        key, edits = saying.sound.key, saying.edits
         if not edits:
-            self._exact[key].append((term, sound))
+            self._exact[key].append(saying)
         self.longest = max(self.longest, len(key) + edits)
         for length in range(max(len(key) - edits, 1), len(key) + edits + 1) if edits else ():
             column = self._near[length]
             column.keys.append(key)
             column.edits.append(edits)
-            column.sounds.append((term, sound))
+            column.sayings.append(saying)
 
     def spelled(self, letters: str) -> Sequence[Term]:
         """The terms that have these letters."""
         return self._spelled.get(letters, ())
 
-    def near(self, keys: Iterable[str]) -> Iterator[tuple[str, Term, Sound]]:
-        """The keys that are, or are near to, one of a term, each with the term and the sound that has it."""
+    def near(self, keys: Iterable[str]) -> Iterator[tuple[str, Saying]]:
+        """The keys that are, or are near to, one of a term, each with the way to say it that has it."""
         by_length: dict[int, list[str]] = defaultdict(list)
         for key in dict.fromkeys(keys):
             by_length[len(key)].append(key)
-            yield from ((key, term, sound) for term, sound in self._exact.get(key, ()))
+            yield from ((key, saying) for saying in self._exact.get(key, ()))
         for length, some in by_length.items():
             column = self._near.get(length)
             if column is None:
@@ -133,16 +151,11 @@ class Index:
             most = max(column.edits)
             edits = cdist(some, column.keys, scorer=Levenshtein.distance, score_cutoff=most, dtype=np.uint8)
             for row, at in zip(*np.nonzero(edits <= np.array(column.edits, np.uint8)), strict=True):
-                yield some[row], *column.sounds[at]
+                yield some[row], column.sayings[at]
 
 
 @dataclass(frozen=True)
 class _Column:
     keys: list[str] = field(default_factory=list[str])
     edits: list[int] = field(default_factory=list[int])
-    sounds: list[tuple[Term, Sound]] = field(default_factory=list[tuple[Term, Sound]])
-
-
-def _edits(term: Term, key: str) -> int:
-    """How many letters of a key may differ; each stands for a change of sound that costs about a half or more."""
-    return min(int(term.allowed / 0.45), int(_KEY_SHARE * len(key) + 0.5))
+    sayings: list[Saying] = field(default_factory=list[Saying])
