@@ -118,6 +118,33 @@ CASES = {
         版本二点零 => 版本2.0
         双十一 => 双11
     """,
+    "points that are made, beside decimals": """
+        有一点一定要注意
+        有一点一直没有说清楚
+        有两点一定要注意
+        有一点一般人不知道
+        強調一點三月份必須完成
+        强调一点十二月份必须完成
+        我补充一点五月份要交
+        还有一点二零二六年要上线
+        注意一点五一期间要值班
+        补充两点一是时间二是钱
+        这一点二十个人都知道
+        十一点一定到
+        他说一点二十开会 => 他说1点20开会
+        他说一点零五分到 => 他说1点05分到
+        再等一点五分钟 => 再等1.5分钟
+        有一点五倍的差距 => 有1.5倍的差距
+        有一点五个小时 => 有1.5个小时
+        还有一点五 => 还有1.5
+        准确率只有一点五个百分点 => 准确率只有1.5个百分点
+        At one point five people were arrested.
+        at one point two men came in
+        at one point five percent => at 1.5%
+        rates stayed at one point five in june => rates stayed at 1.5 in june
+        at one point five million people => at 1.5 million people
+        at one point two five volts => at 1.25 volts
+    """,
     "chinese that stays": """
         十有八九会下雨。
         三心二意

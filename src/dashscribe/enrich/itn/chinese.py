@@ -62,11 +62,20 @@ _ENDS = rf"(?![{_DIGIT}两十百万亿几来\d]|千(?![克米瓦伏赫卡])|好�
 _HOUR = f"(?:二十[一二三四]?|十{_ONE}?|[{_DIGIT}两])"
 _MINUTE = f"(?:[零〇]{_ONE}|[二三四五]?十{_ONE}?)"
 _PART_OF_DAY = "(?:上午|下午|中午|早上|早晨|清晨|凌晨|晚上|傍晚|夜里|半夜|今晚|明晚|昨晚|今早|明早)"
+#: Behind a point that is made, 有一点, a new phrase begins. 一定 and the like, months and years begin one anywhere;
+#: behind words that announce a point (有, 补充, 强调, 说, 注意, 提醒, 说明) all does but a measure or an end.
+_NEW_PHRASE = f"一[定直般起些样切旦共]|(?:十[一二]?|[{_DIGIT}])月|[{_DIGIT}]{{4}}年"
+_MEASURED = "[倍万亿米公厘毫千克斤吨升里元块美度秒分小平折兆瓦伏赫左到至以的]|个(?:小时|百分点|月|亿)"
+_POINT = (
+    f"(?<![{_DIGIT}十百千万亿]){_WHOLE}点(?={_NEW_PHRASE})"
+    f"|(?<=[有充调说意醒明])(?<![只仅]有){_ONE}点(?=[{_DIGIT}]++(?![十百千]|{_MEASURED})[\u4e00-\u9fff])"
+    f"|(?<=[这那有充调说意醒明])一点(?=[二三四五]?十{_ONE}?[个位名人家年天岁块元])"
+)
 #: After what the digits of a lesser unit are said without it, as in 三块五.
 _SHORT_END = "(?=$|[^\u4e00-\u9fff]|[钱的左]|每)"
 
 _PATTERNS: dict[str, str] = {
-    "kept": "|".join(KEPT),
+    "kept": "|".join((*KEPT, _POINT)),
     "shares": f"百分之{_WHOLE}[到至]{_WHOLE}{_ENDS}",
     "percent": f"百分之(?:{_DECIMAL}|{_WHOLE}|百)(?![{_DIGIT}十百几]|[到至][{_DIGIT}十])",
     "fraction": f"(?<!又){_ALONE}{_WHOLE}分之{_WHOLE}{_ENDS}",
@@ -94,7 +103,7 @@ _INNER = re.compile(f"[{_DIGIT}两十百千万亿]+")
 #: Two neighbors of these are "some", not a number: 七八年 are seven or eight years.
 _ROUGHLY = frozenset({*("一二", "两三", "二三", "三四", "三五", "四五", "五六", "六七", "七八", "八九")})
 #: One character for another, so that places stay.
-_SIMPLE = str.maketrans("萬億點兩幾來號時塊", "万亿点两几来号时块")
+_SIMPLE = str.maketrans("萬億點兩幾來號時塊這說調個", "万亿点两几来号时块这说调个")
 
 
 @cache

@@ -56,10 +56,17 @@ _PARTS = {
 _PART = f"(?:{'|'.join(_PARTS)})"
 _ENDS = rf"(?![\w'’]|-\w|{_TO}(?:{_NUMBER_WORD}|{_ORDINAL})\b| point {_DIGIT}\b)"
 _ENDS_WORD = r"(?![\w'’]|-\w)"
+#: What a decimal measures, or what goes on behind one: "at one point five percent", no "at one point five people".
+_MEASURED = (
+    f"(?:per|percent|{_SCALE}|dollars|euros|cents|degrees|points|times|(?:kilo|centi|milli)?met(?:er|re)s|miles|feet|"
+    "inches|(?:milli)?seconds|minutes|hours|days|weeks|months|years|pounds|(?:kilo)?grams|tons|liters|"
+    r"and|or|to|in|on|for|from|as|at|by|with|but|is|was)\b"
+)
+_POINT = rf"(?:at|on) (?:that |this )?one point(?= {_DIGIT} (?!{_NUMBER_WORD}\b|{_MEASURED})\w)"
 
 #: Of each kind of number: how it is said, the part that becomes digits in groups whose names begin with the kind's.
 _PATTERNS: dict[str, str] = {
-    "kept": rf"(?:{'|'.join(KEPT)})(?!\w|{_TO}{_NUMBER_WORD}\b)",
+    "kept": rf"(?:{'|'.join(KEPT)})(?!\w|{_TO}{_NUMBER_WORD}\b)|{_POINT}",
     "date": rf"{_MONTH} (?:the )?(?P<date_day>{_ORDINAL}|{_BELOW_100})(?:,? (?P<date_year>{_YEAR}))?{_ENDS}",
     "verb_month": rf"{_VERB_MONTH} (?:the )?(?P<verb_month_day>{_ORDINAL})(?:,? (?P<verb_month_year>{_YEAR}))?{_ENDS}",
     "month": rf"(?:{_MONTH}|{_VERB_MONTH}) (?P<month_year>{_YEAR}){_ENDS}",
