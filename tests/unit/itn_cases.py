@@ -145,6 +145,29 @@ CASES = {
         at one point five million people => at 1.5 million people
         at one point two five volts => at 1.25 volts
     """,
+    "english numbers next to each other": """
+        between one hundred and ten thousand dollars
+        between two hundred and five thousand people
+        between one hundred and ten million people
+        one thousand two thousand three thousand
+        ten thousand twenty thousand
+        five hundred thousand six hundred thousand people
+        between two hundred and fifty and three hundred => between 250 and 300
+        between one hundred and two hundred people => between 100 and 200 people
+        between five dollars and fifty cents and ten dollars => between $5.50 and $10
+        one billion two million three thousand and four => 1002003004
+        one hundred and twenty fifth anniversary => 125th anniversary
+        the one hundred and first airborne => the 101st airborne
+        one hundred and second
+        nineteen hundred and forty five => 1945
+        between nineteen hundred and nineteen fifty => between 1900 and 1950
+        two thousand and two thousand => 2000 and 2000
+        the philadelphia seventy sixers
+        the san francisco forty niners
+        twenty somethings
+        oh oh oh my god
+        oh oh seven => 007
+    """,
     "chinese that stays": """
         十有八九会下雨。
         三心二意

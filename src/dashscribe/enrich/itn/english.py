@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import pairwise
 
 from dashscribe.enrich.itn.number import SMALL, Number, digits, is_counting, shaped
 
@@ -16,7 +17,7 @@ from dashscribe.enrich.itn.number import SMALL, Number, digits, is_counting, sha
 #: need no place here.
 KEPT = (
     *("four score and seven", "three score and ten", "fifty fifty", "twenty four seven", "forty winks"),
-    *("catch twenty two", "twenty twenty vision", "twenty twenty hindsight", "twenty something", "thirty something"),
+    *("catch twenty two", "twenty twenty vision", "twenty twenty hindsight"),
     *("a thousand and one nights", "a (?:hundred|thousand)(?! and | per ?cent| dollars| euros)"),
 )
 
@@ -41,9 +42,11 @@ _ORDINAL = f"(?:{_LARGE_ORDINAL}|{_SMALL_ORDINAL})"
 _MONTH = "(?:january|february|april|june|july|august|september|october|november|december)"
 #: These are verbs, too: a day has to tell them apart.
 _VERB_MONTH = "(?:march|may)"
+#: What tens are part of: the forty niners, twenty somethings.
+_NICKNAME = f"{_TENS}{_TO}(?:something|somethings|sixers|niner|niners|sixed)"
 _CENTURY = f"(?:{_LATE_TEEN}|twenty)"
 _YEAR = (
-    f"(?:{_CENTURY} (?:{_TENS}{_TO}{_ONE}|{_TENS}|{_TEEN}|oh{_TO}{_ONE}|hundred)"
+    f"(?:{_CENTURY} (?:{_TENS}{_TO}{_ONE}|{_TENS}|{_TEEN}|oh{_TO}{_ONE}|hundred(?: and {_BELOW_100})?)"
     f"|two thousand(?:(?: and)? {_BELOW_100})?)"
 )
 #: Years that may as well be two numbers, as in "twenty thirty people".
@@ -66,7 +69,7 @@ _POINT = rf"(?:at|on) (?:that |this )?one point(?= {_DIGIT} (?!{_NUMBER_WORD}\b|
 
 #: Of each kind of number: how it is said, the part that becomes digits in groups whose names begin with the kind's.
 _PATTERNS: dict[str, str] = {
-    "kept": rf"(?:{'|'.join(KEPT)})(?!\w|{_TO}{_NUMBER_WORD}\b)|{_POINT}",
+    "kept": rf"(?:{'|'.join(KEPT)}|{_NICKNAME})(?!\w|{_TO}{_NUMBER_WORD}\b)|{_POINT}",
     "date": rf"{_MONTH} (?:the )?(?P<date_day>{_ORDINAL}|{_BELOW_100})(?:,? (?P<date_year>{_YEAR}))?{_ENDS}",
     "verb_month": rf"{_VERB_MONTH} (?:the )?(?P<verb_month_day>{_ORDINAL})(?:,? (?P<verb_month_year>{_YEAR}))?{_ENDS}",
     "month": rf"(?:{_MONTH}|{_VERB_MONTH}) (?P<month_year>{_YEAR}){_ENDS}",
@@ -80,10 +83,10 @@ _PATTERNS: dict[str, str] = {
     "negative": rf"(?:minus|negative) (?:{_DECIMAL}|{_WHOLE}){_ENDS}",
     "decimal": rf"{_DECIMAL}(?= {_SCALE}\b|(?!{_TO}{_NUMBER_WORD}\b)){_ENDS_WORD}",
     "decade": rf"{_LATE_TEEN} (?:twenties|thirties|forties|fifties|sixties|seventies|eighties|nineties){_ENDS_WORD}",
-    "ordinal": rf"{_LARGE_ORDINAL}{_ENDS_WORD}",
+    "ordinal": rf"(?:{_WHOLE}(?:(?<=hundred)|(?<=thousand)|(?<=illion)) and {_ORDINAL}|{_LARGE_ORDINAL}){_ENDS_WORD}",
     "scaled": rf"{_BELOW_1000}(?= (?:million|billion|trillion){_ENDS}(?! dollar| euro))",
     "year": rf"{_YEAR}{_ENDS}",
-    "string": rf"{_DIGIT}(?: {_DIGIT}){{2,}}{_ENDS}",
+    "string": rf"(?!(?:oh )*oh(?! {_DIGIT}\b)){_DIGIT}(?: {_DIGIT}){{2,}}{_ENDS}",
     "large": rf"{_WHOLE}{_ENDS}",
 }
 #: Before a number that is the rest of another one, or the second of two without anything between them.
@@ -94,6 +97,11 @@ _AFTER_PREPOSITION = re.compile(
     r"\b(?:in|on|of|since|until|till|by|from|to|before|after|year|around|late|early|mid) $", re.IGNORECASE
 )
 _PREPOSITION_REACH = len("around ") + 1
+#: Between two numbers, of which the second is named: "between one hundred and ten thousand" may be a range.
+_AFTER_BETWEEN = re.compile(r"\bbetween (?:\w+ )?$", re.IGNORECASE)
+_BETWEEN_REACH = len("between approximately ") + 1
+_SECOND = re.compile(rf"(?: \w+){{0,2}} and (?:{_NUMBER_WORD}|a)\b", re.IGNORECASE)
+_SCALES = ("trillion", "billion", "million", "thousand")
 
 
 @cache
@@ -149,11 +157,23 @@ def _fraction(match: re.Match[str]) -> Number:
 
 def _is_doubtful(kind: str, match: re.Match[str]) -> bool:
     """Whether words are better: "twenty second" may be a length, "twenty twenty" no year, and "one" is prose."""
+    if _is_several(match):
+        return True
     if kind == "large":
         return match[0].lower() in SMALL
     if kind == "ordinal":
         return match[0].lower().endswith("second")
     return kind == "year" and _DOUBTFUL_YEAR.fullmatch(match[0]) is not None and not _is_led(match)
+
+
+def _is_several(match: re.Match[str]) -> bool:
+    """Whether these may be numbers next to each other: "one thousand two thousand", "between one hundred and ten"."""
+    scales = [_SCALES.index(word) for word in match[0].lower().split() if word in _SCALES]
+    if any(left >= right for left, right in pairwise(scales)):
+        return True
+    begin = max(0, match.start() - _BETWEEN_REACH)
+    is_between = " and " in match[0].lower() and _AFTER_BETWEEN.search(match.string, begin, match.start()) is not None
+    return is_between and _SECOND.match(match.string, match.end()) is None
 
 
 def _is_led(match: re.Match[str]) -> bool:
