@@ -56,6 +56,9 @@ _PART = f"(?:{_BELOW_WAN}|{_ONE})"
 _LARGE = f"(?:{_PART}亿(?:零?{_PART}万)?(?:零?{_PART})?|{_PART}万(?:零?{_PART})?|{_BELOW_WAN})"
 _WHOLE = f"(?:{_LARGE}|[{_DIGIT}两])"
 _DECIMAL = f"(?:{_WHOLE}点[{_DIGIT}]+(?![十百千]))"
+#: What goes on behind a point is no whole number, also where it is no decimal: 九十九点九几.
+_NO_POINT = f"(?!点[{_DIGIT}])"
+_VALUE = f"(?:{_DECIMAL}|{_WHOLE}{_NO_POINT})"
 #: Neither goes on as a number on its left, nor is "some" tens.
 _ALONE = rf"(?<![{_DIGIT}两十百千万亿几数点周\d])(?<!星期)(?<!礼拜)"
 _ENDS = rf"(?![{_DIGIT}两十百万亿几来\d]|千(?![克米瓦伏赫卡])|好几)"
@@ -76,8 +79,8 @@ _SHORT_END = "(?=$|[^\u4e00-\u9fff]|[钱的左]|每)"
 
 _PATTERNS: dict[str, str] = {
     "kept": "|".join((*KEPT, _POINT)),
-    "shares": f"百分之{_WHOLE}[到至]{_WHOLE}{_ENDS}",
-    "percent": f"百分之(?:{_DECIMAL}|{_WHOLE}|百)(?![{_DIGIT}十百几]|[到至][{_DIGIT}十])",
+    "shares": f"百分之{_VALUE}[到至]{_VALUE}{_ENDS}",
+    "percent": f"百分之(?:{_VALUE}|百)(?![{_DIGIT}十百几]|[到至][{_DIGIT}十])",
     "fraction": f"(?<!又){_ALONE}{_WHOLE}分之{_WHOLE}{_ENDS}",
     "date": (
         f"(?<![正腊冬]){_ALONE}(?:[{_DIGIT}]{{2,4}}年)?(?:十[一二]?|[一二三四五六七八九])月(?:份)?"
@@ -94,9 +97,9 @@ _PATTERNS: dict[str, str] = {
     "ratio": f"{_ALONE}{_WHOLE}比{_WHOLE}{_ENDS}",
     "short": (f"{_ALONE}{_WHOLE}(?:[块米度][{_DIGIT}]{{1,2}}{_SHORT_END}|块{_ONE}[毛角](?:{_ONE}{_SHORT_END})?)"),
     "year": f"{_ALONE}[{_DIGIT}]{{2}}年(?!级)",
-    "string": f"{_ALONE}[{_DIGIT}幺]{{3,}}{_ENDS}",
-    "below_zero": f"零下{_WHOLE}(?=度|摄氏度)|负(?:{_DECIMAL}|{_LARGE}|{_ONE}(?=度|摄氏度)){_ENDS}",
-    "large": f"{_ALONE}{_LARGE}{_ENDS}",
+    "string": f"{_ALONE}[{_DIGIT}幺]{{3,}}{_ENDS}{_NO_POINT}",
+    "below_zero": f"零下{_WHOLE}(?=度|摄氏度)|(?<!正)负(?:{_DECIMAL}|{_LARGE}|{_ONE}(?=度|摄氏度)){_ENDS}",
+    "large": f"{_ALONE}{_LARGE}{_ENDS}{_NO_POINT}",
 }
 #: A number by itself inside of an expression that was found.
 _INNER = re.compile(f"[{_DIGIT}两十百千万亿]+")
