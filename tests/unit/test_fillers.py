@@ -60,6 +60,7 @@ CHINESE_GONE = [
     ("我，我想去。", "我想去。"),
     ("我……我想去。", "我想去。"),
     ("我，我，我不知道。", "我不知道。"),
+    ("他说，我，我不知道。", "他说，我不知道。"),
     ("今天下雨，我我不去了。", "今天下雨，我不去了。"),
     ("但是我我不去。", "但是我不去。"),
     ("这件事我我我不知道。", "这件事我不知道。"),
@@ -112,6 +113,8 @@ CHINESE_STAYS = [
         "成都都下雨。",
         "我。我知道。",
     ),
+    *("他说我，我没听见。", "我不喜欢那个，那个太贵了。", "就是他，他来了。", "我要这个，这个好看。"),
+    *("我想你，你想我吗？", "我等到现在，现在才明白。", "是我们，我们来做。"),
     *("研究所所以关门。", "供应应该够。", "实现现在的目标。", "例如如果下雨。"),
 ]
 
@@ -142,6 +145,7 @@ ENGLISH_GONE = [
     ("I mean, it's late.", "It's late."),
     ("He left, I mean, he went home.", "He left, he went home."),
     ("The, um, the door is open.", "The door is open."),
+    ("He left, to, to be honest, go home.", "He left, to be honest, go home."),
     ("“Um, yes,” he said.", "“Yes,” he said."),
 ]
 
@@ -166,6 +170,8 @@ ENGLISH_STAYS = [
         "Duran Duran plays.",
     ),
     *("It costs a dollar, a dollar.", "This is it, it is late.", "She said no, no.", "Mr Mraz sings.", "A sh."),
+    *("I don't want to, to be honest.", "I can't do this, this is crazy.", "I love these, these are great."),
+    *("He knows what it's made of, of course.", "I really wish I could, could you help me?"),
     *("To err is human.", "Call the The Hague office.", "Add a (a number)."),
 ]
 

@@ -40,6 +40,11 @@ TWICE = _words(
 )
 #: A determiner needs its noun, so that these repeat with the word before them: "in the in the".
 _DETERMINERS = _words("the a an my your our their this these")
+#: What ends no clause, so that it is said again behind a comma by accident only. Not "what I want to, to be honest".
+_ENDING_NONE = _words(
+    "the a an my your our their i we they he she and or but because "
+    "i'm it's we're they're i've that's he's she's there's"
+)
 #: What no clause ends with, so that a comma behind it belongs to the filler: "the, um, door".
 _OPEN = TWICE | _words("in on for as is are was were will can not so that's it you")
 #: What no clause begins with: "the door, um, is open".
@@ -51,8 +56,9 @@ _ONSETS = _words("th wh sh ch tr pr br gr cr fr bl cl fl gl pl sl sp sw thr str 
 DOUBLED = _words("我 你 您 他 她 它 咱 这 那 就 在 把 被 和 跟 也 还 因 所 但 如 然 虽 其 觉 应 什 怎 已 现 而 或")
 #: A count or kind of thing: 那那个人 is "then that one".
 _MEASURES = frozenset("个些种位样里边时天年次条件本张只么会儿")
+_COMMAS = frozenset((",", "，", "、"))
 #: What may stand between two times that something is said.
-_BETWEEN = frozenset(("", ",", "，", "、", "-", "—", "——", "…", "……", "..."))
+_BETWEEN = _COMMAS | frozenset(("", "-", "—", "——", "…", "……", "..."))
 #: What may stand in front of a clause: 但是我我不去.
 _LEADS = (
     "但是",
@@ -350,12 +356,17 @@ def begins_clause(units: Sequence[Unit], at: int) -> bool:
 
 
 def _is_again(units: Sequence[Unit], at: int, size: int) -> bool:
-    """Whether the units are said a second time right behind, with no more than a comma or dots between."""
+    """Whether the units are said a second time right behind, with no more than a comma or dots between.
+
+    A comma may as well part two clauses, 就是他，他来了, unless a mark or a pause stands before the first, too.
+    """
     first, second = units[at : at + size], units[at + size : at + 2 * size]
     if len(second) < size or [unit.text for unit in first] != [unit.text for unit in second]:
         return False
     if first[0].written.islower() and second[0].written[:1].isupper() and first[0].text[0] != "i":
         return False  # a name: "the The Hague office"
+    if first[-1].mark in _COMMAS and not first[0].parted and first[-1].text not in _ENDING_NONE:
+        return False
     return not any(unit.mark for unit in first[:-1]) and first[-1].mark in _BETWEEN
 
 
