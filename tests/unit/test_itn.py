@@ -25,7 +25,7 @@ from dashscribe.errors import EngineUnavailableError, HostDiedError, HostError, 
 from dashscribe.hosts import Bounds, Hosts
 from dashscribe.hosts.protocol import Load, Normalize, Punctuate, TextsReply
 from dashscribe.hosts.text import TextRole
-from dashscribe.types import Fate, Options, Outcome, Sentence, Span, Word
+from dashscribe.types import Censor, Fate, Options, Outcome, Sentence, Span, Word
 from dashscribe.words import Heard, timed_sentence
 
 MS_PER_CHARACTER = 100
@@ -196,9 +196,9 @@ def test_whatever_is_said_the_words_spell_it_and_times_hold(normalizer, parts: l
 # --- in the enrichment, and in a child --------------------------------------------------------------------------------
 
 
-def enriched(normalizer: Normalizer | None, *texts: str) -> tuple[list[str], list[str]]:
+def enriched(normalizer: Normalizer | None, *texts: str, censor: Censor | None = None) -> tuple[list[str], list[str]]:
     """The texts and notes of sentences that are heard one after another."""
-    enrichment = Enrichment(Options(itn=True), normalizer=normalizer)
+    enrichment = Enrichment(Options(itn=True, censor=censor), normalizer=normalizer)
     length_ms = 10_000
     outcomes: dict[Span, Outcome] = {}
     for number, text in enumerate(texts):
@@ -212,6 +212,47 @@ def test_numbers_are_written_behind_marks_and_fillers(normalizer):
     texts, notes = enriched(normalizer, "twenty five of them came on march fifth", "今年三十五岁")
     assert texts == ["25 of them came on march 5.", "今年35岁。"]
     assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("said", "word", "masked", "removed"),
+    [
+        ("他说八九六四事件。", "八九六四", "他说****事件。", "他说事件。"),
+        ("工号一零零八六。", "一零零八六", "工号*****。", "工号。"),
+        ("my pin is one two three five.", "One two three five", "my pin is ****.", "my pin is."),
+        ("他在三十五中学。", "三十五中", "他在***学。", "他在学。"),
+        ("三百五十块钱。", "三百", "350块钱。", "350块钱。"),  # another number
+    ],
+)
+def test_sensitive_words_that_say_numbers_are_found_in_digits(normalizer, said, word, masked, removed):
+    for asked, expected in ((Censor(masked=("word", word)), masked), (Censor(removed=(word,)), removed)):
+        assert enriched(normalizer, said, censor=asked) == ([expected], [])
+
+
+def test_many_sensitive_words_are_asked_about_in_parts_and_once():
+    asked: list[Sequence[str]] = []
+
+    def write_digits(texts: Sequence[str], language: str) -> Sequence[str]:
+        asked.append(texts)
+        return ["".join(str("零一二三四五六七八九".index(digit)) for digit in text) for text in texts]
+
+    words = ["".join("零一二三四五六七八九"[int(digit)] for digit in str(number)) for number in range(1000, 4000)]
+    texts, notes = enriched(write_digits, "一二二一和五二二一。", "三三三一。", censor=Censor(masked=tuple(words)))
+    assert (texts, notes) == (["****和5221。", "****。"], [])
+    assert len(asked) == 2 + 3
+    assert max(map(len, asked)) <= 1000
+
+
+def test_a_list_whose_digits_cannot_be_had_is_searched_as_it_is():
+    def die(texts: Sequence[str], language: str) -> Sequence[str]:
+        raise HostDiedError("the text process died")
+
+    texts, notes = enriched(die, "harbor 5.", "five five two.", censor=Censor(masked=("harbor", "one two one")))
+    assert texts == ["****** 5.", "five five two."]
+    assert [note.split(",")[0] for note in notes] == [
+        "writing numbers as digits failed",
+        "sensitive words may be left as digits: the text process died",
+    ]
 
 
 def test_once_the_normalizer_fails_numbers_stay_and_one_note_says_so():

@@ -8,6 +8,7 @@ behind is still unheard.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from dashscribe.types import Options, Outcome, Sentence, Span
 if TYPE_CHECKING:
     from dashscribe.enrich.bias import Bias
 
+_DIGITS = re.compile("[0-9]")
 #: One enricher: from the sentences of a passage to better ones.
 Stage = Callable[[Iterable[Sentence]], Iterator[Sentence]]
 
@@ -167,7 +169,20 @@ class Enrichment:
             self._lexicons, note = lexicons(self.options.censor, self.sensitive_words)
             if note:
                 self._fail(StageName.SENSITIVE_WORDS, note)
-        return censor(sentences, self._lexicons or ())
+        for sentence in sentences:
+            yield from censor((sentence,), self._lists(sentence.text))
+
+    def _lists(self, text: str) -> Sequence[Lexicon]:
+        """What is searched for in a text: where it has digits, also what words that were listed become in them."""
+        lists = self._lexicons or ()
+        if self.normalizer is None or not _DIGITS.search(text):
+            return lists
+        try:
+            return [*lists, *(words.written(self.normalizer) for words in lists)]
+        except (DashscribeError, ValueError) as error:  # too few answers are a ValueError
+            self._give_up_numbers(error)
+            self._fail(StageName.SENSITIVE_WORDS, f"{_LOSSES[StageName.SENSITIVE_WORDS]} as digits: {error}")
+            return lists
 
     def _correct(self, sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         """The sentences with the terms that were asked for, and one note that counts them."""
@@ -199,10 +214,14 @@ class Enrichment:
         try:
             return self.normalizer(texts, language)
         except DashscribeError as error:
-            self.normalizer = None
-            reason = f"writing numbers as digits failed, they stay as they were said from there on: {error}"
-            self._fail(StageName.NUMBERS, reason)
+            self._give_up_numbers(error)
             return texts
+
+    def _give_up_numbers(self, error: Exception) -> None:
+        """Ask the normalizer no more."""
+        self.normalizer = None
+        reason = f"writing numbers as digits failed, they stay as they were said from there on: {error}"
+        self._fail(StageName.NUMBERS, reason)
 
     def _fail(self, name: StageName, reason: str) -> None:
         """Note that a stage failed."""

@@ -19,6 +19,7 @@ from typing import Any, cast
 import ahocorasick
 
 from dashscribe.enrich.cutting import Hole, cut
+from dashscribe.enrich.itn import Normalizer, in_digits, may_count
 from dashscribe.errors import ConfigError
 from dashscribe.types import Censor, Sentence, Word, is_unspaced
 
@@ -57,11 +58,15 @@ class Lexicon:
 
     def __init__(self, masked: Iterable[str] = (), removed: Iterable[str] = ()) -> None:
         found: dict[str, bool] = {}
+        self._counting: dict[str, bool] = {}
+        self._written: Lexicon | None = None
         for words, removes in ((removed, True), (masked, False)):
             for word in words:
                 text = _fold(word.strip()).text
                 if any(character.isalnum() for character in text):
                     found[text] = removes
+                    if may_count(word):
+                        self._counting[word] = removes
         self._automaton: Any = None
         if found:
             automaton = cast("Any", ahocorasick).Automaton()
@@ -73,6 +78,14 @@ class Lexicon:
     def __bool__(self) -> bool:
         """Whether there is anything to search for."""
         return self._automaton is not None
+
+    def written(self, normalizer: Normalizer) -> Lexicon:
+        """Its words that say numbers, as those are written in digits; what the normalizer raises passes through."""
+        if self._written is None:
+            written = zip(in_digits(list(self._counting), normalizer), self._counting.items(), strict=True)
+            forms = [(form, removes) for form, (word, removes) in written if form != word]
+            self._written = Lexicon(*([form for form, removes in forms if removes is kind] for kind in (False, True)))
+        return self._written
 
     def hits(self, folded: _Folded) -> Iterator[_Hit]:
         """Every place where a word of the list stands as a word."""

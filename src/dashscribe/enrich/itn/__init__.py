@@ -24,7 +24,15 @@ Normalizer = Callable[[Sequence[str], str], Sequence[str]]
 #: Numbers that take longer to say are rows of digits read from a list, or a model that got stuck; the time that the
 #: normalizer takes grows faster than its text.
 MAX_SPOKEN = 120
+#: Most phrases that are asked about at once: a normalizer takes 2 ms for each, and answers within a time.
+_TOGETHER = 1_000
 _FINDERS = {"zh": chinese_numbers, "en": english_numbers}
+#: What every number has a word of: a quick look, which finds some others, too.
+_COUNTING = re.compile(
+    "[零〇一二两兩三四五六七八九十百千万萬亿億幺]|"
+    r"\b(?:zero|oh|one|tw|th[ir]|fo|fi|si|se|eigh|nin|te|eleven|hundred|thousand|[mbt]r?illion)",
+    re.IGNORECASE,
+)
 _KANA = re.compile("[\u3041-\u30ff]")
 
 
@@ -38,9 +46,25 @@ def write_numbers(
     """
     for sentence in sentences:
         written = [
-            found for language in spoken(sentence, languages) for found in _written(sentence, language, normalizer)
+            found for language in spoken(sentence, languages) for found in _written(sentence.text, language, normalizer)
         ]
         yield _rewritten(sentence, sorted(written)) if written else sentence
+
+
+def may_count(text: str) -> bool:
+    """Whether a text may say a number; told quickly, of long lists."""
+    return _COUNTING.search(text) is not None
+
+
+def in_digits(texts: Sequence[str], normalizer: Normalizer) -> list[str]:
+    """Phrases with their numbers as digits, each as if nothing else was said; what the normalizer raises passes."""
+    results: list[str] = []
+    for at in range(0, len(texts), _TOGETHER):
+        # No number reaches over the end of a line, so that many phrases are asked about at once.
+        joined = "\n".join(" ".join(text.split()) for text in texts[at : at + _TOGETHER])
+        written = [found for language in ITN_LANGUAGES for found in _written(joined, language, normalizer)]
+        results += _spliced(joined, sorted(written)).split("\n")
+    return results
 
 
 def spoken(sentence: Sentence, languages: Sequence[str] = ()) -> tuple[str, ...]:
@@ -52,15 +76,15 @@ def spoken(sentence: Sentence, languages: Sequence[str] = ()) -> tuple[str, ...]
     return ("en",) if _KANA.search(sentence.text) else ITN_LANGUAGES
 
 
-def _written(sentence: Sentence, language: str, normalizer: Normalizer) -> Iterator[tuple[int, int, str]]:
+def _written(said: str, language: str, normalizer: Normalizer) -> Iterator[tuple[int, int, str]]:
     """Begin, end and digits of each number of a language."""
-    numbers: list[Number] = [n for n in _FINDERS[language](sentence.text) if len(n.spoken) <= MAX_SPOKEN]
+    numbers: list[Number] = [n for n in _FINDERS[language](said) if len(n.spoken) <= MAX_SPOKEN]
     if not numbers:
         return
     answers = normalizer([number.spoken for number in numbers], language)
     for number, answer in zip(numbers, answers, strict=True):
         text = number.written(answer.strip())
-        if text and text != sentence.text[number.begin : number.end]:
+        if text and text != said[number.begin : number.end]:
             yield number.begin, number.end, text
 
 
