@@ -75,6 +75,10 @@ def test_the_examples_of_the_guide() -> None:
         ("Straße und STRASSE", ["strasse"], "****** und *******"),
         ("a café, a cafe\u0301, a cafe", ["café"], "a ****, a *****, a cafe"),
         ("a café, a cafe", ["cafe"], "a café, a ****"),
+        ("Mr. O’Brien, Mr. O'Brien", ["O'Brien"], "Mr. *******, Mr. *******"),
+        ("Mr. O’Brien, Mr. O'Brien", ["oʼbrien"], "Mr. *******, Mr. *******"),
+        ("We don't, we don’t", ["don’t"], "We *****, we *****"),
+        ("I don’t, a ‘test’, Smith’s", ["don", "test", "smith"], "I don’t, a ‘****’, *****’s"),
         # phrases over several words; spaces stay
         ("Meet me at Harbor Master house.", ["harbor master"], "Meet me at ****** ****** house."),
         ("a harbor, master", ["harbor master"], "a harbor, master"),

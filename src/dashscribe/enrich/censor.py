@@ -29,6 +29,8 @@ MASK = "*"
 #: What is left of a word in front of an English apostrophe is another word, not this one.
 _CONTRACTED = frozenset(("s", "t", "d", "m", "ll", "re", "ve"))
 _APOSTROPHES = "'’"
+#: Written for an apostrophe, by engines and in lists.
+_QUOTES = "’‘ʼ"
 #: Thai and Lao, Burmese, Khmer: letters without spaces between words.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 #: Zero-width characters and variation selectors, which no reader sees.
@@ -179,7 +181,7 @@ def _goes_before(text: str, begin: int, end: int) -> bool:
     if not begin or not _is_spaced(text[begin]):
         return False
     last, before = text[begin - 1], text[begin - 2 : begin - 1]
-    if last in _APOSTROPHES:
+    if last == "'":
         return (before.isalpha() or before == MASK) and text[begin:end] in _CONTRACTED
     if last in ".,:":
         return before.isdigit() and text[begin].isdigit()
@@ -191,7 +193,7 @@ def _goes_behind(text: str, begin: int, end: int) -> bool:
     if end == len(text) or not _is_spaced(text[end - 1]):
         return False
     following, further = text[end], text[end + 1 : end + 2]
-    if following in _APOSTROPHES:
+    if following == "'":
         return further == "t" and not text[end + 2 : end + 3].isalnum()
     if following in ".,:":
         return further.isdigit() and text[end - 1].isdigit()
@@ -211,7 +213,7 @@ def _is_jamo(character: str) -> bool:
 
 
 def _fold(text: str) -> _Folded:
-    """Compare full and half width, upper and lower case, composed and decomposed letters as equals.
+    """Compare full and half width, upper and lower case, composed and decomposed letters, apostrophes as equals.
 
     One space stands for several; beside characters of writing without spaces there is none.
     """
@@ -239,6 +241,8 @@ def _parts(character: str) -> str:
         return " "
     if _UNSEEN.match(character):
         return ""
+    if character in _QUOTES:
+        return "'"
     narrow = unicodedata.normalize("NFKD", character)
     return unicodedata.normalize("NFKD", narrow.casefold()).replace(" ", "")
 
