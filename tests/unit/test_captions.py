@@ -1,6 +1,7 @@
 """Are captions what a viewer can read: long enough on the screen, broken where a reader would, and who speaks?"""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def test_a_short_cue_comes_early_where_the_next_one_follows_at_once() -> None:
 
 def test_a_short_cue_ends_with_the_recording() -> None:
     assert shown(said("Bye.", 5_000, 5_300), duration_ms=5_500) == [(4_500, 5_500, "Bye.")]
+
+
+def test_words_without_length_at_the_end_have_cues_within_the_recording() -> None:
+    parts = [f"Supercalifragilistic{number} " for number in range(6)]
+    words = tuple(Word(at, 60_000, part) for at, part in zip([59_000, *[60_000] * 5], parts, strict=True))
+    sentence = Sentence(begin_ms=59_000, end_ms=60_000, text="".join(parts), words=words)
+    found = shown(sentence, style=replace(STYLE, columns=24, lines=1))
+    assert [text.strip() for _, _, text in found] == [part.strip() for part in parts]
+    assert found[-1][1] == 60_000
+    assert all(begin_ms < end_ms for begin_ms, end_ms, _ in found)
+    assert all(left[1] <= right[0] for left, right in pairwise(found))
 
 
 def test_short_cues_without_room_share_one() -> None:

@@ -88,6 +88,11 @@ def _append(pieces: list[Piece], more: list[Piece]) -> None:
     pieces.extend(more)
 
 
+def _begun_by(piece: Piece, latest_ms: int) -> Piece:
+    """The piece, begun in time for a cue of its own and of each one behind it: words at the very end have no length."""
+    return piece if piece.begin_ms <= latest_ms else replace(piece, begin_ms=max(latest_ms, 0))
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """The cheapest cues up to some piece: their cost, and the last of them."""
@@ -105,10 +110,12 @@ class _Layout:
     """
 
     def __init__(self, pieces: list[Piece], labels: dict[int, str], style: CaptionStyle, media_end_ms: int) -> None:
-        self._pieces = pieces
         self._labels = labels
         self._style = style
         self._end_ms = max([media_end_ms, *(piece.end_ms for piece in pieces)])
+        pieces = self._pieces = [
+            _begun_by(piece, self._end_ms - left) for piece, left in zip(pieces, range(len(pieces), 0, -1), strict=True)
+        ]
         self._edges = [0, *accumulate(cell_len(piece.text) for piece in pieces)]
         self._sentences = [0, *accumulate(piece.ends_sentence for piece in pieces)]
         self._breaks = [0.0, *(piece.break_cost for piece in pieces)]
