@@ -19,6 +19,7 @@ from dashscribe.config import Settings, load
 from dashscribe.db import connecting
 from dashscribe.queue.worker import GRACE_S
 from dashscribe.telemetry.metrics import METRICS
+from dashscribe.weights.known import KNOWN
 from dashscribe.wire.app import create_probe_app, health
 
 SCALE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.scale.yaml").read_text(encoding="utf-8"))
@@ -188,6 +189,22 @@ def test_models_are_pulled_by_a_command_that_exists() -> None:
     assert len(pulls) == 1  # the same everywhere, or files wait for their like
     (pull,) = pulls
     assert parsed(list(pull))
+    assert_licenses_are_accepted(list(pull))
+
+
+def test_pages_pull_models_where_nobody_can_be_asked_with_their_licenses_accepted() -> None:
+    for page in (*PAGES, *(path.with_suffix(".zh.md") for path in PAGES)):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            words = shlex.split(line, comments=True) if line.startswith("kubectl ") and " exec " in line else []
+            if "pull" in words and not {"-it", "-ti"} & set(words):
+                assert_licenses_are_accepted(words[words.index("models") :])
+
+
+def assert_licenses_are_accepted(pull: list[str]) -> None:
+    """End the test if a command without a terminal would exit for want of somebody who accepts a license."""
+    names = [word for word in pull[2:] if not word.startswith("-")]
+    assert names
+    assert "--yes" in pull or not any(KNOWN[name].license.accept for name in names)
 
 
 def test_stops_take_longer_than_slots_get() -> None:
