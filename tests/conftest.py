@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,12 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No setting of the person who runs the tests leaks in; every test has a home folder of its own."""
     for name in list(os.environ):
         if name.startswith(("DASHSCRIBE_", "DASHSCOPE_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DASHSCRIBE_HOME", str(tmp_path / "home"))
+    umask = os.umask(0o022)  # as most people have it; commands that keep secrets change it
+    yield
+    os.umask(umask)
 
 
 @pytest.fixture(scope="session")

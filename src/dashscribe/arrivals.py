@@ -93,7 +93,7 @@ class Files:
     def open(self, key: str) -> Generator[Inbox]:
         """An upload's file, made if need be."""
         path = self._folder / digest(key)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         with path.open("ab") as file:
             if is_new:

@@ -74,7 +74,7 @@ class Readiness:
         self._store.delete(key)
 
     def _decode(self) -> None:
-        self._sound.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # with nothing else in it, nobody made it
+        self._sound.parent.mkdir(parents=True, exist_ok=True)  # with nothing else in it, nobody made it
         _write_silence(self._sound)
         try:
             options, limits = Options(channels=(0,)), Limits()

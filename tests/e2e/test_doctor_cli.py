@@ -162,6 +162,19 @@ def test_a_home_that_cannot_be_written_fails(home: Path, port: str) -> None:
     assert told["database"]["status"] == "ok", "it can still be read"
 
 
+def test_a_home_or_a_store_that_others_can_read_is_a_warning(home: Path, port: str, tmp_path: Path) -> None:
+    store = tmp_path / "a store"
+    for folder in (home, store):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    code, found = findings(port, DASHSCRIBE_STORE_URL=store.as_uri())
+    assert code == 0
+    for folder, told in ((home, found["home"]), (store, found["store"])):
+        (warning,) = (finding for finding in told if finding["status"] == "warn")
+        assert warning["detail"] == f"{folder} can be read by others on this machine (rights 0755)"
+        assert warning["remedy"].startswith("chmod 700 ")
+
+
 def test_a_full_disk_fails(home: Path, port: str) -> None:
     code, found = findings(port, DASHSCRIBE_DISK_RESERVE_BYTES=str(1 << 60))
     assert code == 1

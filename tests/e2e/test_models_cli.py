@@ -322,6 +322,33 @@ def test_add_and_verify_without_a_network(models: Path, tmp_path: Path) -> None:
     assert "mine  FAILED" in shown.stdout and "gone is not installed" in shown.stdout
 
 
+def test_home_that_a_model_comes_to_first_is_for_its_user_only(
+    models: Path, tmp_path: Path, light: bytes, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = pack(sensevoice(tmp_path / "s", weight_bytes=100_000), tmp_path / "offline.tar.xz")
+    mirror.paths[ARCHIVE] = serving(light)
+    for name, command in (("a", ("add", archive, "--name", "mine")), ("b", ("pull", "sensevoice", "--yes"))):
+        home = tmp_path / "homes" / name
+        monkeypatch.delenv("DASHSCRIBE_MODELS_DIR", raising=False)
+        done = dashscribe("models", *command, DASHSCRIBE_HOME=str(home))
+        assert done.returncode == 0, done.stderr
+        assert home.stat().st_mode & 0o777 == 0o700
+        assert home.parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_home_is_not_made_for_models_that_lie_elsewhere_and_keeps_the_rights_it_has(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, home = pack(sensevoice(tmp_path / "s"), tmp_path / "offline.tar.xz"), tmp_path / "home"
+    assert dashscribe("models", "add", archive, "--name", "mine").returncode == 0
+    assert (models / "mine").stat().st_mode & 0o777 == 0o755  # others may be meant to read them
+    assert not home.exists()
+    home.mkdir(mode=0o755)
+    monkeypatch.delenv("DASHSCRIBE_MODELS_DIR")
+    assert dashscribe("models", "add", archive, "--name", "mine").returncode == 0
+    assert home.stat().st_mode & 0o777 == 0o755
+
+
 def test_verify_of_nothing_says_so(models: Path) -> None:
     done = dashscribe("models", "verify")
     assert done.returncode == 0

@@ -192,7 +192,9 @@ def test_embedded_engine_says_what_can_be_expected_of_it(serve: Callable[..., Se
     assert "US English only, about 28 % word errors" in serve(DASHSCRIBE_ENGINE="").greeting
 
 
-def test_task_and_its_result_url_outlive_the_process(serve: Callable[..., Serving], sound: str) -> None:
+def test_task_and_its_result_url_outlive_the_process(serve: Callable[..., Serving], sound: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)  # by hand, as many do
     first = serve()
     key = first.key
     task_id = submit(first, key, sound)
@@ -203,6 +205,9 @@ def test_task_and_its_result_url_outlive_the_process(serve: Callable[..., Servin
     assert result["file_url"] == sound
     assert result["transcripts"][0]["sentences"]
     assert first.stop() == 0
+    assert home.stat().st_mode & 0o777 == 0o755
+    assert (home / "store").stat().st_mode & 0o777 == 0o700
+    assert not [path for path in home.rglob("*") if path.stat().st_mode & 0o077]
 
     second = serve()
     assert told(second, key, task_id)["output"] == before

@@ -31,6 +31,13 @@ def test_created_key_is_printed_alone_and_works() -> None:
     assert "not shown again" in stderr
 
 
+def test_home_that_a_key_is_made_in_first_is_for_its_user_only() -> None:
+    assert run("create")[0] == 0
+    home = load().home
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert not [path for path in home.rglob("*") if path.stat().st_mode & 0o077]
+
+
 def test_list_shows_names_and_states_but_no_secret() -> None:
     secret = run("create", "--name", "laptop")[1].strip()
     assert "laptop" in run("ls")[1]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import socket
+import stat
 import wave
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +31,7 @@ from dashscribe.cli.findings import ASK_S, Check, Finding, Patient
 from dashscribe.config import Settings, config_file
 from dashscribe.errors import DashscribeError
 from dashscribe.store import StoreError, open_store
+from dashscribe.store.folder import Folder
 from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Span, Window
 from dashscribe.weights.shelf import Shelf
 
@@ -100,6 +103,15 @@ def _home(patient: Patient) -> Iterator[Finding]:
         yield Finding("home", "warn", detail, "free some disk: below the reserve no task is prepared")
     else:
         yield Finding("home", "ok", detail)
+    yield from _open_to_others("home", home)
+
+
+def _open_to_others(name: str, folder: Path) -> Iterator[Finding]:
+    """A warning about a folder that not only its user and group can look into."""
+    rights = stat.S_IMODE(folder.stat().st_mode) if folder.exists() else 0
+    if rights & 0o005:
+        detail = f"{folder} can be read by others on this machine (rights {rights:04o})"
+        yield Finding(name, "warn", detail, f"chmod 700 {shlex.quote(str(folder))}, unless that is wanted")
 
 
 def _other_home(folder: Path) -> str:
@@ -129,6 +141,8 @@ def _store(patient: Patient) -> Iterator[Finding]:
         yield Finding("store", "fail", f"{store.where()} cannot be written: {error.strerror or error}", remedy)
     else:
         yield Finding("store", "ok", store.where())
+        if isinstance(store, Folder) and not store.root.is_relative_to(patient.settings.home):
+            yield from _open_to_others("store", store.root)
 
 
 def _keys(patient: Patient) -> Iterator[Finding]:

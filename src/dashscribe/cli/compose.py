@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dashscribe.cli.heap import give_back_large_blocks
+from dashscribe.cli.private import keep_private
 from dashscribe.db import is_shared, open_database, secret
 from dashscribe.enrich.censor import check_list
 from dashscribe.fetch.address import Guard
@@ -38,6 +39,7 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     give_back_large_blocks()
     Guard(settings.fetch_allow)
     check_list(settings.sensitive_words)
+    keep_private(settings.home)
     database = open_database(settings.resolved_database_url, settings.database_connections)
     stack.callback(database.dispose)
     store = open_store(settings)

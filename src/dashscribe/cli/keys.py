@@ -251,10 +251,13 @@ def _seconds(duration_ms: int) -> int:
 
 
 def _database() -> Engine:
+    from dashscribe.cli.private import keep_private
     from dashscribe.config import load
     from dashscribe.db import open_database
 
-    return open_database(load().resolved_database_url)
+    settings = load()
+    keep_private(settings.home)
+    return open_database(settings.resolved_database_url)
 
 
 def _keys(database: Engine | None = None) -> Keys:

@@ -81,6 +81,7 @@ def pull(
     wanted = _wanted(names, url, sha256)
     mirrors = [] if url else [base.strip() for base in (mirror or settings.models_mirror).split(",") if base.strip()]
     shelf = Shelf(settings.resolved_models_dir)
+    _make_home(settings)
     shelf.sweep()
     for known in wanted:
         _consent(known, shelf, yes=yes)
@@ -132,6 +133,7 @@ def add(
     from dashscribe.weights.shelf import Shelf
 
     settings = load()
+    _make_home(settings)
     Shelf(settings.resolved_models_dir).sweep()
     unwind_when_killed()
     with _Follower() as follower:
@@ -271,6 +273,14 @@ def _pieces_of_speech(path: Path) -> Path:
         target.setframerate(rate_hz)
         target.writeframes(b"".join(samples[step * part :] + bytes(2 * rate_hz) for part in range(24)))
     return path
+
+
+def _make_home(settings: Settings) -> None:
+    """Make the home where models lie in it: they may be the first to come there, and must not open it to others."""
+    from dashscribe.cli.private import make_home
+
+    if settings.resolved_models_dir.is_relative_to(settings.home.absolute()):
+        make_home(settings.home)
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------------

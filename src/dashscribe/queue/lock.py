@@ -40,7 +40,7 @@ class HomeLock:
     def _try(self, path: Path) -> str | None:
         """Take the role of this file; else the process that has it."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigError(f"home={str(self._home)!r} cannot be written: {error}") from error

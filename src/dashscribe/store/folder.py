@@ -31,8 +31,8 @@ class Folder:
         self._url = url
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise ConfigError(f"store_url={url!r}: give file:///PATH or s3://BUCKET/PREFIX")
-        self._root = Path(unquote(parts.path))
-        self._drafts = Drafts(self._root / ".drafts")
+        self.root = Path(unquote(parts.path))
+        self._drafts = Drafts(self.root / ".drafts")
 
     def put(self, key: str, data: bytes | Path | Iterable[bytes]) -> Stored:
         """Write a blob, replacing one of the same key in one step. A file is linked or copied and must not change."""
@@ -94,7 +94,7 @@ class Folder:
 
     def _nearest(self) -> Path:
         """The store's folder, or the closest one above it that exists."""
-        folder = self._root
+        folder = self.root
         while not folder.exists():
             folder = folder.parent
         return folder
@@ -108,7 +108,7 @@ class Folder:
         return self._url
 
     def _locate(self, key: str) -> Path:
-        return self._root / check_key(key)
+        return self.root / check_key(key)
 
 
 def _write(data: bytes | Iterable[bytes], path: Path) -> Stored:
