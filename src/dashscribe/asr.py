@@ -24,6 +24,7 @@ from dashscribe.catalog import MODELS
 from dashscribe.client import FINAL, TRIES, ApiError, Client, UnfinishedError, UnreachableError
 from dashscribe.client.calls import read
 from dashscribe.errors import ConfigError
+from dashscribe.headers import retry_after_s
 
 DEFAULT_MODEL = "qwen3-asr-flash"
 POLL_INTERVAL_S = 8.0
@@ -226,11 +227,10 @@ def _refuse(response: httpx.Response) -> None:
     """Raise any error as the helper tells it: status and body, which two interfaces fill differently."""
     if response.is_error:
         body = response.read().decode(errors="replace").strip()
-        after = response.headers.get("retry-after", "")
         raise ApiError(
             f"HTTP {response.status_code}: {body[:1000]}",
             response.status_code,
-            retry_after_s=float(after) if after.isdecimal() else None,
+            retry_after_s=retry_after_s(response.headers.get("retry-after", "")),
         )
 
 

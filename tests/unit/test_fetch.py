@@ -328,7 +328,17 @@ def test_server_that_recovers_is_tried_again_after_growing_pauses(
 
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
-    [("7", 7, 7), ("3600", 30, 30), ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0), ("soon", 0.5, 1)],
+    [
+        ("7", 7, 7),
+        ("3600", 30, 30),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0),
+        ("Thu, 01 Jan 1970 00:00:00 -0000", 0, 0),
+        ("Fri, 01 Jan 2100 00:00:00", 30, 30),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 30, 30),
+        ("Fri, 01 Jan 2100 00:00:00 +9999999999999999999", 0.5, 1),
+        ("9" * 5000, 30, 30),
+        ("soon", 0.5, 1),
+    ],
 )
 def test_retry_after_is_honored_within_bounds(
     asked: str, least: float, most: float, origin: Origin, get: Callable[..., Fetched], pauses: Pauses
@@ -391,6 +401,12 @@ def test_file_without_a_validator_begins_anew(origin: Origin, get: Callable[...,
     assert [r.get("range") for r in origin.gets("/a.wav")] == [None, None]
 
 
+def test_tag_that_cannot_be_sent_back_is_none(origin: Origin, get: Callable[..., Fetched]) -> None:
+    origin.paths["/a.wav"] = breaking([1_000_000], headers={"ETag": '"v\xe9"'})
+    assert is_whole(get(origin.url("/a.wav")))
+    assert [r.get("range") for r in origin.gets("/a.wav")] == [None, None]
+
+
 def test_origin_that_ignores_ranges_is_read_from_the_beginning(origin: Origin, get: Callable[..., Fetched]) -> None:
     origin.paths["/a.wav"] = breaking([1_000_000, 2_000_000], ranges=False)
     fetched = get(origin.url("/a.wav"))
@@ -413,7 +429,14 @@ def test_file_that_changed_between_the_tries_is_not_mixed(origin: Origin, get: C
 
 @pytest.mark.parametrize(
     "span",
-    ["bytes 0-1999999/3000000", "bytes 1000001-2999999/3000000", "bytes 1000000-2999999/2999999", "nonsense", ""],
+    [
+        "bytes 0-1999999/3000000",
+        "bytes 1000001-2999999/3000000",
+        "bytes 1000000-2999999/2999999",
+        f"bytes {'1' * 5000}-{'2' * 5000}/{'3' * 5000}",
+        "nonsense",
+        "",
+    ],
 )
 def test_range_that_was_not_asked_for_is_not_appended(span: str, origin: Origin, get: Callable[..., Fetched]) -> None:
     def handle(handler: Any) -> None:

@@ -382,6 +382,15 @@ def test_the_pause_that_is_asked_for_is_kept(
     assert pauses == [7.0, 0.0]
 
 
+@pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00", "Thu, 01 Jan 1970 00:00:00 -0000"])
+def test_a_date_without_a_zone_is_one_of_utc(
+    date: str, stub: Stub, engine: Callable[..., OpenAIEngine], pauses: list[float]
+) -> None:
+    stub.answers = [Answer(503, {}, {"Retry-After": date}), Answer(body=VERBOSE)]
+    assert heard(engine()).fate is Fate.TRANSCRIBED
+    assert pauses == [0.0]
+
+
 def test_a_pause_beyond_the_limit_of_time_is_not_made(
     stub: Stub, engine: Callable[..., OpenAIEngine], pauses: list[float]
 ) -> None:

@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from dashscribe.errors import ConfigError
 from dashscribe.errors.remote import ApiError, UnreachableError
+from dashscribe.headers import retry_after_s
 
 #: Where `dashscribe serve` listens unless told otherwise.
 DEFAULT_BASE_URL = "http://127.0.0.1:8000/api/v1"
@@ -141,7 +142,7 @@ def _pause_s(state: RetryCallState) -> float:
     """Seconds until the next try: what the server asked for, else growing, both bounded."""
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.retry_after_s if isinstance(error, ApiError) else None
-    return _BACKOFF(state) if asked_s is None else min(asked_s, LONGEST_PAUSE_S)
+    return _BACKOFF(state) if asked_s is None else min(max(asked_s, 0.0), LONGEST_PAUSE_S)
 
 
 def _refusal(response: httpx.Response) -> ApiError:
@@ -154,8 +155,8 @@ def _refusal(response: httpx.Response) -> ApiError:
     detail = f"{label}: {told.message}" + (f" [request {request_id}]" if request_id else "")
     if response.status_code == 401:
         detail += "; the key is named by --api-key or DASHSCOPE_API_KEY"
-    after = response.headers.get("retry-after", "")
-    return ApiError(detail, response.status_code, told.code, float(after) if after.isdecimal() else None)
+    after_s = retry_after_s(response.headers.get("retry-after", ""))
+    return ApiError(detail, response.status_code, told.code, after_s)
 
 
 def read(data: bytes, form: type[T]) -> T:

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from dashscribe.client.calls import TRIES, Calls, read
 from dashscribe.errors.remote import ApiError, UnreachableError
+from dashscribe.headers import number
 from dashscribe.words import sendable
 
 #: Where servers of ours take uploads in pieces, beside the base URL.
@@ -110,10 +111,11 @@ class _Pieces:
 
 
 def _offset(answer: httpx.Response) -> int:
-    offset = answer.headers.get("upload-offset", "")
-    if not offset.isdecimal():
-        raise ApiError(f"the server's answer names no offset of the upload: {offset!r}")
-    return int(offset)
+    told = answer.headers.get("upload-offset", "")
+    offset = number(told)
+    if offset is None:
+        raise ApiError(f"the server's answer names no offset of the upload: {told[:100]!r}")
+    return offset
 
 
 def _send_form(calls: Calls, file: BinaryIO, total: int, name: str, model: str, on_bytes: OnBytes) -> str:

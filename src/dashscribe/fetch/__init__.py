@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 import time
 import zlib
@@ -25,6 +24,7 @@ from dashscribe.config import Settings
 from dashscribe.errors.sources import ContentLengthError, DownloadFailedError, FileTooLargeError
 from dashscribe.fetch.address import Guard, Resolver, resolve
 from dashscribe.fetch.origin import Answer, BrokenError, Session, host_of, source_url, with_retries
+from dashscribe.headers import content_range
 
 #: Tries that may fail in a row; one that came WORTHWHILE_BYTES further than all before it does not count.
 TRIES, WORTHWHILE_BYTES = 4, 1024**2
@@ -193,10 +193,10 @@ class _Download:
 
     def _goes_on(self, answer: Answer) -> bool:
         """Whether a 206 carries the same file from where the last try stopped."""
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("content-range", "").strip())
-        if not match or int(match[1]) != self.size_bytes or answer.encoding:
+        begin, total = content_range(answer.headers.get("content-range", "")) or (None, None)
+        if begin != self.size_bytes or answer.encoding:
             return False
-        same_size = self._total is None or match[2] in ("*", str(self._total))
+        same_size = None in (self._total, total) or total == self._total
         return same_size and answer.validator in ("", self._validator)
 
     def _receive(self, answer: Answer) -> None:

@@ -12,10 +12,8 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from types import TracebackType
 from typing import Self, TypeVar
@@ -26,6 +24,7 @@ import httpx
 import idna
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
+from dashscribe import headers
 from dashscribe.errors.sources import (
     DownloadFailedError,
     DownloadTimeoutError,
@@ -122,14 +121,12 @@ class Answer:
     @property
     def length_bytes(self) -> int | None:
         """Content-Length: of the encoded bytes, and of the range in a 206."""
-        value = self.headers.get("content-length", "")
-        return int(value) if value.isdecimal() else None
+        return headers.number(self.headers.get("content-length", ""))
 
     @property
     def validator(self) -> str:
         """What If-Range can name so that a changed file is not mixed with the old one; empty for nothing usable."""
-        tag = self.headers.get("etag", "")
-        return tag if tag and not tag.startswith("W/") else self.headers.get("last-modified", "")
+        return headers.validator(self.headers)
 
     def check(self) -> None:
         """Return for a status with a body to use; else raise what it means."""
@@ -149,12 +146,7 @@ class Answer:
         raise DownloadFailedError(detail)
 
     def _retry_after_s(self) -> float | None:
-        value = self.headers.get("retry-after", "")
-        if value.isdecimal():
-            return float(value)
-        with suppress(ValueError):
-            return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        return None
+        return headers.retry_after_s(self.headers.get("retry-after", ""))
 
 
 class Session:
@@ -199,12 +191,12 @@ class Session:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 with self._send(method, url, extra or {}) as response:
-                    headers = httpx.Headers(response.headers)
-                    if response.status not in (301, 302, 303, 307, 308) or "location" not in headers:
+                    told = httpx.Headers(response.headers)
+                    if response.status not in (301, 302, 303, 307, 308) or "location" not in told:
                         clean = url.copy_with(userinfo=b"")
-                        yield Answer(response.status, headers, clean, response.iter_stream())
+                        yield Answer(response.status, told, clean, response.iter_stream())
                         return
-                url = self._next_hop(url, headers["location"])
+                url = self._next_hop(url, told["location"])
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             reason = str(error) or type(error).__name__
             kind = DownloadTimeoutError if isinstance(error, httpcore.TimeoutException) else DownloadFailedError
@@ -212,15 +204,15 @@ class Session:
         raise DownloadFailedError(f"{host_of(url)}: more than {MAX_REDIRECTS} redirects")
 
     def _send(self, method: str, url: httpx.URL, extra: dict[str, str]) -> AbstractContextManager[httpcore.Response]:
-        headers = [("Host", url.netloc.decode("ascii")), ("User-Agent", "dashscribe"), ("Accept", "*/*")]
+        sent = [("Host", url.netloc.decode("ascii")), ("User-Agent", "dashscribe"), ("Accept", "*/*")]
         # Compressed audio gains nothing, and only plain bytes can be resumed.
-        headers += [("Accept-Encoding", "identity"), *extra.items()]
+        sent += [("Accept-Encoding", "identity"), *extra.items()]
         if url.userinfo:
-            headers.append(("Authorization", f"Basic {base64.b64encode(unquote_to_bytes(url.userinfo)).decode()}"))
+            sent.append(("Authorization", f"Basic {base64.b64encode(unquote_to_bytes(url.userinfo)).decode()}"))
         return self._pool.stream(
             method,
             httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=headers,
+            headers=sent,
             extensions={"timeout": {"connect": CONNECT_S, "read": IDLE_S, "write": IDLE_S, "pool": CONNECT_S}},
         )
 

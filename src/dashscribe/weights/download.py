@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import BinaryIO
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 
+from dashscribe import headers
 from dashscribe.errors import WeightsError
 from dashscribe.weights.room import Room, disk_errors
 
@@ -158,7 +158,8 @@ class _Transfer:
             notes = json.loads(self._notes.read_text(encoding="utf-8"))
             total = notes["total"]
             same = notes["url"] == self._url and (total is None or isinstance(total, int))
-            return (str(notes["validator"]), total) if same else ("", None)
+            validator = str(notes["validator"])  # an older version noted what cannot be sent back, too
+            return (validator, total) if same and validator.isascii() else ("", None)
         except (OSError, ValueError, KeyError, TypeError):
             return "", None
 
@@ -188,9 +189,8 @@ class _Transfer:
         _check_status(answer)
         if answer.status_code != 206:
             self._restart()
-            self._validator = _validator(answer)
-            length = answer.headers.get("content-length", "")
-            self._total = int(length) if length.isdecimal() else None
+            self._validator = headers.validator(answer.headers)
+            self._total = headers.number(answer.headers.get("content-length", ""))
             notes = {"url": self._url, "validator": self._validator, "total": self._total}
             self._notes.write_text(json.dumps(notes), encoding="utf-8")
         if self._total is not None:
@@ -201,11 +201,11 @@ class _Transfer:
 
     def _goes_on(self, answer: httpx.Response) -> bool:
         """Whether a 206 carries the same file from where the last try stopped."""
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("content-range", "").strip())
-        if not match or int(match[1]) != self._size:
+        begin, total = headers.content_range(answer.headers.get("content-range", "")) or (None, None)
+        if begin != self._size:
             return False
-        same_size = self._total is None or match[2] in ("*", str(self._total))
-        return same_size and _validator(answer) in ("", self._validator)
+        same_size = None in (self._total, total) or total == self._total
+        return same_size and headers.validator(answer.headers) in ("", self._validator)
 
     def _take(self, piece: bytes) -> None:
         if not self._size and piece.lstrip()[:9].lower().startswith(_WEB_PAGE):
@@ -232,12 +232,5 @@ def _check_status(answer: httpx.Response) -> None:
         return
     error = WeightsError(f"{answer.url.host} answered {answer.status_code} {answer.reason_phrase}".rstrip())
     if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
-        after = answer.headers.get("retry-after", "")
-        raise _BrokenError(error, float(after) if after.isdecimal() else None)
+        raise _BrokenError(error, headers.retry_after_s(answer.headers.get("retry-after", "")))
     raise error
-
-
-def _validator(answer: httpx.Response) -> str:
-    """What If-Range can name so that a changed file is not mixed with the old one; empty for nothing usable."""
-    tag = answer.headers.get("etag", "")
-    return tag if tag and not tag.startswith("W/") else answer.headers.get("last-modified", "")

@@ -24,6 +24,7 @@ from starlette.requests import ClientDisconnect
 from dashscribe.catalog import find_model
 from dashscribe.errors import ConflictError, DashscribeError, InvalidParameterError, NotFoundError
 from dashscribe.errors.sources import UploadGoneError
+from dashscribe.headers import number
 from dashscribe.uploads import Arrival, Receipt
 from dashscribe.wire import envelope
 from dashscribe.wire.body import pieces_of
@@ -241,9 +242,9 @@ async def _add(request: Request, parts: Parts, owner: str, key: str, offset: int
         arrival = await in_thread(parts.arriving, stack.enter_context, parts.uploads.resume(owner, key))
         if offset != arrival.offset:
             raise ConflictError(f"Upload-Offset is {offset}, the upload stands at {arrival.offset}.")
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal():
-            _check_length(arrival, int(announced))
+        announced = number(request.headers.get("content-length", ""))
+        if announced is not None:
+            _check_length(arrival, announced)
         await _receive(request, parts, arrival, checksum)
         await in_thread(parts.arriving, arrival.settle)
     except UploadGoneError as error:

@@ -10,9 +10,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -29,6 +26,7 @@ from tenacity import (
 
 from dashscribe.config import Settings
 from dashscribe.errors import EngineDownError, EngineUnavailableError
+from dashscribe.headers import retry_after_s
 
 #: Tries of one request, the first one included.
 TRIES = 3
@@ -149,7 +147,7 @@ class Endpoint:
             return
         said = f"{self._url} answered {status}{self._told(response, content)}"
         if status in _PASSING or status >= 500:
-            raise _PassingError(said, _retry_after_s(response.headers.get("retry-after", "")))
+            raise _PassingError(said, retry_after_s(response.headers.get("retry-after", "")))
         if 300 <= status < 400:
             place = self._clean(response.headers.get("location", "")) or "nowhere"
             raise EngineDownError(
@@ -220,11 +218,3 @@ def _pause_s(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.pause_s if isinstance(error, _PassingError) else None
     return _BACKOFF(state) if asked_s is None else max(asked_s, 0.0)
-
-
-def _retry_after_s(value: str) -> float | None:
-    if value.strip().isdecimal():
-        return float(value)
-    with suppress(ValueError):
-        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    return None
