@@ -207,6 +207,8 @@ def test_key_whose_quota_is_used_up_is_refused(tmp_path: Path, origin: Origin):
             assert time.monotonic() < deadline
         text = "Allocated quota exceeded, please increase your quota limit."
         assert_refused(response, 429, "Throttling.AllocationQuota", text)
+        for path in (GENERATE, "/v1/chat/completions", "/v1/audio/transcriptions"):  # told before a body is looked at
+            assert desk.http.post(path, content=b"no body at all", headers=bearer).status_code == 429
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-DashScope-SSE": "enable"}])

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from generation_calls import EVERY_FAMILY, FLASH, GENERATE, QWEN3, STREAM, call,
 from wire_origin import Origin
 from wire_servers import Desk, Server, assert_refused, checked, open_desk, start_server, stop_server
 
+from dashscribe.config import Settings
+from dashscribe.db import open_database
 from dashscribe.errors import DashscribeError
 from dashscribe.errors.sources import RecognitionError
+from dashscribe.keys import Keys
 from dashscribe.types import Sentence, Word
 from dashscribe.wire import speech, sse
+from dashscribe.wire.turns import WAITING_PER_TURN
 
 #: Far longer than what is waited for takes, even on a crowded machine.
 SOON_S = 20.0
@@ -319,6 +324,28 @@ def test_a_burst_waits_for_its_turn_and_is_then_turned_away(small: Server, hold:
         assert_refused(answer, 429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
         assert int(answer.headers["retry-after"]) >= 1
     assert [heard(checked(answer)) for answer in answers if answer.status_code == 200]
+
+
+def test_bodies_that_never_end_keep_nobody_else_out(small: Server, hold: Path, two: str):
+    hold.unlink()
+    engine = open_database(f"sqlite:///{small.home / 'dashscribe.db'}")
+    _, other = Keys(engine, Settings(home=small.home)).create("other")
+    engine.dispose()
+    host, port = small.url.removeprefix("http://").split(":")
+    head = f"Host: {host}\r\nAuthorization: Bearer {small.key}\r\nContent-Length: 1000\r\n\r\n{{"
+    with ExitStack() as stack, small.http() as http:
+        for number in range(WAITING_PER_TURN + 2):  # one turn: as many places
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=SOON_S))
+            path = GENERATE if number % 2 else "/v1/audio/transcriptions"
+            kind = "Content-Type: multipart/form-data; boundary=x\r\n"
+            connection.sendall(f"POST {path} HTTP/1.1\r\n{kind}{head}".encode())
+        deadline = time.monotonic() + SOON_S
+        while (refused := http.post(GENERATE, json=call(QWEN3, two))).status_code == 200:
+            assert time.monotonic() < deadline, "the places of one owner have no end"
+        assert_refused(refused, 429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.")
+        assert f"{WAITING_PER_TURN // 2} calls of owner default come in or wait here" in refused.json()["message"]
+        told = http.post(GENERATE, json=call(QWEN3, two), headers={"Authorization": f"Bearer {other}"})
+        assert heard(checked(told))
 
 
 def test_engine_that_fails_at_everything_is_an_internal_error(tmp_path: Path, origin: Origin):

@@ -328,7 +328,7 @@ class QuotaError(RateLimitError):
 
 
 class BusyError(RateLimitError):
-    """So many synchronous calls are at work, or come in, that this one gets no turn; no matter of who calls."""
+    """So many synchronous calls are at work, or come in, of all owners or of this one, that this one gets no turn."""
 
 
 class AdmissionError(RateLimitError):

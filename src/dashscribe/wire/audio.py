@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from dashscribe.choice import choose_engine
 from dashscribe.engines import EngineInfo
 from dashscribe.errors import NotTranslatedError
+from dashscribe.keys import Identity
 from dashscribe.render import openai_json, srt, vtt
 from dashscribe.types import Sentence, Transcript, joint
 from dashscribe.wire import envelope, speech
@@ -73,7 +74,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
     """The text of the recording: at once in the form asked for, or sentence by sentence."""
     with ExitStack() as kept:
-        form = await _receive(request, parts, kept)
+        form = await _receive(request, caller, parts, kept)
         wanted = read_dictation(form, parts.settings)
         options = wanted.asked.options
         engine = choose_engine(wanted.model, options.languages, parts.settings, parts.hosts.down())
@@ -102,22 +103,21 @@ async def transcribe(request: Request, caller: Caller, parts: Here) -> Response:
 @router.post("/compatible-mode/v1/audio/translations/", include_in_schema=False)
 async def translate(request: Request, caller: Caller, parts: Here) -> Response:
     """Refused: no engine here translates, and text in the language spoken would be another thing."""
-    del caller
     with ExitStack() as kept:
-        recording(await _receive(request, parts, kept))
+        recording(await _receive(request, caller, parts, kept))
         raise NotTranslatedError(
             "No engine here writes another language than the one spoken: /v1/audio/transcriptions gives that."
         )
 
 
-async def _receive(request: Request, parts: Parts, kept: ExitStack) -> Form:
+async def _receive(request: Request, caller: Identity, parts: Parts, kept: ExitStack) -> Form:
     """The form, its file in a folder that ``kept`` removes.
 
-    Raises RateLimitError while too many come in, NoRoomError while the disk is full, and the errors of ``read_form``.
+    Raises the errors of ``speech.receiving``, NoRoomError while the disk is full, and the errors of ``read_form``.
     """
     await in_thread(parts.queries, parts.uploads.check_room)
     folder: Path = await in_thread(parts.blobs, kept.enter_context, parts.uploads.folder())
-    with request.app.state.turns.receiving():
+    async with speech.receiving(request, parts, caller):
         return await read_form(
             request,
             folder,

@@ -57,7 +57,7 @@ async def generate(
     with ExitStack() as kept:
         folder = await in_thread(parts.blobs, kept.enter_context, parts.uploads.folder())
         read = partial(_read, parts, caller, folder, is_stream)
-        call, engine, teller = await speech.receive(request, parts, folder, read)
+        call, engine, teller = await speech.receive(request, parts, caller, folder, read)
         headers = {"x-dashscribe-engine": engine.name}
         if is_stream:
             items = await speech.begun(speech.stream(request, parts, call))

@@ -90,7 +90,8 @@ async def complete(request: Request, caller: Caller, parts: Annotated[Parts, Dep
     """The text of the one recording in the messages, at once or sentence by sentence."""
     with ExitStack() as kept:
         folder = await in_thread(parts.blobs, kept.enter_context, parts.uploads.folder())
-        call, teller = await speech.receive(request, parts, folder, partial(_read, request, parts, caller, folder))
+        read = partial(_read, request, parts, caller, folder)
+        call, teller = await speech.receive(request, parts, caller, folder, read)
         headers = {"x-dashscribe-engine": teller.engine.name}
         if teller.streams:
             items = await speech.begun(speech.stream(request, parts, call))

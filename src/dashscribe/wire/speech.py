@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,24 +98,36 @@ class Call:
     notes: tuple[str, ...] = ()
 
 
-async def receive(request: Request, parts: Parts, folder: Path, read: Callable[[bytes], T]) -> T:
+@asynccontextmanager
+async def receiving(request: Request, parts: Parts, caller: Identity) -> AsyncGenerator[None]:
+    """Around the receiving of a body. What can be known of its caller before is looked at: the body takes a place.
+
+    Raises QuotaError, and BusyError while too many come in.
+    """
+    await in_thread(parts.queries, parts.keys.check_quota, caller)
+    turns: Turns = request.app.state.turns
+    with turns.receiving(caller.owner):
+        yield
+
+
+async def receive(request: Request, parts: Parts, caller: Identity, folder: Path, read: Callable[[bytes], T]) -> T:
     """What ``read``, called in a thread, makes of a body that may carry a recording.
 
     The body lies in ``folder`` until its turn to be parsed comes, so that memory does not grow with the calls. Raises
-    RateLimitError while too many come in, RefusedSourceError for a body beyond the limit, and what ``read`` raises.
+    the errors of ``receiving``, RefusedSourceError for a body beyond the limit, and what ``read`` raises.
     """
-    turns: Turns = request.app.state.turns
-    with turns.receiving(), SpooledTemporaryFile(SPOOLED_BYTES, dir=str(folder)) as file:
-        try:
-            await receive_into(request, file, MAX_RECORDING_BODY_BYTES)
-        except TooLargeError as error:  # nothing but a recording makes a body that large
-            raise RefusedSourceError(error.detail, DataUriTooLargeError.sync_text) from error
+    async with receiving(request, parts, caller):
+        with SpooledTemporaryFile(SPOOLED_BYTES, dir=str(folder)) as file:
+            try:
+                await receive_into(request, file, MAX_RECORDING_BODY_BYTES)
+            except TooLargeError as error:  # nothing but a recording makes a body that large
+                raise RefusedSourceError(error.detail, DataUriTooLargeError.sync_text) from error
 
-        def read_file() -> T:
-            file.seek(0)
-            return read(file.read())
+            def read_file() -> T:
+                file.seek(0)
+                return read(file.read())
 
-        return await in_thread(parts.bodies, read_file)
+            return await in_thread(parts.bodies, read_file)
 
 
 def find_source(text: str, folder: Path) -> Source:
@@ -186,7 +198,7 @@ async def _stream(
     engine = choose_engine(call.model, call.options.languages, parts.settings, parts.hosts.down())
     resolve = request.headers.get("x-dashscope-ossresourceresolve", "").strip().lower() == "enable"
     turns: Turns = request.app.state.turns
-    await turns.take(request)
+    await turns.take(request, call.caller.owner)
     work = _Work(parts, call, engine, may_resolve=resolve or not parts.settings.strict_oss, tells=sentences)
     work.begin(turns)
     try:

@@ -1,12 +1,14 @@
 """How many synchronous calls are at work at once, and how many wait for how long: beyond that, 429.
 
 A call holds its turn from before its source is fetched until its thread has ended, so what calls take of memory and
-disk is bounded, and a burst costs those who wait nothing but time.
+disk is bounded, and a burst costs those who wait nothing but time. Of the places for those who wait, their bodies
+coming in among them, an owner gets half: nobody can shut out the others, not even by bodies that never end.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,27 +38,44 @@ class Turns:
         self._wait_s = settings.call_wait_s
         self._free = asyncio.Semaphore(self.most)
         self.at_work = self.waiting = 0
+        self._waiting_of: Counter[str] = Counter()
         self.threads = ThreadPoolExecutor(self.most, thread_name_prefix="call")
 
     @contextmanager
-    def receiving(self) -> Generator[None]:
+    def receiving(self, owner: str) -> Generator[None]:
         """Around the receiving of a body: as many may come in as may wait. Raises BusyError beyond that."""
-        self._refuse_full()
+        self._refuse_full(owner)
+        with self._place(owner):
+            yield
+
+    def _refuse_full(self, owner: str) -> None:
+        places, own = WAITING_PER_TURN * self.most, self._waiting_of[owner]
+        if self.waiting >= places:
+            raise BusyError(f"{self.at_work} calls are at work here and {self.waiting} wait.", RETRY_AFTER_S)
+        if own >= places // 2:
+            raise BusyError(f"{own} calls of owner {owner} come in or wait here, and no more may.", RETRY_AFTER_S)
+
+    @contextmanager
+    def _place(self, owner: str) -> Generator[None]:
         self.waiting += 1
+        self._waiting_of[owner] += 1
         try:
             yield
         finally:
             self.waiting -= 1
+            self._waiting_of[owner] -= 1
+            if not self._waiting_of[owner]:
+                del self._waiting_of[owner]
 
-    def _refuse_full(self) -> None:
-        if self.waiting >= WAITING_PER_TURN * self.most:
-            raise BusyError(f"{self.most} calls are at work here and {self.waiting} wait.", RETRY_AFTER_S)
-
-    async def take(self, request: Request) -> None:
+    async def take(self, request: Request, owner: str) -> None:
         """Wait for a turn. Raises BusyError when none comes in time, ClientDisconnect when the client left."""
         if self._free.locked():
-            self._refuse_full()
-        self.waiting += 1
+            self._refuse_full(owner)
+        with self._place(owner):
+            await self._wait(request)
+        self.at_work += 1
+
+    async def _wait(self, request: Request) -> None:
         asking = asyncio.ensure_future(self._free.acquire())
         try:
             left_s = self._wait_s
@@ -75,9 +94,6 @@ class Turns:
             if asking.done() and not asking.cancelled():
                 self._free.release()
             raise
-        finally:
-            self.waiting -= 1
-        self.at_work += 1
 
     def give_back(self) -> None:
         """End a turn."""
