@@ -12,11 +12,22 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from dashscribe.errors import ConfigError
 from dashscribe.redact import redact
+
+#: The largest number that a setting may have, by what its name ends with: more is as good as for ever, or a slip, and
+#: does not fit where it goes, clocks, limits of the system and other processes among them.
+_LARGEST = {
+    "retention": (10**6, "hours, which is 114 years"),
+    "_s": (10**9, "seconds, which is 31 years"),
+    "_bytes": (2**60, "bytes, which is 1 EiB"),
+    "_mb": (2**30, "MiB, which is 1 PiB"),
+    "": (10**9, ""),
+}
+_UNBOUNDED_IF_0 = frozenset({"task_timeout_s", "max_queued_files", "max_owner_files"})
 
 
 def default_home() -> Path:
@@ -154,6 +165,18 @@ class Settings(BaseSettings):
     def _unset_if_empty(cls, value: object) -> object:
         """An empty variable, as compose files pass on, means the default, not the current folder."""
         return None if value == "" else value
+
+    @field_validator("*")
+    @classmethod
+    def _check_number(cls, value: object, info: ValidationInfo) -> object:
+        """Numbers are finite, and not beyond what can be meant."""
+        if isinstance(value, int | float):
+            name = str(info.field_name)
+            largest, unit = next(bound for end, bound in _LARGEST.items() if name.endswith(end))
+            if not value <= largest:
+                no_limit = "; 0 means no limit" if name in _UNBOUNDED_IF_0 else ""
+                raise ValueError(f"give {largest} {unit}".rstrip() + f" at most{no_limit}")
+        return value
 
     @field_validator("openai_url")
     @classmethod

@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from dashscribe.cli.config import config
-from dashscribe.config import Settings
+from dashscribe.config import Settings, load
+from dashscribe.errors import ConfigError
 
 app = typer.Typer(rich_markup_mode=None)
 app.command()(config)
@@ -63,3 +64,24 @@ def test_what_follows_from_the_home_folder_is_shown_resolved(tmp_path: Path) -> 
 
 def test_file_that_does_not_exist_is_said_to_be_missing(file: Path) -> None:
     assert f"{file} (does not exist)" in CliRunner().invoke(app).stderr
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e300", "9" * 30])
+def test_numbers_that_cannot_be_meant_are_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+    assert len(numbers) > 15
+    for name in numbers:
+        with monkeypatch.context() as patch, pytest.raises(ConfigError, match=rf"^unusable settings: {name}="):
+            patch.setenv(f"DASHSCRIBE_{name.upper()}", value)
+            load()
+
+
+def test_what_to_give_instead_of_a_number_that_is_too_large_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"retention=inf: .*give 1000000 hours, which is 114 years at most"):
+        load(retention=float("inf"))
+    with pytest.raises(ConfigError, match=r"task_timeout_s=inf: .* at most; 0 means no limit"):
+        load(task_timeout_s=float("inf"))
+    assert load(retention=1_000_000, host_idle_s=1e9, max_file_bytes=2**60).retention == 1_000_000
