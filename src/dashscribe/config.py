@@ -7,9 +7,10 @@ global. ``dashscribe config`` prints each value with its origin.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -48,6 +49,40 @@ def config_file() -> Path:
     return Path(os.environ.get("DASHSCRIBE_CONFIG") or home / "config.toml")
 
 
+def _base_url(value: str, example: str, instead: str) -> str:
+    """A URL that paths can be put behind; raises ValueError saying what to give, of a password ``instead``."""
+    url = value.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        is_base = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"{error}: give the base of an http or https URL, as in {example}") from error
+    if url and not is_base:
+        raise ValueError(f"give the base of an http or https URL, as in {example}")
+    if "?" in url or "#" in url:
+        raise ValueError("leave out what begins with ? or #: paths are put behind the URL")
+    if "@" in parts.netloc:
+        raise ValueError(f"leave name and password out{instead}")
+    return url
+
+
+def _in_ascii(url: str) -> str:
+    """A base URL whose host and path are in ASCII; raises ValueError for a host that no name server can know."""
+    import idna  # few need it, and it takes a while
+
+    parts = urlsplit(url)
+    host = str(parts.hostname)
+    try:
+        host = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{host!r} is no name of a host: {error}") from error
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", host):
+        raise ValueError(f"{host!r} is no name of a host")
+    port = "" if parts.port is None else f":{parts.port}"
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
+
+
 class Settings(BaseSettings):
     """Every setting with its unit and default; the environment variable is the name in upper case after DASHSCRIBE_."""
 
@@ -74,7 +109,11 @@ class Settings(BaseSettings):
     store_cache_bytes: int = Field(
         4 * 1024**3, ge=0, description="Copies of what lies in s3://… that are kept in the home folder, in bytes."
     )
-    public_url: str = Field("", description="Base of the URLs that the server mints; default: the request's Host.")
+    public_url: str = Field(
+        "",
+        description="Base of the URLs that the server mints, https://asr.example.com or with a path behind it; "
+        "default: the request's Host.",
+    )
     fetch_allow: str = Field(
         "", description="Comma list of host names and CIDRs exempt from the guard against private addresses."
     )
@@ -182,15 +221,14 @@ class Settings(BaseSettings):
     @classmethod
     def _check_endpoint(cls, value: str) -> str:
         """A base URL to which paths can be added; a password in it would end up in messages."""
-        url = value.strip().rstrip("/")
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not (parts.hostname and parts.port != 0)):
-            raise ValueError("give the base of an http or https URL, as in http://gpu:8000/v1")
-        if parts.query or parts.fragment:
-            raise ValueError("leave out what begins with ? or #: paths are put behind the URL")
-        if parts.username or parts.password:
-            raise ValueError("leave name and password out and give the key in DASHSCRIBE_OPENAI_API_KEY")
-        return url
+        return _base_url(value, "http://gpu:8000/v1", " and give the key in DASHSCRIBE_OPENAI_API_KEY")
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public(cls, value: str) -> str:
+        """The same, in ASCII: it goes into headers and into URLs that any client has to understand."""
+        url = _base_url(value, "https://asr.example.com", "")
+        return url and _in_ascii(url)
 
     @classmethod
     def settings_customise_sources(

@@ -85,3 +85,41 @@ def test_what_to_give_instead_of_a_number_that_is_too_large_is_told() -> None:
     with pytest.raises(ConfigError, match=r"task_timeout_s=inf: .* at most; 0 means no limit"):
         load(task_timeout_s=float("inf"))
     assert load(retention=1_000_000, host_idle_s=1e9, max_file_bytes=2**60).retention == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", ""),
+        ("  https://asr.example.com/ ", "https://asr.example.com"),
+        ("http://10.0.0.1:8080/speech/v1/", "http://10.0.0.1:8080/speech/v1"),
+        ("HTTPS://ASR.example.com:443", "https://asr.example.com:443"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("https://语音.example.com/识别", "https://xn--2e3au0v.example.com/%E8%AF%86%E5%88%AB"),
+    ],
+)
+def test_public_url_is_kept_in_a_form_that_any_client_understands(given: str, kept: str) -> None:
+    assert load(public_url=given).public_url == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ("asr.example.com", "give the base of an http or https URL, as in https://asr.example.com"),
+        ("asr.example.com:8000", "give the base of an http or https URL"),
+        ("ftp://asr.example.com", "give the base of an http or https URL"),
+        ("https://", "give the base of an http or https URL"),
+        ("https://me@asr.example.com", "leave name and password out"),
+        ("https://asr.example.com/?a=b", "leave out what begins with ? or #"),
+        ("https://asr.example.com/#", "leave out what begins with ? or #"),
+        ("https://asr.example.com:70000", "Port out of range 0-65535: give the base of an http or https URL"),
+        ("https://a b.example.com", "'a b.example.com' is no name of a host"),
+        ("https://语 音.example.com", "'语 音.example.com' is no name of a host: "),
+        ("https://[::1", "Invalid IPv6 URL: give the base"),
+    ],
+)
+def test_public_url_that_would_make_dead_urls_is_refused(given: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(public_url=given)
+    assert f"public_url={given!r}" in str(caught.value)
+    assert remedy in str(caught.value)
