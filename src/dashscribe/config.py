@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -46,6 +47,8 @@ def usable_cores() -> int:
 def config_file() -> Path:
     """``DASHSCRIBE_CONFIG``, else ``config.toml`` in the home folder."""
     home = Path(os.environ.get("DASHSCRIBE_HOME") or default_home())
+    with suppress(RuntimeError):  # no such user, which the settings tell
+        home = home.expanduser()
     return Path(os.environ.get("DASHSCRIBE_CONFIG") or home / "config.toml")
 
 
@@ -205,6 +208,20 @@ class Settings(BaseSettings):
         """An empty variable, as compose files pass on, means the default, not the current folder."""
         return None if value == "" else value
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _default_if_empty(cls, value: object) -> object:
+        return default_home() if value == "" else value
+
+    @field_validator("home", "models_dir", "sensitive_words")
+    @classmethod
+    def _make_absolute(cls, value: Path | None) -> Path | None:
+        """URLs are made of the home, and children work elsewhere; no shell expands a ``~`` in a file or a unit."""
+        try:
+            return value and value.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError("there is no such user: give the path of the folder") from error
+
     @field_validator("*")
     @classmethod
     def _check_number(cls, value: object, info: ValidationInfo) -> object:
@@ -245,17 +262,19 @@ class Settings(BaseSettings):
     @property
     def resolved_database_url(self) -> str:
         """``database_url``, or the SQLite file in the home folder."""
-        return self.database_url or f"sqlite:///{self.home / 'dashscribe.db'}"
+        # Only what would end or change the path: the rest is easier to read as it is.
+        path = re.sub(r"[%?#]", lambda found: f"%{ord(found[0]):02X}", str(self.home / "dashscribe.db"))
+        return self.database_url or f"sqlite:///{path}"
 
     @property
     def resolved_store_url(self) -> str:
         """``store_url``, or the folder in the home folder."""
-        return self.store_url or f"file://{self.home / 'store'}"
+        return self.store_url or (self.home / "store").as_uri()
 
     @property
     def resolved_models_dir(self) -> Path:
-        """``models_dir``, or the folder in the home folder; absolute, since child processes get it too."""
-        return (self.models_dir or self.home / "models").absolute()
+        """``models_dir``, or the folder in the home folder."""
+        return self.models_dir or self.home / "models"
 
 
 def load(**flags: Any) -> Settings:

@@ -8,8 +8,10 @@ import typer
 from typer.testing import CliRunner
 
 from dashscribe.cli.config import config
-from dashscribe.config import Settings, load
+from dashscribe.config import Settings, default_home, load
+from dashscribe.db import connecting, open_database
 from dashscribe.errors import ConfigError
+from dashscribe.store import open_store
 
 app = typer.Typer(rich_markup_mode=None)
 app.command()(config)
@@ -123,3 +125,35 @@ def test_public_url_that_would_make_dead_urls_is_refused(given: str, remedy: str
         load(public_url=given)
     assert f"public_url={given!r}" in str(caught.value)
     assert remedy in str(caught.value)
+
+
+# --- homes of any name ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a home", "a?b=c", "a#b", "p%41q", "100%", "主目录", "a&b;c'd\"e"])
+def test_all_of_a_home_lies_in_it_whatever_its_name(name: str, tmp_path: Path) -> None:
+    settings = load(home=tmp_path / name)
+    open_database(settings.resolved_database_url).dispose()
+    open_store(settings).put("a/b", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (settings.home / "dashscribe.db").is_file()
+    assert (settings.home / "store" / "a" / "b").read_bytes() == b"x"
+    assert connecting.parsed(settings.resolved_database_url).database == str(settings.home / "dashscribe.db")
+
+
+def test_relative_homes_and_those_of_a_user_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "config.toml").write_text("workers = 3\n", encoding="utf-8")
+    for given in ("kept", "~/kept"):
+        monkeypatch.setenv("DASHSCRIBE_HOME", given)
+        monkeypatch.setenv("DASHSCRIBE_MODELS_DIR", "~/models")
+        settings = load()
+        assert (settings.home, settings.workers) == (tmp_path / "kept", 3)
+        assert settings.resolved_store_url == (tmp_path / "kept" / "store").as_uri()
+        assert settings.resolved_models_dir == tmp_path / "models"
+    monkeypatch.setenv("DASHSCRIBE_HOME", "")
+    assert load().home == default_home()
+    with pytest.raises(ConfigError, match=r"home='~no-such-user/x': .*there is no such user"):
+        load(home="~no-such-user/x")

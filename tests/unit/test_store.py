@@ -194,7 +194,7 @@ def test_drafts_of_a_process_that_was_killed_are_cleaned_and_those_of_a_living_o
 
 
 NO_STORES = """relative/path file://elsewhere/path file:relative gs://bucket/x s3:// s3:///x s3://b s3://a\u00e4b/c
-s3://bucket/a//b s3://bucket/../x s3://bucket/x?y=1 s3://bucket:9000/x"""
+s3://bucket/a//b s3://bucket/../x s3://bucket/x?y=1 s3://bucket:9000/x file:///a?b file:///a#b"""
 
 
 @pytest.mark.parametrize("url", NO_STORES.split())

@@ -279,7 +279,7 @@ def _make_home(settings: Settings) -> None:
     """Make the home where models lie in it: they may be the first to come there, and must not open it to others."""
     from dashscribe.cli.private import make_home
 
-    if settings.resolved_models_dir.is_relative_to(settings.home.absolute()):
+    if settings.resolved_models_dir.is_relative_to(settings.home):
         make_home(settings.home)
 
 

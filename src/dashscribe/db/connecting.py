@@ -9,6 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -62,9 +63,13 @@ _REFUSALS = (
 def parsed(url: str) -> URL:
     """A database URL in any usual writing. Raises ConfigError, which does not repeat what might be a password."""
     try:
-        return make_url(url.replace("postgres://", "postgresql://", 1))
+        where = make_url(url.replace("postgres://", "postgresql://", 1))
     except ArgumentError as error:
         raise ConfigError(f"database_url: {FORMS}") from error
+    if where.get_backend_name() == "sqlite" and where.database:
+        # Versions of SQLAlchemy differ in whether they read %3F in a path as the character that it stands for.
+        where = where.set(database=unquote(url.partition(":///")[2].partition("?")[0]))
+    return where
 
 
 def patiently(engine: Engine) -> Connection:

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from dashscribe.errors import ConfigError
 from dashscribe.store.blobs import CHUNK_BYTES, Stored, check_key
@@ -31,7 +31,9 @@ class Folder:
         self._url = url
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise ConfigError(f"store_url={url!r}: give file:///PATH or s3://BUCKET/PREFIX")
-        self.root = Path(unquote(parts.path))
+        if "?" in url or "#" in url:
+            raise ConfigError(f"store_url={url!r}: write %3F for ? and %23 for # in a path")
+        self.root = Path(os.fsdecode(unquote_to_bytes(parts.path)))
         self._drafts = Drafts(self.root / ".drafts")
 
     def put(self, key: str, data: bytes | Path | Iterable[bytes]) -> Stored:
