@@ -209,6 +209,28 @@ def test_an_engine_that_does_not_load_fails(home: Path, port: str) -> None:
     assert "no-such-engine" in only(found, "engine")[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("RATE_LIMITS", "fun-asr=10 per minute", "cannot be read; give cloud, or rules such as fun-asr=10/minute"),
+        ("RATE_LIMITS", "no-such-model=10/minute", "rate_limits='no-such-model=10/minute'"),
+        ("CALLBACK_URL", "ftp://user:x@h.example/x", "DASHSCRIBE_CALLBACK_URL: leave name and password out"),
+        ("CALLBACK_TOKEN", "字", "DASHSCRIBE_CALLBACK_TOKEN: give at most 256 printable ASCII characters"),
+        ("FETCH_ALLOW", "http://media.internal", "DASHSCRIBE_FETCH_ALLOW: 'http://media.internal' is no host name"),
+        ("SENSITIVE_WORDS", "/nope.txt", "DASHSCRIBE_SENSITIVE_WORDS: /nope.txt cannot be read"),
+    ],
+)
+def test_a_setting_with_which_no_server_starts_fails(home: Path, port: str, name: str, value: str, told: str) -> None:
+    given = {"DASHSCRIBE_CALLBACK_URL": "http://h.example/x", f"DASHSCRIBE_{name}": value}
+    code, found = findings(port, **given)
+    assert code == 1
+    (failed,) = (finding for finding in found["settings"] if finding["status"] == "fail")
+    assert told in failed["detail"]
+    refused = dashscribe("serve", "--port", port, **given)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == f"dashscribe: {failed['detail']}"
+
+
 def test_an_unusable_setting_fails_and_nothing_else_is_tried(home: Path, port: str) -> None:
     code, found = findings(port, DASHSCRIBE_WORKERS="none")
     assert code == 1

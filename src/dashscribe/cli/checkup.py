@@ -28,8 +28,10 @@ from dashscribe.catalog import find_model
 from dashscribe.choice import choose_engine
 from dashscribe.cli import database_check
 from dashscribe.cli.findings import ASK_S, Check, Finding, Patient
+from dashscribe.cli.usable import unusable
 from dashscribe.config import Settings, config_file
 from dashscribe.errors import DashscribeError
+from dashscribe.redact import redact
 from dashscribe.store import StoreError, open_store
 from dashscribe.store.folder import Folder
 from dashscribe.types import SAMPLES_PER_MS, Fate, Options, Span, Window
@@ -66,8 +68,7 @@ def python() -> Finding:
 
 
 def _variables(patient: Patient) -> Iterator[Finding]:
-    """Settings were read before; a misspelled variable, unlike a key of the file, is seen by nobody but here."""
-    del patient
+    """Settings were read before, by their types; a misspelled variable, unlike a key of the file, is seen only here."""
     names = {f"DASHSCRIBE_{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
     ours = {
         name for name in os.environ if name.startswith("DASHSCRIBE_") and not name.startswith("DASHSCRIBE_STANDIN_")
@@ -76,6 +77,8 @@ def _variables(patient: Patient) -> Iterator[Finding]:
         near = get_close_matches(name, names, 1)
         remedy = f"did you mean {near[0]}?" if near else "unset it; `dashscribe config` lists all there are"
         yield Finding("settings", "warn", f"the variable {name} has no effect", remedy)
+    for error in unusable(patient.settings):
+        yield Finding("settings", "fail", redact(str(error)), "correct it: `dashscribe serve` does not start with it")
     file = config_file()
     there = "" if file.is_file() else " (does not exist)"
     yield Finding("settings", "ok", f"{len(ours & names)} from the environment, others from {file}{there}")

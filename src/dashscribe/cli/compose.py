@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from dashscribe.cli.heap import give_back_large_blocks
 from dashscribe.cli.private import keep_private
+from dashscribe.cli.usable import unusable
 from dashscribe.db import is_shared, open_database, secret
-from dashscribe.enrich.censor import check_list
-from dashscribe.fetch.address import Guard
 from dashscribe.fleet import Offers
 from dashscribe.hosts import Hosts
 from dashscribe.queue.slots import Stage
@@ -37,8 +36,8 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     Raises ConfigError for a setting that cannot be used: it is to be told now, not with the first task.
     """
     give_back_large_blocks()
-    Guard(settings.fetch_allow)
-    check_list(settings.sensitive_words)
+    for error in unusable(settings):
+        raise error
     keep_private(settings.home)
     database = open_database(settings.resolved_database_url, settings.database_connections)
     stack.callback(database.dispose)

@@ -238,16 +238,28 @@ def _remove(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(update(_target).where(_target.c.id.in_(ids)).values(removed=True, token=""))
 
 
+def _token(settings: Settings) -> str:
+    return settings.callback_token.get_secret_value() if settings.callback_token else ""
+
+
+def fixed_targets(settings: Settings) -> dict[str, Target]:
+    """The targets that the settings name, by URL. Raises ConfigError."""
+    same = Target(owner=EVERYBODY, url="", token=_token(settings), origin="settings", name="settings")
+    try:
+        found = [checked(replace(same, url=part)) for part in settings.callback_url.split(",") if part.strip()]
+    except InvalidParameterError as error:
+        what, _, why = error.detail.partition(": ")
+        raise ConfigError(f"DASHSCRIBE_CALLBACK_{what.upper()}: {why}") from error
+    return {target.url: target for target in found}
+
+
 def keep_fixed(engine: Engine, settings: Settings) -> None:
     """Make the targets that the settings name those of the whole server, and forget those they no longer name.
 
     All processes of an installation should have the same settings: the last one to start decides. Raises ConfigError.
     """
-    try:
-        urls = {callback_url(part)[1] for part in settings.callback_url.split(",") if part.strip()}
-    except InvalidParameterError as error:
-        raise ConfigError(f"DASHSCRIBE_CALLBACK_URL: {error.detail}") from error
-    token = settings.callback_token.get_secret_value() if settings.callback_token else ""
+    wanted = fixed_targets(settings)
+    urls, token = set(wanted), _token(settings)
     fixed = (_target.c.origin == "settings", _target.c.removed.is_(False))
     with reading(engine) as connection:
         kept = {row.url: row for row in connection.execute(select(_target).where(*fixed))}
@@ -260,8 +272,7 @@ def keep_fixed(engine: Engine, settings: Settings) -> None:
             _remove(connection, gone)
         connection.execute(update(_target).where(*fixed).values(token=token))
         for url in sorted(urls - set(kept)):
-            target = checked(Target(owner=EVERYBODY, url=url, token=token, origin="settings", name="settings"))
-            new = replace(target, id=f"cb-{secrets.token_hex(8)}", created_ms=now_ms())
+            new = replace(wanted[url], id=f"cb-{secrets.token_hex(8)}", created_ms=now_ms())
             connection.execute(insert(_target).values(_row(new)))
 
 
