@@ -64,7 +64,8 @@ def program(*arguments: str | Path, stdin: bytes = b"", **changes: str) -> subpr
 def dashscribe(*arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """The same in this process, which has imported everything already; its standard input is empty."""
     command = ["dashscribe", *map(str, arguments)]
-    printed, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    printed = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    said = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", write_through=True)  # as Python's own
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(said):
         for name, value in environment(**changes).items():

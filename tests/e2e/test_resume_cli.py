@@ -42,6 +42,28 @@ def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> Non
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+def test_a_name_that_is_no_text_is_remembered_like_others(tmp_path: Path) -> None:
+    talks, out = tmp_path / "talks", tmp_path / "out"
+    odd = speechlike(talks / os.fsdecode(b"caf\xe9.wav"), 2)
+    speechlike(talks / "café.wav", 2, seed=1)
+    assert dashscribe("transcribe", talks, "-o", out, "--json").returncode == 0
+    assert (out / f"{odd.stem}.txt").exists()
+    again = dashscribe("transcribe", talks, "-o", out, "--json")
+    assert again.returncode == 0, again.stderr
+    assert [json.loads(line)["status"] for line in again.stdout.splitlines()] == ["skipped", "skipped"]
+    assert "café" in (out / ".dashscribe-done.json").read_text()  # others stay readable
+
+
+def test_a_record_that_cannot_be_written_is_no_reason_to_end(tmp_path: Path) -> None:
+    for number in range(2):
+        speechlike(tmp_path / "in" / f"{number}.wav", 2, seed=number)
+    (tmp_path / "out" / ".dashscribe-done.json").mkdir(parents=True)  # as good as a full disk
+    done = dashscribe("transcribe", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("cannot be remembered") == 1
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.txt")) == ["0.txt", "1.txt"]
+
+
 def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(tmp_path: Path) -> None:
     """The first input hangs, the second is done and waits for its turn."""
     (tmp_path / "pipe").mkdir()

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -203,6 +204,22 @@ def test_partial_names_and_links_that_lead_nowhere_stop_nothing(tmp_path: Path) 
     assert lines_of(done.stdout) == [("link.wav", "ok", 3_000)]
     assert precious.read_text() == "mine"
     assert (inbox / "link.wav.txt").read_text()
+
+
+def test_names_that_are_no_text_are_done_and_remembered_like_others(tmp_path: Path) -> None:
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    odd = speechlike(inbox / os.fsdecode(b"caf\xe9.wav"), 2)
+    speechlike(inbox / os.fsdecode(b"d\xe9p\xf4t") / "other.wav", 3)
+    speechlike(inbox / "\\xe9.wav", 4)  # what such a byte may be written as
+    watched = partial(dashscribe, "watch", inbox, "-o", out, "--once", "--json", "--settle", "0.2")
+    done = watched()
+    assert done.returncode == 0, done.stderr
+    assert sorted(length for _, _, length in lines_of(done.stdout)) == [2_000, 3_000, 4_000]
+    assert (out / f"{odd.stem}.txt").read_text()
+    odd.rename(inbox / "café.wav")
+    again = watched()
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "done as caf" in again.stderr
 
 
 def test_a_file_that_may_not_be_read_is_done_once_it_may(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
 from msgspec import Struct
 
-from dashscribe.cli.record import Mark, write_record
+from dashscribe.cli.record import Mark, read_record, write_record
 from dashscribe.cli.sources import Source, media_below
 from dashscribe.errors import ConfigError, DashscribeError
 
@@ -269,10 +268,10 @@ class Memory:
 
     def _read(self) -> dict[str, Done]:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, Done])
+            return read_record(self._file, Done)
         except FileNotFoundError:
             return {}
-        except (msgspec.MsgspecError, OSError) as error:
+        except (ValueError, OSError) as error:
             if self._forget:
                 return {}
             raise ConfigError(f"{self._file} cannot be read: {error}; remove it, or --force replaces it") from error
@@ -287,7 +286,7 @@ class Memory:
 
     def _key(self, path: Path) -> str:
         """The recording's place in the folder, as text."""
-        return os.fsencode(path.relative_to(self._folder)).decode(errors="backslashreplace")
+        return str(path.relative_to(self._folder))
 
     def _results(self, path: Path) -> Path:
         """The folder for the results of a recording."""

@@ -6,10 +6,11 @@ A result counts for a recording only if it was made from that very file, as it i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,8 @@ from dashscribe.cli.sources import Source
 
 #: What is remembered lies in a file of this name, beside the results.
 RECORD = ".dashscribe-done.json"
+
+T = TypeVar("T", bound=Struct)
 
 
 class Mark(Struct, frozen=True):
@@ -34,9 +37,25 @@ class Mark(Struct, frozen=True):
         return cls(stat.st_size, stat.st_mtime_ns)
 
 
-def write_record(file: Path, value: object) -> None:
-    """Put JSON into the place of a file in one step."""
-    put(file, msgspec.json.format(msgspec.json.encode(value)))
+def write_record(file: Path, entries: Mapping[str, Struct]) -> None:
+    """Put JSON into the place of a file in one step, a line for each entry. Raises OSError.
+
+    Names of files may hold bytes that are no UTF-8, as lone surrogates, for which JSON has escapes.
+    """
+    lines = (f"{_json(name)}: {_json(msgspec.to_builtins(entry))}" for name, entry in entries.items())
+    put(file, ("{\n" + ",\n".join(lines) + "\n}\n").encode(errors="backslashreplace"))
+
+
+def read_record(file: Path, form: type[T]) -> dict[str, T]:
+    """The entries of such a file. Raises OSError, and ValueError for one that is broken."""
+    try:
+        return msgspec.convert(json.loads(file.read_bytes()), type=dict[str, form])
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 class Origin(Struct, frozen=True):
@@ -55,8 +74,8 @@ class Record:
         self._wishes = hashlib.sha256(repr(wishes).encode(errors="surrogatepass")).hexdigest()[:16]
         self._known: dict[str, Origin] = {}
         # One that is missing or broken only means that everything is done again.
-        with suppress(OSError, msgspec.MsgspecError):
-            self._known = msgspec.json.decode((folder / RECORD).read_bytes(), type=dict[str, Origin])
+        with suppress(OSError, ValueError):
+            self._known = read_record(folder / RECORD, Origin)
 
     def origin(self, source: Source) -> Origin | None:
         """The source as it is now; None for what is no file here, such as a URL, which nobody could know again."""
@@ -76,10 +95,14 @@ class Record:
                 return paths
         return []
 
-    def keep(self, name: str, origin: Origin | None) -> None:
-        """Results of that name were made from that."""
+    def keep(self, name: str, origin: Origin | None) -> OSError | None:
+        """Results of that name were made from that; the reason where it cannot be written down."""
         if origin:
             self._known[name] = origin
         elif self._known.pop(name, None) is None:
-            return
-        write_record(self._folder / RECORD, self._known)
+            return None
+        try:
+            write_record(self._folder / RECORD, self._known)
+        except OSError as error:
+            return error
+        return None

@@ -71,6 +71,7 @@ class Screen:
         )
         self._tasks: dict[int, TaskID] = {}
         self._units: dict[int, str] = {}
+        self._unsaved = ""
         self._files = self._bars.add_task(
             "", total=len(sources), unit="files", whole=len(sources), visible=len(sources) > 1
         )
@@ -88,6 +89,13 @@ class Screen:
         """A line on stderr, above the bars."""
         # Not typer.echo, which goes around what rich puts in the place of sys.stderr.
         sys.stderr.write(f"dashscribe: {line}\n")
+
+    def unsaved(self, error: OSError | None) -> None:
+        """Say that what is done cannot be written down, once for each reason in a row; None: it can."""
+        problem = f"what is done cannot be remembered for the next start: {error}" if error else ""
+        if problem and problem != self._unsaved:
+            self.warn(f"{problem}; tried again")
+        self._unsaved = problem
 
     def note(self, line: str) -> None:
         """A line that nobody needs to act on."""

@@ -143,7 +143,7 @@ def transcribe(
             for event in batch.events():
                 report.take(event)
                 if record and isinstance(event, Ended) and event.index not in report.errors:
-                    record.keep(kept[left[event.index]], origins[left[event.index]])
+                    screen.unsaved(record.keep(kept[left[event.index]], origins[left[event.index]]))
         except KeyboardInterrupt:
             report.interrupted(batch.open)
             raise

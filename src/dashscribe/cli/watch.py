@@ -142,7 +142,6 @@ class _Loop:
         self._report, self._screen = report, screen
         #: Of recordings that met a passing fault: how often, and when they are tried again.
         self._again: dict[Path, tuple[int, float]] = {}
-        self._unsaved = ""
 
     def run(self, *, once: bool) -> None:
         """Go on until everything is done, or for ever; the batch and the screen are closed however it ends."""
@@ -232,11 +231,7 @@ class _Loop:
         return False
 
     def _save(self) -> None:
-        error = self._memory.save()
-        problem = f"what is done cannot be remembered for the next start: {error}" if error else ""
-        if problem and problem != self._unsaved:
-            self._screen.warn(f"{problem}; tried again")
-        self._unsaved = problem
+        self._screen.unsaved(self._memory.save())
 
 
 def _may_pass(error: Exception) -> bool:
