@@ -10,6 +10,9 @@ from pathlib import Path
 
 from cli_inputs import dashscribe, environment, program, speechlike
 
+from dashscribe.cli.record import Record
+from dashscribe.cli.sources import Source
+
 
 def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> None:
     talks, out = tmp_path / "talks", tmp_path / "out"
@@ -40,6 +43,34 @@ def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> Non
     assert dashscribe("transcribe", talks, "-o", out, "--force").returncode == 0
     quiet = program("transcribe", talks, "-o", out, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_each_format_counts_only_if_it_was_made_with_these_options(tmp_path: Path) -> None:
+    talk, out = speechlike(tmp_path / "a.wav", 3), tmp_path / "out"
+    assert dashscribe("transcribe", talk, "-o", out, "--duration", "0.8").returncode == 0
+    part = (out / "a.txt").read_text()
+    assert dashscribe("transcribe", talk, "-o", out, "-f", "srt").returncode == 0
+    both = dashscribe("transcribe", talk, "-o", out, "-f", "txt,srt", "--json")
+    assert json.loads(both.stdout)["status"] == "ok"
+    assert (out / "a.txt").read_text() != part
+    for formats in ("txt", "srt", "srt,txt"):
+        again = dashscribe("transcribe", talk, "-o", out, "-f", formats, "--json")
+        assert json.loads(again.stdout)["status"] == "skipped"
+
+
+def test_two_runs_into_one_folder_leave_each_others_entries(tmp_path: Path) -> None:
+    sources = [Source(str(speechlike(tmp_path / f"{name}.wav", 1))) for name in "ab"]
+    runs = [Record(tmp_path, ["txt"], wishes) for wishes in ("these", "others")]
+    for run, source in zip(runs, sources, strict=True):
+        (tmp_path / f"{source.stem}.txt").touch()
+        assert run.keep(source.stem, run.origin(source)) is None
+    for wishes, done in (("these", sources[0]), ("others", sources[1])):
+        later = Record(tmp_path, ["txt"], wishes)
+        assert [source for source in sources if later.results(source.stem, later.origin(source))] == [done]
+    # What is about to be replaced does not count, whoever crashes in between.
+    assert runs[0].forget("b") is None
+    later = Record(tmp_path, ["txt"], "others")
+    assert later.results("b", later.origin(sources[1])) == []
 
 
 def test_a_name_that_is_no_text_is_remembered_like_others(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """From what the results in a folder were made, so that a run that was interrupted can go on where it was.
 
-A result counts for a recording only if it was made from that very file, as it is now, with the same wishes.
+A result counts for a recording only if it was made from that very file, as it is now, with the same wishes. Several
+runs may write to one folder at once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -22,6 +25,7 @@ from dashscribe.cli.sources import Source
 RECORD = ".dashscribe-done.json"
 
 T = TypeVar("T", bound=Struct)
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Mark(Struct, frozen=True):
@@ -42,7 +46,7 @@ def write_record(file: Path, entries: Mapping[str, Struct]) -> None:
 
     Names of files may hold bytes that are no UTF-8, as lone surrogates, for which JSON has escapes.
     """
-    lines = (f"{_json(name)}: {_json(msgspec.to_builtins(entry))}" for name, entry in entries.items())
+    lines = (f"{_JSON(name)}: {_JSON(msgspec.to_builtins(entry))}" for name, entry in entries.items())
     put(file, ("{\n" + ",\n".join(lines) + "\n}\n").encode(errors="backslashreplace"))
 
 
@@ -54,10 +58,6 @@ def read_record(file: Path, form: type[T]) -> dict[str, T]:
         raise ValueError(str(error)) from error
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 class Origin(Struct, frozen=True):
     """From what a result was made, and with which wishes, as a digest."""
 
@@ -67,42 +67,86 @@ class Origin(Struct, frozen=True):
 
 
 class Record:
-    """The origins of the results in ``folder``, by name, for a run with these ``wishes`` in ``formats``."""
+    """The origins of the results in ``folder``, by file name, for a run with these ``wishes`` in ``formats``."""
 
     def __init__(self, folder: Path, formats: Sequence[str], wishes: object) -> None:
-        self._folder, self._formats = folder, formats
+        self._folder, self._file, self._formats = folder, folder / RECORD, formats
         self._wishes = hashlib.sha256(repr(wishes).encode(errors="surrogatepass")).hexdigest()[:16]
         self._known: dict[str, Origin] = {}
-        # One that is missing or broken only means that everything is done again.
-        with suppress(OSError, ValueError):
-            self._known = read_record(folder / RECORD, Origin)
+        #: By what the file of which that was the content is known again.
+        self._version: tuple[int, int] | None = None
+        self._read()
 
     def origin(self, source: Source) -> Origin | None:
         """The source as it is now; None for what is no file here, such as a URL, which nobody could know again."""
         path = Path(source.name)
         with suppress(OSError):
             if source.is_file:
-                return Origin(ascii(str(path.resolve())), Mark.of(path), self._wishes)
+                return Origin(str(path.resolve()), Mark.of(path), self._wishes)
         return None
 
     def results(self, name: str, origin: Origin | None) -> list[Path]:
         """The results of that name if they are all there, were made from that and are newer; else none."""
-        paths = [self._folder / f"{name}.{format_name}" for format_name in self._formats]
-        if origin is None or self._known.get(name) != origin:
+        paths = [self._folder / file for file in self._files(name)]
+        if origin is None or any(self._known.get(path.name) != origin for path in paths):
             return []
         with suppress(OSError):
             if all(path.stat().st_mtime_ns >= origin.mark.changed_ns for path in paths):
                 return paths
         return []
 
+    def forget(self, name: str) -> OSError | None:
+        """Results of that name are about to be replaced; the reason where that cannot be written down."""
+        return self._enter(name, None) if self._known or self._file.exists() else None
+
     def keep(self, name: str, origin: Origin | None) -> OSError | None:
-        """Results of that name were made from that; the reason where it cannot be written down."""
-        if origin:
-            self._known[name] = origin
-        elif self._known.pop(name, None) is None:
-            return None
+        """Results of that name were made from that; the reason where that cannot be written down."""
+        return self._enter(name, origin) if origin else None
+
+    def _files(self, name: str) -> list[str]:
+        return [f"{name}.{format_name}" for format_name in self._formats]
+
+    def _enter(self, name: str, origin: Origin | None) -> OSError | None:
+        """Put that down for the results of that name, and leave what others did as it is."""
         try:
-            write_record(self._folder / RECORD, self._known)
+            with self._alone():
+                self._read()
+                before = dict(self._known)
+                for file in self._files(name):
+                    self._known.pop(file, None)
+                    if origin:
+                        self._known[file] = origin
+                if self._known != before:
+                    write_record(self._file, self._known)
+                    self._version = _version(self._file)
         except OSError as error:
             return error
         return None
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """While no other run changes the file, which is replaced with each change. Raises OSError."""
+        while True:
+            lock = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(lock), self._file.stat()):
+                    yield
+                    return
+            finally:
+                os.close(lock)
+
+    def _read(self) -> None:
+        """Read the file if it is another than the one read or written last."""
+        # One that is missing or broken only means that everything is done again.
+        with suppress(OSError, ValueError):
+            version = _version(self._file)
+            if version != self._version:
+                self._known, self._version = {}, version
+                self._known = read_record(self._file, Origin)
+
+
+def _version(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_ino, stat.st_mtime_ns

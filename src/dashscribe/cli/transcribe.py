@@ -19,7 +19,7 @@ from dashscribe.cli import asking, unwind_when_killed
 from dashscribe.cli.captions import caption_style
 from dashscribe.cli.remote import ApiKey
 from dashscribe.cli.times import milliseconds
-from dashscribe.types import Options, Span
+from dashscribe.types import Options, Span, Transcript
 
 if TYPE_CHECKING:
     from dashscribe.cli.sources import Source
@@ -141,9 +141,12 @@ def transcribe(
     with working(options, settings, base_url, api_key) as work, closing(Batch(work, report.sources)) as batch, screen:
         try:
             for event in batch.events():
+                ends = record if isinstance(event, Ended) and isinstance(event.result, Transcript) else None
+                if ends:
+                    screen.unsaved(ends.forget(kept[left[event.index]]))
                 report.take(event)
-                if record and isinstance(event, Ended) and event.index not in report.errors:
-                    screen.unsaved(record.keep(kept[left[event.index]], origins[left[event.index]]))
+                if ends and event.index not in report.errors:
+                    screen.unsaved(ends.keep(kept[left[event.index]], origins[left[event.index]]))
         except KeyboardInterrupt:
             report.interrupted(batch.open)
             raise
