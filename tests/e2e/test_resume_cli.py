@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,25 @@ def test_two_runs_into_one_folder_leave_each_others_entries(tmp_path: Path) -> N
     assert runs[0].forget("b") is None
     later = Record(tmp_path, ["txt"], "others")
     assert later.results("b", later.origin(sources[1])) == []
+
+
+def test_recordings_of_one_name_in_other_folders_do_not_replace_each_others_results(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    seconds = {"d1": 1, "d2": 2, "d3": 3}
+    for name, length_s in seconds.items():
+        speechlike(tmp_path / name / "talk.wav", length_s)
+
+    def run(*folders: str) -> list[tuple[str, str]]:
+        done = dashscribe("transcribe", *(tmp_path / name for name in folders), "-o", out, "--json")
+        told = sorted(map(json.loads, done.stdout.splitlines()), key=lambda line: line["input"])
+        return [(line["status"], Path(line["files"][0]).name) for line in told]
+
+    assert run("d1") == [("ok", "talk.txt")]
+    assert run("d2") == [("ok", "talk-2.txt")]
+    assert run("d3", "d2", "d1") == [("skipped", "talk.txt"), ("skipped", "talk-2.txt"), ("ok", "talk-3.txt")]
+    shutil.rmtree(tmp_path / "d1")
+    speechlike(tmp_path / "d4" / "talk.wav", 4)
+    assert run("d4") == [("ok", "talk.txt")]
 
 
 def test_a_name_that_is_no_text_is_remembered_like_others(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 import msgspec
 from msgspec import Struct
 
-from dashscribe.cli.results import put
+from dashscribe.cli.results import names, put
 from dashscribe.cli.sources import Source
 
 #: What is remembered lies in a file of this name, beside the results.
@@ -85,6 +85,16 @@ class Record:
                 return Origin(str(path.resolve()), Mark.of(path), self._wishes)
         return None
 
+    def names(self, sources: Sequence[Source], origins: Sequence[Origin | None]) -> list[str]:
+        """A name for the results of each source: the one that it has here, or one that no other recording has here.
+
+        Another recording that is gone has none any more.
+        """
+        had = {origin.source: Path(file).stem for file, origin in self._known.items()}
+        before = [had.pop(origin.source, "") if origin else "" for origin in origins]
+        there = [name for path, name in had.items() if os.path.exists(path)]  # noqa: PTH110 (never raises)
+        return names(sources, before, there)
+
     def results(self, name: str, origin: Origin | None) -> list[Path]:
         """The results of that name if they are all there, were made from that and are newer; else none."""
         paths = [self._folder / file for file in self._files(name)]
@@ -97,7 +107,7 @@ class Record:
 
     def forget(self, name: str) -> OSError | None:
         """Results of that name are about to be replaced; the reason where that cannot be written down."""
-        return self._enter(name, None) if self._known or self._file.exists() else None
+        return self._enter(name, None)
 
     def keep(self, name: str, origin: Origin | None) -> OSError | None:
         """Results of that name were made from that; the reason where that cannot be written down."""
@@ -109,19 +119,27 @@ class Record:
     def _enter(self, name: str, origin: Origin | None) -> OSError | None:
         """Put that down for the results of that name, and leave what others did as it is."""
         try:
+            if not (origin or self._file.exists()):
+                return None
             with self._alone():
                 self._read()
-                before = dict(self._known)
-                for file in self._files(name):
-                    self._known.pop(file, None)
-                    if origin:
-                        self._known[file] = origin
-                if self._known != before:
+                known = self._without(name, origin) | (dict.fromkeys(self._files(name), origin) if origin else {})
+                if known != self._known:
+                    self._known = known
                     write_record(self._file, self._known)
                     self._version = _version(self._file)
         except OSError as error:
             return error
         return None
+
+    def _without(self, name: str, origin: Origin | None) -> dict[str, Origin]:
+        """What stays when results of that name are replaced; the name is then that of one recording only."""
+        made = self._files(name)
+        return {
+            file: known
+            for file, known in self._known.items()
+            if file not in made and (not origin or known.source == origin.source or Path(file).stem != name)
+        }
 
     @contextmanager
     def _alone(self) -> Generator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from dashscribe.cli.sources import Source
@@ -13,17 +13,22 @@ from dashscribe.render import CaptionStyle, render
 from dashscribe.types import Transcript
 
 
-def names(sources: Sequence[Source]) -> list[str]:
+def names(sources: Sequence[Source], before: Sequence[str] = (), others: Collection[str] = ()) -> list[str]:
     """A file name without extension for each source, no two alike on any file system.
 
-    ``a.mp3`` gives ``a``; beside ``a.wav`` each keeps its extension; beside another ``a.mp3`` they are numbered.
+    ``a.mp3`` gives ``a``; beside ``a.wav`` each keeps its extension; beside another ``a.mp3`` they are numbered. One
+    that had a name ``before`` keeps it, empty for none; names of ``others`` are left to them.
     """
+    kept = before or [""] * len(sources)
     suffixes: dict[str, list[str]] = defaultdict(list)
     for source in sources:
         suffixes[source.stem.casefold()].append(source.suffix.casefold())
     result: list[str] = []
-    taken: set[str] = set()
-    for source in sources:
+    taken = {name.casefold() for name in (*kept, *others)}
+    for source, had in zip(sources, kept, strict=True):
+        if had:
+            result.append(had)
+            continue
         alike = suffixes[source.stem.casefold()]
         wanted = source.stem + (source.suffix if 1 < len(alike) == len(set(alike)) else "")
         name, number = wanted, 2

@@ -72,7 +72,8 @@ def transcribe(
     """Transcribe files, folders, URLs or standard input. Text goes to stdout, progress to stderr.
 
     With -o a run that was interrupted goes on where it was: a file is skipped whose results are there and newer, made
-    from it with the same options, as .dashscribe-done.json beside them tells. With --base-url a server does the work.
+    from it with the same options, as .dashscribe-done.json beside them tells. Another recording of the same name does
+    not replace them: its results are numbered. With --base-url a server does the work.
 
     Exit 0: done, silence included. 1: some inputs failed. 2: wrong usage. 130: interrupted; what was finished is kept.
 
@@ -120,8 +121,8 @@ def transcribe(
     if out:
         out.mkdir(parents=True, exist_ok=True)
     record = Record(out, wanted, (options, style, engine)) if out else None
-    kept = names(sources)
     origins = [record.origin(source) if record else None for source in sources]
+    kept = record.names(sources, origins) if record else names(sources)
     done = [record.results(*pair) if record and not force else [] for pair in zip(kept, origins, strict=True)]
     left = [index for index, paths in enumerate(done) if not paths]
     screen = Screen([sources[index] for index in left], options.stretch, quiet=quiet, verbose=verbose)
