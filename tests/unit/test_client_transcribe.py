@@ -1,7 +1,11 @@
 """A client's ``transcribe`` against a server that answers by script: what is sent, what comes of the answers."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +194,36 @@ def test_awaiting_gives_the_same_and_canceling_gives_up(script: Script) -> None:
 
     asyncio.run(good())
     asyncio.run(canceled())
+
+
+@pytest.mark.parametrize("command", ["transcribe", "watch"])
+def test_interrupting_leaves_no_task_and_no_list_behind(command: str, script: Script, tmp_path: Path) -> None:
+    """The server's task waits for ever."""
+    listed = (200, {"output": {"vocabulary_id": "vocab-onetask-1"}})
+    (tmp_path / "words.txt").write_text("etcd\n")
+    if command == "watch":
+        (tmp_path / "inbox").mkdir()
+        (tmp_path / "inbox" / "a.wav").write_bytes(b"sound")
+        # No uploads in pieces, a form to fill in, which is taken.
+        names = ("policy", "signature", "oss_access_key_id", "x_oss_object_acl", "x_oss_forbid_overwrite")
+        form = dict.fromkeys(names, "x") | {"upload_dir": "d", "upload_host": f"{script.base_url}/form"}
+        script.answers = [(404, {}), (200, {"data": form}), (200, {}), listed, SUBMITTED, task("PENDING")]
+        arguments = [str(tmp_path / "inbox"), "--settle", "0.1"]
+    else:
+        script.answers = [listed, SUBMITTED, task("PENDING")]
+        arguments = [URL]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "dashscribe", command, *arguments, "--base-url", script.base_url, "--api-key", "sk-x",
+         "--hotwords", str(tmp_path / "words.txt")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until_s = time.monotonic() + 30
+    while sum(path.endswith("/tasks/t-1") for _, path, *_ in script.seen) < 4 and time.monotonic() < until_s:
+        time.sleep(0.05)
+    time.sleep(0.1)  # it sleeps until it asks again
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Traceback" not in told
+    assert script.seen[-2][1].endswith("/tasks/t-1/cancel")
+    assert script.seen[-1][3]["input"] == {"action": "delete_vocabulary", "vocabulary_id": "vocab-onetask-1"}

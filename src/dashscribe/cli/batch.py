@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from dashscribe.cli.sources import Source
-from dashscribe.cli.work import Work
+from dashscribe.cli.work import StoppedError, Work
 from dashscribe.types import Progress, Sentence, Transcript
 
 
@@ -55,10 +55,6 @@ class Ended:
 Event = Copied | Moved | Said | Ended
 
 
-class _StoppedError(Exception):
-    """The program is ending: whoever notices stops where it is."""
-
-
 class Batch:
     """The work on ``sources``, to which more may be added; all but ``close`` is for the main thread."""
 
@@ -69,10 +65,10 @@ class Batch:
         self.open = 0
         self._work = work
         self._waiting: deque[int] = deque()
-        self._threads = 0
+        self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()  # of the two above, which the threads share
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._stopped = threading.Event()
+        self._stopped = work.stopped
         for source in sources:
             self.add(source)
 
@@ -83,10 +79,10 @@ class Batch:
         self.open += 1
         with self._lock:
             self._waiting.append(index)
-            starts = self._threads < self._work.at_once
-            self._threads += starts
-        if starts:
-            threading.Thread(target=self._run, name=f"input-{index}", daemon=True).start()
+            if len(self._threads) < self._work.at_once:
+                thread = threading.Thread(target=self._run, name=f"input-{index}", daemon=True)
+                self._threads.add(thread)
+                thread.start()
         return index
 
     def events(self) -> Iterator[Event]:
@@ -105,20 +101,25 @@ class Batch:
         return event
 
     def close(self) -> None:
-        """Stop all of it without waiting."""
+        """Stop all of it; wait only as long as the work has something to take back."""
         self._stopped.set()
+        end_s = time.monotonic() + self._work.leave_s
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, end_s - time.monotonic()))
 
     def _run(self) -> None:
         while True:
             with self._lock:
                 if self._stopped.is_set() or not self._waiting:
-                    self._threads -= 1
+                    self._threads.remove(threading.current_thread())
                     return
                 index = self._waiting.popleft()
             began_s = time.monotonic()
             try:
                 result = self._work.transcribe(self.sources[index], _Watched(self, index))
-            except _StoppedError:
+            except StoppedError:
                 return
             except Exception as error:  # one input that fails must not take the others along
                 result = error
@@ -127,7 +128,7 @@ class Batch:
     def put(self, event: Event) -> None:
         """Tell of an event, from the thread of its source, which ends there when all is to stop."""
         if self._stopped.is_set():
-            raise _StoppedError
+            raise StoppedError
         self._events.put(event)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,8 +30,8 @@ def model_names(incomplete: str) -> list[str]:
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the service.")]
 
 
-def client(base_url: str | None, api_key: str | None) -> Client:
+def client(base_url: str | None, api_key: str | None, sleep: Callable[[float], None] = time.sleep) -> Client:
     """A client of that server; a context manager."""
     from dashscribe.client import Client
 
-    return Client(base_url, api_key)
+    return Client(base_url, api_key, sleep=sleep)

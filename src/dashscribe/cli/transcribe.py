@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -176,8 +178,9 @@ def working(options: Options, settings: Settings, base_url: str | None, api_key:
         if base_url is not None:
             from dashscribe.cli.remote import client
 
-            server = stack.enter_context(client(base_url, api_key))
-            yield work.there(options, settings=settings, client=server, folder=folder)
+            stopped = threading.Event()
+            server = stack.enter_context(client(base_url, api_key, partial(work.pause, stopped)))
+            yield work.there(options, settings=settings, client=server, folder=folder, stopped=stopped)
             return
         from dashscribe.enrich.censor import check_list
         from dashscribe.hosts import Hosts

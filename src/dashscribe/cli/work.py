@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 #: How many recordings a server is given at once by one command; it has an order of its own.
 TASKS_AT_ONCE = 4
+#: How long a command that ends waits, in seconds, until a server has nothing of it any more.
+LEAVE_S = 5.0
+
+
+class StoppedError(Exception):
+    """The program is ending: whoever notices stops where it is."""
 
 
 class Watcher(Protocol):
@@ -38,10 +46,15 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """How sources become transcripts, ``at_once`` of them; ``transcribe`` raises what is wrong with a source."""
+    """How sources become transcripts, ``at_once`` of them; ``transcribe`` raises what is wrong with a source.
+
+    ``stopped`` is set when nobody wants them any more; ``leave_s`` is how long the threads are then waited for at most.
+    """
 
     at_once: int
     transcribe: Callable[[Source, Watcher], Transcript]
+    stopped: threading.Event = field(default_factory=threading.Event)
+    leave_s: float = 0.0
 
 
 def here(options: Options, *, settings: Settings, hosts: Hosts, folder: Path) -> Work:
@@ -66,7 +79,15 @@ def here(options: Options, *, settings: Settings, hosts: Hosts, folder: Path) ->
     return Work(at_once=hosts.slots + 1, transcribe=transcribe)
 
 
-def there(options: Options, *, settings: Settings, client: Client, folder: Path) -> Work:
+def pause(stopped: threading.Event, seconds: float) -> None:
+    """How the client of ``there`` sleeps: until it is stopped; what it then takes back may take its time."""
+    if stopped.is_set():
+        time.sleep(seconds)
+    elif stopped.wait(seconds):
+        raise StoppedError
+
+
+def there(options: Options, *, settings: Settings, client: Client, folder: Path, stopped: threading.Event) -> Work:
     """By a server: files and pipes are uploaded, URLs are fetched by the server itself."""
     from dashscribe.client.whole import transcribe as ask
 
@@ -84,4 +105,4 @@ def there(options: Options, *, settings: Settings, client: Client, folder: Path)
                 made = ask(client, path, options, on_progress=on_progress)
         return replace(made, media=replace(made.media, url=source.label))
 
-    return Work(at_once=TASKS_AT_ONCE, transcribe=transcribe)
+    return Work(at_once=TASKS_AT_ONCE, transcribe=transcribe, stopped=stopped, leave_s=LEAVE_S)
