@@ -150,6 +150,13 @@ def test_inputs_are_expanded(folder: Path, inputs: list[str], expected: list[str
     assert [source.name for source in expand(inputs)] == expected
 
 
+@pytest.mark.parametrize("command", ["transcribe", "probe"])
+def test_an_empty_input_is_wrong_usage_and_not_the_working_folder(command: str, folder: Path) -> None:
+    refused = CliRunner().invoke(app, [command, "b.mp3", ""])
+    assert refused.exit_code == 2
+    assert "an input is empty" in refused.output
+
+
 def test_a_folder_without_media_stays_to_be_complained_about(folder: Path) -> None:
     (folder / "empty").mkdir()
     assert [source.name for source in expand(["empty"])] == ["empty"]

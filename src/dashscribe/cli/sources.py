@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import typer
+
 from dashscribe.errors.sources import FileTooLargeError, SourceNotFoundError
 
 if TYPE_CHECKING:
@@ -81,8 +83,12 @@ class Source:
 def expand(inputs: Iterable[str]) -> list[Source]:
     """The sources behind the inputs, each once: folders by their media files, patterns by what they match, both sorted.
 
-    What names nothing stays as it is, so that opening it says so.
+    What names nothing stays as it is, so that opening it says so. An empty input is wrong usage: as a path it would be
+    the working folder, which a variable that is not set does not mean.
     """
+    inputs = list(inputs)
+    if "" in inputs:
+        raise typer.BadParameter("an input is empty; the working folder is .", param_hint="INPUT")
     return [Source(name) for name in dict.fromkeys(name for text in inputs for name in _names(text))]
 
 
