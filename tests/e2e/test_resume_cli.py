@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from cli_inputs import dashscribe, environment, program, speechlike
 
 from dashscribe.cli.record import Record
@@ -115,7 +116,8 @@ def test_a_record_that_cannot_be_written_is_no_reason_to_end(tmp_path: Path) -> 
     assert sorted(path.name for path in (tmp_path / "out").glob("*.txt")) == ["0.txt", "1.txt"]
 
 
-def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(number: int, status: int, tmp_path: Path) -> None:
     """The first input hangs, the second is done and waits for its turn."""
     (tmp_path / "pipe").mkdir()
     hanging = tmp_path / "pipe" / "first.wav"
@@ -134,9 +136,9 @@ def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(tmp_path: Pat
         for line in running.stderr:
             if "second.wav" in line:
                 break
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         printed, said = running.communicate(timeout=20)
-    assert running.returncode == 130
+    assert running.returncode == status
     assert text.strip() in printed and "==> " in printed
     assert "interrupted, 1 not finished" in said
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,10 @@ class Report:
 
     def interrupted(self, unfinished: int) -> None:
         """Print what ended before the end; say what did not."""
-        self._stdout.give_up()
-        again = "; the same command goes on with them" if self._place and unfinished else ""
-        self._screen.note(f"interrupted, {unfinished} not finished{again}")
+        with suppress(OSError):  # the terminal may be what ended
+            self._stdout.give_up()
+            again = "; the same command goes on with them" if self._place and unfinished else ""
+            self._screen.note(f"interrupted, {unfinished} not finished{again}")
 
     def _stream(self, index: int, sentence: Sentence) -> None:
         """Print a sentence: on a terminal as a line, else so that all of them give exactly the text."""

@@ -150,7 +150,7 @@ def transcribe(
                 report.take(event)
                 if ends and event.index not in report.errors:
                     screen.unsaved(ends.keep(kept[left[event.index]], origins[left[event.index]]))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             report.interrupted(batch.open)
             raise
     raise typer.Exit(1 if report.failed else 0)

@@ -148,7 +148,7 @@ class _Loop:
         with closing(self._batch), self._screen:
             try:
                 self._rounds(once=once)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit):
                 self._report.interrupted(self._batch.open)
                 raise
 
