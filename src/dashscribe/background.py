@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from queue import SimpleQueue
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -24,22 +26,43 @@ class _StoppedError(BaseException):
     """Nobody wants the work any more. No Exception, so that nothing takes it for a failure that can be booked."""
 
 
+class _InLoop:
+    """Has callbacks run in the event loop that is running; what the first of them raises stops the work."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        self.raised: Exception | None = None
+        self._loop, self._stopped = asyncio.get_running_loop(), stopped
+
+    def call(self, callback: Callable[..., None] | None, *told: object) -> None:
+        """Call back, from any thread."""
+        if callback:
+            self._loop.call_soon_threadsafe(self._call, callback, *told)
+
+    def _call(self, callback: Callable[..., None], *told: object) -> None:
+        if self.raised is not None:
+            return
+        try:
+            callback(*told)
+        except Exception as error:
+            self.raised = error
+            self._stopped.set()
+
+
 async def awaited(work: Work, on_progress: OnProgress | None, on_sentence: OnSentence | None) -> Transcript:
-    """Do the work in a thread; both callbacks run in the event loop.
+    """Do the work in a thread; both callbacks run in the event loop, and what they raise ends the work and is raised.
 
     When the caller is canceled, the work ends first, within about a second.
     """
-    loop, stopped = asyncio.get_running_loop(), threading.Event()
+    stopped = threading.Event()
+    loop = _InLoop(stopped)
 
     def report(progress: Progress) -> None:
         if stopped.is_set():
             raise _StoppedError
-        if on_progress:
-            loop.call_soon_threadsafe(on_progress, progress)
+        loop.call(on_progress, progress)
 
     def say(channel: int, sentence: Sentence) -> None:
-        if on_sentence:
-            loop.call_soon_threadsafe(on_sentence, channel, sentence)
+        loop.call(on_sentence, channel, sentence)
 
     def run() -> Transcript | None:
         try:
@@ -54,8 +77,46 @@ async def awaited(work: Work, on_progress: OnProgress | None, on_sentence: OnSen
         stopped.set()
         await asyncio.wait({running})
         raise
-    assert transcript is not None, "only a canceled caller stops the work"
+    if loop.raised is not None:
+        raise loop.raised
+    assert transcript is not None, "only a canceled caller and a callback stop the work"
     return transcript
+
+
+class _Coming:
+    """What comes of the work of a stream: sentences, each for one who takes it, then the end, which stays."""
+
+    def __init__(self) -> None:
+        self._came: deque[Sentence | Transcript | BaseException] = deque()
+        self._changed = threading.Condition()
+        self._asked: list[Callable[[], object]] = []
+
+    def put(self, what: Sentence | Transcript | BaseException) -> None:
+        """The next that came; nothing comes after anything else than a sentence."""
+        with self._changed:
+            self._came.append(what)
+            self._changed.notify_all()
+            asked, self._asked = self._asked, []
+        for tell in asked:
+            with suppress(RuntimeError):  # an event loop that is closed
+                tell()
+
+    def take(self) -> Sentence | Transcript | BaseException:
+        """The next, waited for."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._came)
+            return self._first()
+
+    def take_or_ask(self, tell: Callable[[], object]) -> Sentence | Transcript | BaseException | None:
+        """The next; None where it has not come yet, of which ``tell`` is called when it does, in any thread."""
+        with self._changed:
+            if self._came:
+                return self._first()
+            self._asked.append(tell)
+            return None
+
+    def _first(self) -> Sentence | Transcript | BaseException:
+        return self._came.popleft() if isinstance(self._came[0], Sentence) else self._came[0]
 
 
 class Stream(Iterator[Sentence], AsyncIterator[Sentence]):
@@ -67,7 +128,7 @@ class Stream(Iterator[Sentence], AsyncIterator[Sentence]):
 
     def __init__(self, work: Work) -> None:
         """Begin the work."""
-        self._coming: SimpleQueue[Sentence | Transcript | BaseException] = SimpleQueue()
+        self._coming = _Coming()
         self._stopped = threading.Event()
         self._last: list[Progress] = [Progress()]
         self._transcript: Transcript | None = None
@@ -102,23 +163,25 @@ class Stream(Iterator[Sentence], AsyncIterator[Sentence]):
         return self
 
     def __next__(self) -> Sentence:
-        sentence = self._next()
-        if sentence is None:
-            raise StopIteration
-        return sentence
+        while not self._ended:
+            if sentence := self._settled(self._coming.take()):
+                return sentence
+        raise StopIteration
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Sentence:
-        try:
-            sentence = await asyncio.to_thread(self._next)
-        except asyncio.CancelledError:
-            self._stopped.set()  # the thread that waits gets an answer only when the work ends
-            raise
-        if sentence is None:
-            raise StopAsyncIteration
-        return sentence
+        # No thread waits here: who is canceled, by a time-out perhaps, leaves everything to whoever asks next.
+        loop = asyncio.get_running_loop()
+        while not self._ended:
+            told = asyncio.Event()
+            came = self._coming.take_or_ask(partial(loop.call_soon_threadsafe, told.set))
+            if came is None:
+                await told.wait()
+            elif sentence := self._settled(came):
+                return sentence
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """As ``close``, without holding up the event loop."""
@@ -140,27 +203,19 @@ class Stream(Iterator[Sentence], AsyncIterator[Sentence]):
     ) -> None:
         await self.aclose()
 
-    def _next(self) -> Sentence | None:
-        """The next sentence; None at the end."""
-        if self._ended:
-            return None
-        came = self._coming.get()
+    def _settled(self, came: Sentence | Transcript | BaseException) -> Sentence | None:
+        """What came as a sentence; None at the end, which is kept. Raises what went wrong, once."""
         if isinstance(came, Sentence):
             return came
-        self._ended = True
         if isinstance(came, Transcript):
             self._transcript = came
-        elif not isinstance(came, _StoppedError):
+        told, self._ended = self._ended, True
+        if isinstance(came, BaseException) and not (told or isinstance(came, _StoppedError)):
             raise came
         return None
 
 
-def _carry_out(
-    work: Work,
-    coming: SimpleQueue[Sentence | Transcript | BaseException],
-    stopped: threading.Event,
-    last: list[Progress],
-) -> None:
+def _carry_out(work: Work, coming: _Coming, stopped: threading.Event, last: list[Progress]) -> None:
     """Do the work of a stream and put what comes of it into ``coming``, the end as the last."""
 
     def report(progress: Progress) -> None:

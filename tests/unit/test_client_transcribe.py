@@ -175,6 +175,16 @@ def test_giving_up_cancels_the_task(script: Script, client: Client) -> None:
     assert script.seen[-1][1] == "/api/v1/tasks/t-1/cancel"
 
 
+def test_what_a_callback_raises_ends_the_awaiting_too(script: Script, client: Client) -> None:
+    def full(progress: dashscribe.Progress) -> None:
+        raise LookupError("enough")
+
+    script.answers = [SUBMITTED, task("PENDING")]
+    with pytest.raises(LookupError, match="enough"):
+        asyncio.run(asyncio.wait_for(client.atranscribe(URL, on_progress=full), 10))
+    assert script.seen[-1][1] == "/api/v1/tasks/t-1/cancel"
+
+
 def test_awaiting_gives_the_same_and_canceling_gives_up(script: Script) -> None:
     async def good() -> None:
         with Client(script.base_url, "sk-x", sleep=lambda _: None) as client:

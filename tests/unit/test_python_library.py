@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 import dashscribe
+from dashscribe.background import OnSentence, Stream
 from dashscribe.render import FORMATS, notebook
 from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript
 
@@ -170,6 +172,80 @@ def test_what_a_callback_raises_ends_the_work(sample: Path, slow: None) -> None:
 
     with pytest.raises(LookupError, match="enough"):
         dashscribe.transcribe(sample, on_progress=full)
+    with pytest.raises(LookupError, match="enough"):
+        asyncio.run(dashscribe.atranscribe(sample, on_progress=full))
+    assert children() == set()
+
+
+def said(*texts: str) -> list[Sentence]:
+    return [Sentence(begin_ms=n, end_ms=n + 1, text=text) for n, text in enumerate(texts)]
+
+
+def test_a_time_out_between_two_sentences_loses_nothing() -> None:
+    sentences, gate = said("a", "b", "c"), threading.Semaphore(0)
+
+    def work(report: object, say: OnSentence) -> Transcript:
+        for sentence in sentences:
+            gate.acquire()
+            say(0, sentence)
+        gate.acquire()
+        return spoken("a b c")
+
+    async def read() -> tuple[list[Sentence], Transcript]:
+        stream, got = Stream(work), list[Sentence]()
+        while True:
+            try:
+                got.append(await asyncio.wait_for(anext(stream), 0.02))
+            except TimeoutError:
+                gate.release()
+            except StopAsyncIteration:
+                return got, stream.result()
+
+    assert asyncio.run(asyncio.wait_for(read(), 10)) == (sentences, spoken("a b c"))
+
+
+def test_after_a_time_out_the_rest_can_be_taken_by_the_result() -> None:
+    started = threading.Event()
+
+    def work(report: object, say: OnSentence) -> Transcript:
+        started.wait()
+        return spoken("a")
+
+    async def read() -> Transcript:
+        stream = Stream(work)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.02)
+        whole = asyncio.ensure_future(asyncio.to_thread(stream.result))
+        await asyncio.sleep(0.05)  # it waits for the end
+        started.set()
+        return await asyncio.wait_for(whole, 10)
+
+    assert asyncio.run(read()) == spoken("a")
+
+
+def test_the_end_of_a_stream_is_told_to_all_who_wait_for_it() -> None:
+    ready = threading.Event()
+
+    def work(report: object, say: OnSentence) -> Transcript:
+        ready.wait()
+        raise LookupError("lost")
+
+    stream, ends = Stream(work), list[str]()
+
+    def read() -> None:
+        try:
+            list(stream)
+            ends.append("")
+        except LookupError as error:
+            ends.append(str(error))
+
+    threads = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    ready.set()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(ends) == ["", "", "lost"]
 
 
 # --- formats ---------------------------------------------------------------------------------------------------------
