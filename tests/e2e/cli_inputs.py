@@ -1,5 +1,6 @@
 """What the command-line tests feed in, and how they run the program."""
 
+import errno
 import io
 import os
 import signal
@@ -41,6 +42,19 @@ def write_wav(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> Path:
         file.setframerate(rate_hz)
         file.writeframes(samples.tobytes())
     return path
+
+
+def close_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a folder that nobody may look into, root included."""
+    folder.mkdir(parents=True)
+    look = os.scandir
+
+    def scandir(path: str | Path | int) -> object:
+        if str(path) == str(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 import webvtt
-from cli_inputs import dashscribe, environment, program, silence, speechlike
+from cli_inputs import close_folder, dashscribe, environment, program, silence, speechlike
 
 import dashscribe as library
 
@@ -75,6 +75,23 @@ def test_one_broken_input_does_not_stop_the_others(talk: Path, tmp_path: Path) -
         (line,) = [line for line in done.stderr.splitlines() if f"{name}: " in line]
         assert complaint in line
     assert "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_looked_at_does_not_stop_the_others(
+    talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close_folder(talk.parent / "locked", monkeypatch)
+    done = dashscribe("transcribe", "x" * 300, talk.parent, "--json")
+    assert done.returncode == 1
+    told = {Path(line["input"]).name: line for line in map(json.loads, done.stdout.splitlines())}
+    assert {name: line["status"] for name, line in told.items()} == {
+        "x" * 300: "failed",
+        "locked": "failed",
+        "talk.wav": "ok",
+    }
+    assert "File name too long" in told["x" * 300]["error"]
+    assert "Permission denied" in told["locked"]["error"]
+    assert "(a bug" not in done.stderr
 
 
 def test_silence_is_no_failure(tmp_path: Path) -> None:

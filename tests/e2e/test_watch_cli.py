@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_inputs import dashscribe, environment, program, silence, speechlike
+from cli_inputs import close_folder, dashscribe, environment, program, silence, speechlike
 
 from kill_harness import KEY, Server
 
@@ -237,6 +237,15 @@ def test_a_file_that_may_not_be_read_is_done_once_it_may(tmp_path: Path) -> None
     assert watched() == (1, [("locked.wav", "failed", 0), ("open.wav", "ok", 3_000)])
     (tmp_path / "locked.wav").chmod(0o600)  # neither its size nor its time changes
     assert watched() == (0, [("locked.wav", "ok", 3_000)])
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speechlike(tmp_path / "open.wav", 2)
+    close_folder(tmp_path / "locked", monkeypatch)
+    done = dashscribe("watch", tmp_path, "--once", "--json", "--settle", "0.2")
+    assert done.returncode == 1
+    assert lines_of(done.stdout) == [("open.wav", "ok", 2_000)]
+    assert done.stderr.count(f"{tmp_path / 'locked'}: cannot be read: Permission denied") == 1
 
 
 def test_a_memory_that_cannot_be_written_for_a_while_stops_nothing(tmp_path: Path) -> None:

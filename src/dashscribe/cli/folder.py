@@ -67,16 +67,21 @@ class Incoming:
         self._seen: dict[Path, tuple[Mark, float]] = {}
         #: How many were not complete at the last look; of empty ones nobody knows whether they ever will be.
         self.unsettled = 0
+        #: What could not be read at the last look, and why.
+        self.closed: dict[str, OSError] = {}
 
     def look(self, now_s: float) -> Iterator[tuple[Path, Mark]]:
         """Those that may be complete: ``is_written`` tells the rest. Raises DashscribeError when the folder is gone."""
         if not self._folder.is_dir():
             raise DashscribeError(f"{self._folder} is gone; nothing can be watched there")
-        seen, self._seen, self.unsettled = self._seen, {}, 0
-        for name in media_below(self._folder):
+        seen, self._seen, self.unsettled, self.closed = self._seen, {}, 0, {}
+        for name in media_below(self._folder, self.closed.__setitem__):
             path = Path(name)
             try:
                 mark = Mark.of(path)
+            except PermissionError as error:
+                self.closed[name] = error
+                continue
             except OSError:  # moved away again
                 continue
             before, since_s = seen.get(path, (None, now_s))

@@ -13,9 +13,10 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -57,7 +58,7 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Whether the source is a regular file here."""
-        return self.name != STDIN and not self.is_url and Path(self.name).is_file()
+        return self.name != STDIN and not self.is_url and S_ISREG(_mode(Path(self.name)))
 
     @property
     def stem(self) -> str:
@@ -94,10 +95,11 @@ def expand(inputs: Iterable[str]) -> list[Source]:
 
 def _names(text: str) -> Iterator[str]:
     path = Path(text)
-    if text == STDIN or Source(text).is_url or path.is_file():
+    if text == STDIN or Source(text).is_url or S_ISREG(_mode(path)):
         yield text
-    elif path.is_dir():
-        yield from media_below(path) or [text]
+    elif S_ISDIR(_mode(path)):
+        closed: list[str] = []
+        yield from sorted(media_below(path, lambda folder, _: closed.append(folder)) + closed) or [text]
     else:
         matches = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []  # noqa: PTH207 (absolute too)
         for match in matches:
@@ -106,10 +108,25 @@ def _names(text: str) -> Iterator[str]:
             yield text
 
 
-def media_below(folder: Path) -> list[str]:
-    """The media files of a folder and all folders below, hidden ones left out."""
+def _mode(path: Path) -> int:
+    """What kind of file that is; 0 for none, and for what cannot be told."""
+    with suppress(OSError):
+        return path.stat().st_mode
+    return 0
+
+
+def media_below(folder: Path, closed: Callable[[str, OSError], object] = lambda folder, error: None) -> list[str]:
+    """The media files of a folder and all folders below, hidden ones left out.
+
+    ``closed`` is told of folders that cannot be read, and why; of those that have just gone away it is not.
+    """
+
+    def tell(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            closed(str(error.filename or folder), error)
+
     found: list[str] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=tell):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             str(Path(parent, name))
@@ -125,16 +142,21 @@ def opened(source: Source, settings: Settings, folder: Path, on_bytes: OnBytes) 
 
     ``on_bytes(received, total or None)`` is called while a copy is made; what it raises ends that. Raises SourceError.
     """
-    if source.name == STDIN or source.is_url or Path(source.name).is_fifo():
+    path = Path(source.name)
+    if source.name == STDIN or source.is_url or S_ISFIFO(_mode(path)):
         with tempfile.TemporaryDirectory(dir=folder) as own:
             yield _copied(source, settings, Path(own), on_bytes)
         return
-    path = Path(source.name)
-    if path.is_dir():
-        raise SourceNotFoundError("no media files in this folder; a file that is named itself is taken whatever it is")
-    if not path.exists():
+    try:
+        if S_ISDIR(path.stat().st_mode):
+            os.scandir(path).close()
+            no_media = "no media files in this folder; a file that is named itself is taken whatever it is"
+            raise SourceNotFoundError(no_media)
+    except (FileNotFoundError, NotADirectoryError) as error:
         pattern = "; nothing matches this pattern" if glob.has_magic(source.name) else ""
-        raise SourceNotFoundError(f"no such file{pattern}")
+        raise SourceNotFoundError(f"no such file{pattern}") from error
+    except OSError as error:
+        raise SourceNotFoundError(f"cannot be read: {error.strerror}") from error
     yield path
 
 

@@ -17,13 +17,13 @@ import typer
 
 from dashscribe.cli import asking
 from dashscribe.cli.remote import ApiKey
+from dashscribe.cli.sources import Source
 
 if TYPE_CHECKING:
     from dashscribe.cli.batch import Batch, Ended
     from dashscribe.cli.folder import Incoming, Memory
     from dashscribe.cli.report import Report
     from dashscribe.cli.screen import Screen
-    from dashscribe.cli.sources import Source
     from dashscribe.cli.work import Watcher, Work
     from dashscribe.types import Transcript
 
@@ -120,8 +120,9 @@ def watch(
         screen.note(engine)
         screen.note(f"watching {folder}; {memory.count} done before; Ctrl-C ends it")
         report = Report(batch.sources, wanted, memory.place, screen, as_json=as_json, ordered=False, style=style)
-        _Loop(batch, memory, Incoming(folder, settle), report, screen).run(once=once)
-    raise typer.Exit(1 if report.failed else 0)
+        incoming = Incoming(folder, settle)
+        _Loop(batch, memory, incoming, report, screen).run(once=once)
+    raise typer.Exit(1 if report.failed or incoming.closed else 0)
 
 
 def _as_found(work: Work, memory: Memory) -> Work:
@@ -170,7 +171,11 @@ class _Loop:
                 self._report.take(event)
 
     def _look(self, now_s: float) -> None:
+        told = self._incoming.closed
         found = list(self._incoming.look(now_s))
+        for name, error in self._incoming.closed.items():
+            if name not in told:
+                self._screen.warn(f"{Source(name).label}: cannot be read: {error.strerror}; looked at again")
         for path, mark in found:  # first, since what has their old names may not get their results
             if before := self._memory.follow(path, mark):
                 self._screen.note(f"{path}: done as {before}, whose results stay as they are")
