@@ -383,6 +383,8 @@ def test_output_that_cannot_be_written_is_told_before_anything_is_sent(
 ) -> None:
     (place / "x").write_text("a file")
     assert asr("--audio", URL, "--output", "x/z.json").code == 1
+    (place / "folder").mkdir()
+    assert asr("--audio", URL, "--output", "folder").code == 1
     assert script.seen == []
 
 

@@ -63,9 +63,12 @@ def asr(
     # Here, not above: this brings HTTP along, three times what ``--help`` takes without it.
     from dashscribe.asr import environment, transcribe
     from dashscribe.client import ApiError, UnfinishedError, UnreachableError
+    from dashscribe.errors import ConfigError
 
     target = output or _default_output(environment())
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():  # known before anything is sent that could not be kept
+        raise ConfigError(f"{target} is a folder; --output names the file for the JSON, such as {target / RESULT}")
     accepted: list[str] = []
     try:
         answer = transcribe(
