@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import index
 from typing import TypedDict, Unpack
 
 from dashscribe.catalog import find_model, options_for
@@ -52,7 +53,7 @@ def options_of(**wishes: Unpack[Wishes]) -> Options:
     """
     if unknown := wishes.keys() - Wishes.__annotations__.keys():
         raise TypeError(f"no parameter is called {min(unknown)!r}; there are {', '.join(Wishes.__annotations__)}")
-    diarize, speaker_count = wishes.get("diarize", False), wishes.get("speaker_count")
+    diarize, speaker_count = wishes.get("diarize", False), _whole(wishes.get("speaker_count"), "speaker_count")
     if speaker_count is not None and not MIN_SPEAKERS <= speaker_count <= MAX_SPEAKERS:
         raise InvalidParameterError(f"{speaker_count} is outside {MIN_SPEAKERS} to {MAX_SPEAKERS}.", "speaker_count")
     if speaker_count is not None and not diarize:
@@ -66,7 +67,7 @@ def options_of(**wishes: Unpack[Wishes]) -> Options:
         diarize=diarize,
         speaker_count=speaker_count,
         speaker_per_channel=diarize and len(channels) > 1,
-        stretch=_stretch(wishes.get("begin_ms"), wishes.get("duration_ms")),
+        stretch=_stretch(_whole(wishes.get("begin_ms"), "begin_ms"), _whole(wishes.get("duration_ms"), "duration_ms")),
         hotwords=_hotwords(wishes.get("hotwords", ())),
         context=wishes.get("context", ""),
         itn=wishes.get("itn", False),
@@ -77,11 +78,19 @@ def options_of(**wishes: Unpack[Wishes]) -> Options:
     )
 
 
+def _whole(value: int | None, name: str) -> int | None:
+    """A whole number of whatever type; a fraction is refused here, since further on it would be a fault of ours."""
+    try:
+        return None if value is None else index(value)
+    except TypeError as error:
+        raise InvalidParameterError(f"{value!r} is no whole number.", name) from error
+
+
 def _channels(wanted: Sequence[int] | None, diarize: bool) -> tuple[int, ...]:
     """Channel numbers, each once; none for those that it takes to tell speakers apart."""
     if wanted is None:
         return () if diarize else (0,)
-    channels = tuple(dict.fromkeys(wanted))
+    channels = tuple(number for one in dict.fromkeys(wanted) if (number := _whole(one, "channels")) is not None)
     if wrong := [channel for channel in channels if not 0 <= channel < MAX_CHANNELS]:
         raise InvalidParameterError(f"{wrong[0]} is outside 0 to {MAX_CHANNELS - 1}.", "channels")
     return channels

@@ -103,6 +103,10 @@ def test_wrong_parameters_are_told_at_once_in_errors_of_the_library(sample: Path
             call(sample, channels=[-1])
         with pytest.raises(dashscribe.InvalidParameterError, match="nothing to transcribe"):
             call(sample, duration_ms=0)
+        for fraction in ("begin_ms", "duration_ms", "speaker_count", "channels"):
+            value = [0.5] if fraction == "channels" else 500.0
+            with pytest.raises(dashscribe.InvalidParameterError, match=r"\.[05] is no whole number"):
+                call(sample, diarize=True, **{fraction: value})  # pyright: ignore[reportArgumentType]
         with pytest.raises(dashscribe.InvalidParameterError, match="before the begin"):
             call(sample, begin_ms=-1)
         with pytest.raises(dashscribe.ModelNotFoundError, match="did you mean fun-asr"):
