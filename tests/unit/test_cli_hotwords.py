@@ -75,6 +75,7 @@ def test_create_sends_the_words_and_prints_the_id_alone(
         ("\ufeffharbor,2", [{"text": "harbor", "weight": 2}]),
         ("one two , 3 , EN ", [{"text": "one two", "weight": 3, "lang": "en"}]),
         ("x,-6", [{"text": "x", "weight": -6}]),
+        ("Washington, D.C.\t5\ten", [{"text": "Washington, D.C.", "weight": 5, "lang": "en"}]),
         ('["a, b", {"text": "c", "weight": 1}]', [{"text": "a, b"}, {"text": "c", "weight": 1}]),
         ('{"海拉尔": 5}', [{"text": "海拉尔", "weight": 5}]),
         ("", []),

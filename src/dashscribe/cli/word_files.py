@@ -25,7 +25,8 @@ Words = Annotated[
 ]
 #: ``Kestrel Bridge``, ``Kestrel Bridge,4``, ``Kestrel Bridge<tab>4<tab>en``.
 _LINE = re.compile(r"(?P<text>[^\t,]+)(?:[\t,]\s*(?P<weight>-?[0-9]{1,3})\s*(?:[\t,]\s*(?P<lang>[A-Za-z]{2,3})\s*)?)?")
-#: The weights that any list may hold, of either generation.
+#: The same behind a tab, as ``hotwords get`` prints it: what stands before it may hold commas.
+_TABBED = re.compile(r"(?P<text>[^\t]+)\t\s*(?P<weight>-?[0-9]{1,3})\s*(?:\t\s*(?P<lang>[A-Za-z]{2,3})\s*)?")
 
 
 def read_words(file: Path) -> list[dict[str, Any]]:
@@ -53,11 +54,11 @@ def _from_json(file: Path, text: str) -> list[dict[str, Any]]:
 
 
 def _from_line(file: Path, number: int, line: str) -> dict[str, Any]:
-    found = _LINE.fullmatch(line.strip())
+    found = _LINE.fullmatch(line.strip()) or _TABBED.fullmatch(line.strip())
     if not found:
         raise typer.BadParameter(
             f"{file}, line {number}: {line[:80]!r} is not TEXT, TEXT,WEIGHT or TEXT,WEIGHT,LANGUAGE; "
-            "text that holds a comma can be given as JSON",
+            "text that holds a comma needs a tab before its weight, or JSON",
             param_hint="FILE",
         )
     word: dict[str, Any] = {"text": found["text"].strip(), "weight": int(found["weight"] or 4)}
