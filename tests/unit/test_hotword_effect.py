@@ -12,6 +12,7 @@ import typer
 from dashscribe.cli import hotword_effect
 from dashscribe.cli.hotword_effect import Effect, count, counted
 from dashscribe.cli.word_files import hotwords_in
+from dashscribe.errors import DashscribeError
 from dashscribe.types import Hotword
 
 
@@ -37,6 +38,13 @@ def test_with_a_transcript_recall_and_insertions_are_told() -> None:
 
 def test_without_a_transcript_only_occurrences_are_told() -> None:
     assert counted("a", ["Kestrel"], "a castle", "a Kestrel", None) == Effect(file="a", without=0, with_list=1)
+
+
+def test_a_transcript_that_is_no_text_is_a_fault_of_its_recording(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff")
+    with pytest.raises(DashscribeError, match=r"a\.txt, which says what was said, is not UTF-8"):
+        hotword_effect._said(tmp_path / "a.wav")  # pyright: ignore[reportPrivateUsage]
+    assert hotword_effect._said(tmp_path / "b.wav") is None  # pyright: ignore[reportPrivateUsage]
 
 
 def test_sums_are_over_recordings_with_a_transcript(capsys: pytest.CaptureFixture[str]) -> None:

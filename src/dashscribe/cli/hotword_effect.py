@@ -68,11 +68,21 @@ def measure(file: Path, audio: Sequence[Path], model: str, language: str, *, as_
 def _effect(
     path: Path, bare: Options, hotwords: Sequence[Hotword], run: Callable[[Path, Options], Transcript]
 ) -> Effect:
+    said = _said(path)
     without = run(path, bare).text
     text = run(path, replace(bare, hotwords=tuple(hotwords))).text
-    reference = next((p for p in (path.with_suffix(".txt"), Path(f"{path}.txt")) if p.is_file() and p != path), None)
-    said = reference.read_text(encoding="utf-8-sig") if reference else None
     return counted(str(path), [word.text for word in hotwords if word.weight > 0], without, text, said)
+
+
+def _said(path: Path) -> str | None:
+    """The transcript beside a recording, if there is one. Raises DashscribeError for one that is no text."""
+    from dashscribe.errors import DashscribeError
+
+    reference = next((p for p in (path.with_suffix(".txt"), Path(f"{path}.txt")) if p.is_file() and p != path), None)
+    try:
+        return reference.read_text(encoding="utf-8-sig") if reference else None
+    except UnicodeDecodeError as error:
+        raise DashscribeError(f"{reference}, which says what was said, is not UTF-8") from error
 
 
 def counted(file: str, terms: Sequence[str], without: str, text: str, said: str | None) -> Effect:
