@@ -178,6 +178,12 @@ def test_file_names_do_not_clash_and_stay_in_their_folder(inputs: list[str], exp
     assert names([Source(name) for name in inputs]) == expected
 
 
+def test_names_leave_room_for_a_number_and_an_extension() -> None:
+    long = "%E4%BC%9A" * 90
+    first, second = names([Source(f"https://example.com/{folder}/{long}.wav") for folder in "ab"])
+    assert (first, second) == ("会" * 80, "会" * 80 + "-2")
+
+
 def test_a_label_can_be_printed_whatever_the_file_is_called() -> None:
     assert Source("a\x1b[31m\n\udcff.wav").label == "a\ufffd[31m\ufffd\ufffd.wav"
 

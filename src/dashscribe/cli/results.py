@@ -12,12 +12,15 @@ from dashscribe.errors import DashscribeError
 from dashscribe.render import CaptionStyle, render
 from dashscribe.types import Transcript
 
+#: Longest name of a result without number and extension: file systems take 255 bytes.
+NAME_BYTES = 240
+
 
 def names(sources: Sequence[Source], before: Sequence[str] = (), others: Collection[str] = ()) -> list[str]:
     """A file name without extension for each source, no two alike on any file system.
 
     ``a.mp3`` gives ``a``; beside ``a.wav`` each keeps its extension; beside another ``a.mp3`` they are numbered. One
-    that had a name ``before`` keeps it, empty for none; names of ``others`` are left to them.
+    that had a name ``before`` keeps it, empty for none; names of ``others`` are left to them. Long names are cut.
     """
     kept = before or [""] * len(sources)
     suffixes: dict[str, list[str]] = defaultdict(list)
@@ -30,13 +33,19 @@ def names(sources: Sequence[Source], before: Sequence[str] = (), others: Collect
             result.append(had)
             continue
         alike = suffixes[source.stem.casefold()]
-        wanted = source.stem + (source.suffix if 1 < len(alike) == len(set(alike)) else "")
+        wanted = _cut(source.stem + (source.suffix if 1 < len(alike) == len(set(alike)) else ""))
         name, number = wanted, 2
         while name.casefold() in taken:
             name, number = f"{wanted}-{number}", number + 1
         taken.add(name.casefold())
         result.append(name)
     return result
+
+
+def _cut(name: str) -> str:
+    """As much of a name as leaves room for a number and an extension."""
+    data = os.fsencode(name)
+    return name if len(data) <= NAME_BYTES else data[:NAME_BYTES].decode(errors="ignore")
 
 
 def write(folder: Path, name: str, formats: Sequence[str], transcript: Transcript, style: CaptionStyle) -> list[Path]:
