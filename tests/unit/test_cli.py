@@ -1,5 +1,6 @@
 """Do the parts of the command line do their part? Times, names, inputs, order, start-up."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_an_expected_error_is_one_line_and_a_bug_says_that_it_is_one() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("dashscribe: KeyError: 'gone' (a bug;")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "closed"),
+    [("transcribe -", "<&-"), ("probe -", "<&- >&- 2>&-"), ("models ls", ">&-"), ("config", ">&-")],
+)
+def test_a_standard_stream_that_is_closed_is_as_good_as_an_empty_one(command: str, closed: str, tmp_path: Path) -> None:
+    shell = f"{sys.executable} -m dashscribe {command} {closed}"
+    home = {"DASHSCRIBE_HOME": str(tmp_path), "DASHSCRIBE_ENGINE": "standin"}
+    done = subprocess.run(
+        ["sh", "-c", shell],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | home,
+        check=False,
+    )
+    assert "NoneType" not in done.stderr and "(a bug" not in done.stderr
+    assert done.returncode == (1 if command.endswith("-") else 0), done.stderr
 
 
 def test_debugging_shows_the_traceback() -> None:

@@ -125,8 +125,21 @@ def unwind_when_killed() -> None:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
+def _open_closed_streams() -> None:
+    """Put the null device where a standard stream is closed: all expect one, and the next file would get its number.
+
+    In the order of the numbers, since each file that is opened gets the lowest that is free.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", encoding="utf-8"))
+
+
 def main() -> NoReturn:
     """Run the command line and exit; an error is one line on stderr."""
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names may hold bytes that are no text; better printed with a backslash than not at all.
         sys.stdout.reconfigure(errors="backslashreplace")
