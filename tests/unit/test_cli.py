@@ -1,6 +1,7 @@
 """Do the parts of the command line do their part? Times, names, inputs, order, start-up."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,20 @@ def test_a_standard_stream_that_is_closed_is_as_good_as_an_empty_one(command: st
     )
     assert "NoneType" not in done.stderr and "(a bug" not in done.stderr
     assert done.returncode == (1 if command.endswith("-") else 0), done.stderr
+
+
+def test_ctrl_c_while_it_starts_ends_it_without_a_word() -> None:
+    code = """
+import builtins, os, runpy, signal
+def interrupted(name, *more, load=builtins.__import__, **options):
+    if name == "typer":
+        os.kill(os.getpid(), signal.SIGINT)
+    return load(name, *more, **options)
+builtins.__import__ = interrupted
+runpy.run_module("dashscribe.__main__", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_debugging_shows_the_traceback() -> None:
