@@ -239,6 +239,17 @@ def test_a_file_that_may_not_be_read_is_done_once_it_may(tmp_path: Path) -> None
     assert watched() == (0, [("locked.wav", "ok", 3_000)])
 
 
+def test_formats_that_were_not_asked_for_before_are_told_of(tmp_path: Path) -> None:
+    speechlike(tmp_path / "a.wav", 2)
+    watched = partial(dashscribe, "watch", tmp_path, "--once", "--settle", "0.2")
+    assert watched().returncode == 0
+    more = watched("-f", "txt,srt,vtt")
+    assert "1 done before, 1 of them without srt, vtt (--force does all again)" in more.stderr
+    assert "without" not in watched("-f", "txt,srt,vtt", "--force").stderr
+    assert "without" not in watched("-f", "vtt").stderr
+    assert (tmp_path / "a.srt").exists()
+
+
 def test_a_folder_that_may_not_be_looked_into_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speechlike(tmp_path / "open.wav", 2)
     close_folder(tmp_path / "locked", monkeypatch)

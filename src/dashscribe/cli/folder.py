@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dashscribe.cli.record import Mark, read_record, write_record
 from dashscribe.cli.sources import Source, media_below
@@ -26,7 +27,8 @@ class Done(Struct, frozen=True):
     """What became of a recording: the name of its results, and what was wrong with it if it failed.
 
     ``inode`` tells it from others of the same size and time when it is renamed; ``was`` is what it was called when its
-    results were written, empty if that is what it is called.
+    results were written, empty if that is what it is called. ``formats`` are those of its results, empty where nobody
+    wrote them down.
     """
 
     mark: Mark
@@ -34,6 +36,7 @@ class Done(Struct, frozen=True):
     error: str = ""
     inode: int = 0
     was: str = ""
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,12 @@ class Memory:
         self._lock = -1
 
     @property
-    def count(self) -> int:
-        """How many recordings were done."""
-        return len(self._done)
+    def before(self) -> str:
+        """How many recordings were done before, and what of the formats they lack, for people."""
+        lacks = [set(self._formats) - set(done.formats) for done in self._done.values() if done.formats]
+        count, names = sum(map(bool, lacks)), ", ".join(sorted(set[str]().union(*lacks)))
+        without = f", {count} of them without {names} (--force does all again)" if count else ""
+        return f"{len(self._done)} done before{without}"
 
     def __enter__(self) -> Self:
         """Read it. Raises ConfigError where it cannot be read or another program has it."""
@@ -193,7 +199,7 @@ class Memory:
         was = done.was or before
         del self._done[before]
         self._names.pop(before, None)
-        self._remember(key, Done(mark, done.name, inode=inode, was="" if was == key else was))
+        self._remember(key, replace(done, was="" if was == key else was))
         return was
 
     def adopt(self, path: Path, mark: Mark) -> list[Path]:
@@ -207,7 +213,7 @@ class Memory:
                 return []
         except OSError:
             return []
-        self._remember(key, Done(mark, path.stem, inode=_inode(path)))
+        self._remember(key, Done(mark, path.stem, inode=_inode(path), formats=self._formats))
         return paths
 
     def begin(self, path: Path, mark: Mark, index: int) -> Source:
@@ -249,7 +255,9 @@ class Memory:
         """What became of a source."""
         work = self._stop(index)
         key = self._key(work.path)
-        self._remember(key, Done(work.mark, self._names[key], str(error) if error else "", work.inode))
+        failed = str(error) if error else ""
+        formats = () if error else self._formats
+        self._remember(key, Done(work.mark, self._names[key], failed, work.inode, formats=formats))
 
     def drop(self, index: int) -> Path:
         """Keep nothing of a source, which is to be tried again."""

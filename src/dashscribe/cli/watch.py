@@ -118,7 +118,7 @@ def watch(
         batch = Batch(_as_found(work, memory))
         screen = Screen(batch.sources, None, quiet=quiet, verbose=verbose)
         screen.note(engine)
-        screen.note(f"watching {folder}; {memory.count} done before; Ctrl-C ends it")
+        screen.note(f"watching {folder}; {memory.before}; Ctrl-C ends it")
         report = Report(batch.sources, wanted, memory.place, screen, as_json=as_json, ordered=False, style=style)
         incoming = Incoming(folder, settle)
         _Loop(batch, memory, incoming, report, screen).run(once=once)
