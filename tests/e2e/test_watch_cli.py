@@ -250,6 +250,14 @@ def test_formats_that_were_not_asked_for_before_are_told_of(tmp_path: Path) -> N
     assert (tmp_path / "a.srt").exists()
 
 
+def test_names_that_leave_no_room_for_an_extension_are_cut(tmp_path: Path) -> None:
+    for number in range(2):
+        speechlike(tmp_path / f"{'x' * 249}{number}.wav", 1, seed=number)
+    done = dashscribe("watch", tmp_path, "--once", "--settle", "0.2", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.stem for path in tmp_path.glob("*.json") if path.name[0] != ".") == ["x" * 240, "x" * 240 + "-2"]
+
+
 def test_a_folder_that_may_not_be_looked_into_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speechlike(tmp_path / "open.wav", 2)
     close_folder(tmp_path / "locked", monkeypatch)

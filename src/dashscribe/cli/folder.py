@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dashscribe.cli.record import Mark, read_record, write_record
+from dashscribe.cli.results import short
 from dashscribe.cli.sources import Source, media_below
 from dashscribe.errors import ConfigError, DashscribeError
 
@@ -204,16 +206,16 @@ class Memory:
 
     def adopt(self, path: Path, mark: Mark) -> list[Path]:
         """The results of a recording that nobody remembers but that are there and newer: it counts as done."""
-        key = self._key(path)
-        if self._forget or key in self._done or self._is_taken(key, path.stem):
+        key, stem = self._key(path), short(path.stem)
+        if self._forget or key in self._done or self._is_taken(key, stem):
             return []
-        paths = [self._results(path) / f"{path.stem}.{name}" for name in self._formats]
+        paths = [self._results(path) / f"{stem}.{name}" for name in self._formats]
         try:
             if any(there.stat().st_mtime_ns < mark.changed_ns for there in paths):
                 return []
         except OSError:
             return []
-        self._remember(key, Done(mark, path.stem, inode=_inode(path), formats=self._formats))
+        self._remember(key, Done(mark, stem, inode=_inode(path), formats=self._formats))
         return paths
 
     def begin(self, path: Path, mark: Mark, index: int) -> Source:
@@ -310,13 +312,14 @@ class Memory:
         key = self._key(path)
         if key in self._names:
             return self._names[key]
-        folder, number, name = self._results(path), 2, path.stem
-        while self._is_taken(key, name) or any((folder / f"{name}.{kind}").exists() for kind in self._formats):
-            if name == path.stem:
-                name = path.name
-            else:
-                name, number = f"{path.name}-{number}", number + 1
-        return name
+        folder, whole = self._results(path), short(path.name)
+
+        def is_free(name: str) -> bool:
+            there = any((folder / f"{name}.{kind}").exists() for kind in self._formats)
+            return not (there or self._is_taken(key, name))
+
+        numbered = (f"{whole}-{number}" for number in count(2))
+        return next(filter(is_free, chain((short(path.stem), whole), numbered)))
 
     def _claim(self, key: str, name: str, *, owner: str = "") -> None:
         """The results of that name, in the folder of that recording, are the owner's, else the recording's own."""

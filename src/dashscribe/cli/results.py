@@ -33,7 +33,7 @@ def names(sources: Sequence[Source], before: Sequence[str] = (), others: Collect
             result.append(had)
             continue
         alike = suffixes[source.stem.casefold()]
-        wanted = _cut(source.stem + (source.suffix if 1 < len(alike) == len(set(alike)) else ""))
+        wanted = short(source.stem + (source.suffix if 1 < len(alike) == len(set(alike)) else ""))
         name, number = wanted, 2
         while name.casefold() in taken:
             name, number = f"{wanted}-{number}", number + 1
@@ -42,7 +42,7 @@ def names(sources: Sequence[Source], before: Sequence[str] = (), others: Collect
     return result
 
 
-def _cut(name: str) -> str:
+def short(name: str) -> str:
     """As much of a name as leaves room for a number and an extension."""
     data = os.fsencode(name)
     return name if len(data) <= NAME_BYTES else data[:NAME_BYTES].decode(errors="ignore")
