@@ -145,20 +145,24 @@ class _Layout:
         ways = [_Way(0.0, 0, 0, 0)] + [unreached] * len(self._pieces)
         for begin in range(len(self._pieces)):
             before = ways[begin]
-            for end in self._ends(begin):
+            for end in self._ends(begin, before.end_ms):
                 begin_ms, end_ms = self._times(begin, end, before.end_ms)
                 cost = before.cost + self._cost(begin, end, end_ms - begin_ms)
                 if cost < ways[end].cost:
                     ways[end] = _Way(cost, begin, begin_ms, end_ms)
         return ways
 
-    def _ends(self, begin: int) -> range:
-        """Where a cue may end: within all lines, the longest time and one voice, but always behind one piece."""
+    def _ends(self, begin: int, free_ms: int) -> range:
+        """Where a cue may end: within all lines, the longest time and one voice, but always behind one piece.
+
+        It is shown from ``free_ms`` on at the earliest.
+        """
         line_begin, line = begin, 1
+        begin_ms = max(self._pieces[begin].begin_ms, free_ms)
         for end in range(begin + 1, len(self._pieces)):
             if self._columns(line_begin, end + 1, begin) > self._style.columns:
                 line, line_begin = line + 1, end
-            too_long = self._pieces[end].end_ms - self._pieces[begin].begin_ms > self._style.max_ms
+            too_long = self._pieces[end].end_ms - begin_ms > self._style.max_ms
             if line > self._style.lines or too_long or self._pieces[end].voice != self._pieces[begin].voice:
                 return range(begin + 1, end + 1)
         return range(begin + 1, len(self._pieces) + 1)
