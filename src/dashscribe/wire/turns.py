@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect
 from dashscribe.config import Settings
 from dashscribe.errors import BusyError
 
-#: Calls that may wait for each one that is at work: the bodies of all of them lie on disk.
-WAITING_PER_TURN = 8
+#: Calls that may wait for each one that is at work, the bodies of all of them lie on disk; of one owner half as many.
+WAITING_PER_TURN = 16
 #: What a client that was turned away is told to wait, in seconds.
 RETRY_AFTER_S = 2
 #: How often the departure of a waiting client is looked for, in seconds.
