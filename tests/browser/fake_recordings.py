@@ -292,6 +292,8 @@ class Fake:
         old = [one for one in sentences if one["id"] in group["ids"]]
         assert [one["id"] for one in old] == group["ids"], "consecutive ids"
         texts = [one for one in group["with"] if one["text"].strip()]
+        if not old:
+            return self._insert(transcript, at, group)
         begin_ms, end_ms = old[0]["begin_ms"], old[-1]["end_ms"]
         step = (end_ms - begin_ms) // max(1, len(texts))
         fresh: list[dict[str, Any]] = []
@@ -305,6 +307,16 @@ class Fake:
         place = sentences.index(old[0])
         sentences[place : place + len(old)] = fresh
         return {"ids": group["ids"], "with": fresh}
+
+    def _insert(self, transcript: dict[str, Any], at: int, group: dict[str, Any]) -> dict[str, Any]:
+        (wish,) = group["with"]
+        channel, begin_ms, end_ms = group["channel"], group["begin_ms"], group["end_ms"]
+        mine = [one for one in transcript["sentences"] if one["channel"] == channel]
+        assert all(one["end_ms"] <= begin_ms or end_ms <= one["begin_ms"] for one in mine), "a free stretch"
+        fresh = sentence(0, wish["text"], begin_ms, end_ms, channel=channel, speaker=wish.get("speaker"), edited=True)
+        fresh["id"] = f"{channel}-r{transcript['revision']}-{at}-0"
+        transcript["sentences"] = sorted([*transcript["sentences"], fresh], key=lambda one: one["begin_ms"])
+        return {"ids": [], "with": [fresh]}
 
     def _sound(self, route: Route, request: Request) -> None:
         asked = re.match(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))

@@ -152,3 +152,26 @@ def test_two_windows_edit_the_same_transcript(visit: Visit, browser: Browser, se
     until(visit.page, lambda: any("409" in one for one in visit.problems))  # the console tells of the conflict
     visit.problems[:] = [one for one in visit.problems if "409" not in one]
     assert transcript(server, recording)["sentences"][0]["text"] == "Theirs."
+
+
+def test_the_only_sentence_is_there_again_after_undo(visit: Visit, server: Server, recording: str):
+    page = visit.page
+    told = transcript(server, recording)
+    whole = {"ids": [one["id"] for one in told["sentences"]], "with": [{"text": "All of it."}]}
+    with server.http() as http:
+        http.patch(
+            f"{V1}/recordings/{recording}/transcript", json={"revision": 0, "replace": [whole]}
+        ).raise_for_status()
+    before = transcript(server, recording)["sentences"]
+    page.reload()
+    page.locator(".line.sentence").first.wait_for()
+    begin_typing(page).fill("")
+    page.keyboard.press("Escape")
+    becomes(page, lambda: transcript(server, recording)["sentences"], [])
+    for _ in range(2):  # the row, then its text
+        page.keyboard.press("Control+z")
+
+    def told_of(sentences: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        return [(one["channel"], one["begin_ms"], one["end_ms"], one["text"]) for one in sentences]
+
+    becomes(page, lambda: told_of(transcript(server, recording)["sentences"]), told_of(before))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fake_recordings import ID, SHORT, Fake
+import pytest
+from fake_recordings import ID, SHORT, Fake, sentence, transcript_of
 from playwright.sync_api import expect
-from reviewing import at_rest, becomes, edit, row, saved, texts
+from reviewing import at_rest, becomes, edit, row, saved, texts, until
 
 #: Rests once and tells how many listeners that leaves at its signal.
 RESTS = """async () => {
@@ -128,6 +129,33 @@ def test_who_leaves_without_a_network_finds_their_text_again(visit: Callable[...
     row(page, "Written on a train.").wait_for()
     becomes(page, lambda: fake.transcripts[ID]["sentences"][2]["text"], "Written on a train.")
     saved(page)
+
+
+@pytest.mark.parametrize("others", [[], [sentence(0, "Over here.", 0, 2000)]], ids=["alone", "two channels"])
+def test_the_only_sentence_of_a_channel_is_saved_again_when_it_is_back(
+    visit: Callable[..., Any], fake: Fake, others: list[dict[str, Any]]
+) -> None:
+    fake.add(transcript_of([*others, sentence(0, "And out.", 3000, 5000, channel=1)], 8000))
+    page = visit()
+    edit(page, "And out.").fill("")
+    page.keyboard.press("Escape")
+    becomes(page, lambda: [one["text"] for one in fake.transcripts[ID]["sentences"]], [one["text"] for one in others])
+    saved(page)
+    fake.offline = True
+    for _ in range(2):  # the row, then its text
+        page.keyboard.press("Control+z")
+    page.get_by_text("No connection.").wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    fake.offline = False
+    page.reload()
+    page.get_by_text("Changes that were not saved the last time are back.").wait_for()
+    until(page, lambda: len(fake.transcripts[ID]["sentences"]) > len(others))
+    saved(page)
+    back = fake.transcripts[ID]["sentences"][-1]
+    assert (back["text"], back["channel"], back["begin_ms"], back["end_ms"]) == ("And out.", 1, 3000, 5000)
+    edit(page, "And out.").fill("And out, again.")
+    page.keyboard.press("Escape")
+    becomes(page, lambda: fake.transcripts[ID]["sentences"][-1]["text"], "And out, again.")
 
 
 def test_an_export_without_the_latest_changes_is_no_export(visit: Callable[..., Any], fake: Fake) -> None:

@@ -165,6 +165,66 @@ def test_a_sentence_that_was_removed_and_saved_comes_back_by_undo(text: Any) -> 
     assert text.evaluate("sent()") == [[["0-0"], ["one two three", "four five"]]]
 
 
+INSERTED = """() => {
+  const sent = text.changes();
+  const replaced = sent.groups.map(({ place, with: [said] }, at) => (
+    { ids: [], with: [{ id: `back-${text.revision}-${at}`, words: [], ...place, ...said }] }));
+  text.settle(sent, { revision: text.revision + 1, replaced, speakers: {} });
+}"""
+
+
+def test_the_only_sentence_of_a_channel_comes_back_by_undo_at_its_time(text: Any) -> None:
+    text.evaluate("(key) => text.remove(key)", key(text, "on the other side"))
+    text.evaluate("save()")
+    text.evaluate("text.undo()")
+    place = {"channel": 1, "begin_ms": 5000, "end_ms": 8000}
+    assert text.evaluate("text.changes().groups.map(({ ids, place, with: said }) => [ids, place, said])") == [
+        [[], place, [{"text": "on the other side"}]]
+    ]
+    assert text.evaluate("text.draft().groups") == [
+        {"ids": [], "was": [], "place": place, "with": [{"text": "on the other side"}]}
+    ]
+    for _ in range(2):
+        text.evaluate(INSERTED)
+        assert text.evaluate("text.isDirty") is False
+        text.evaluate("text.redo()")
+        text.evaluate("save()")
+        assert text.evaluate("text.isDirty") is False
+        text.evaluate("text.undo()")
+        assert text.evaluate("sent()") == [[[], ["on the other side"]]]
+
+
+def test_what_is_done_to_a_sentence_that_is_back_is_done_to_that_one(text: Any) -> None:
+    one = key(text, "on the other side")
+    text.evaluate("(key) => text.setText(key, 'on this side')", one)
+    text.evaluate("save()")
+    text.evaluate("(key) => text.remove(key)", one)
+    text.evaluate("save()")
+    text.evaluate("text.undo()")
+    text.evaluate(INSERTED)
+    text.evaluate("text.undo()")
+    assert text.evaluate("sent()") == [[["back-2-0"], ["on the other side"]]]
+
+
+def test_a_sentence_that_is_back_goes_on_top_of_somebody_elses_edit(text: Any) -> None:
+    text.evaluate("(key) => text.remove(key)", key(text, "on the other side"))
+    text.evaluate("save()")
+    text.evaluate("text.undo()")
+    theirs = text.evaluate("JSON.parse(JSON.stringify(text.answer))")
+    theirs["sentences"] = [one for one in theirs["sentences"] if one["channel"] == 0]
+    assert text.evaluate("(answer) => text.rebase(answer)", theirs) == []
+    assert text.evaluate("sent()") == [[[], ["on the other side"]]]
+    theirs["sentences"].append(sentence(7, "on the other side", 5000, 8000, channel=1))
+    assert text.evaluate("(answer) => text.rebase(answer)", theirs) == [], "it is there: our own request did arrive"
+    assert text.evaluate("texts()").count("on the other side") == 1
+    text.evaluate("(key) => text.remove(key)", key(text, "on the other side"))
+    text.evaluate("save()")
+    text.evaluate("text.undo()")
+    theirs["sentences"][-1]["text"] = "theirs"
+    assert text.evaluate("(answer) => text.rebase(answer)", theirs) == []
+    assert text.evaluate("sent()") == [[["1-7"], ["theirs", "on the other side"]]]
+
+
 def test_a_sentence_that_is_emptied_while_it_is_typed_in_is_not_sent(text: Any) -> None:
     one = key(text, "four five")
     text.evaluate("(key) => text.setText(key, '', { typing: true })", one)

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dashscribe import ledger
-from dashscribe.edits import Edits, Replacement, Said
+from dashscribe.edits import Edits, Place, Replacement, Said
 from dashscribe.edits.aligning import comparable, reworded, tidy
 from dashscribe.edits.comparing import compare
 from dashscribe.edits.state import edited, unedited
@@ -131,6 +131,24 @@ def changes(draw: st.DrawFn, edits: Edits) -> list[Replacement]:
             at = draw(st.integers(begin + 1, len(track.sentences)))
             said = draw(st.lists(st.builds(Said, TEXT.map(tidy), st.none() | st.integers(0, 5)), max_size=3))
             found.append(Replacement(tuple(placed.id for placed in track.sentences[begin:at]), tuple(said)))
+    return draw(st.permutations([*found, *draw(additions(edits, found))]))
+
+
+@st.composite
+def additions(draw: st.DrawFn, edits: Edits, others: list[Replacement]) -> list[Replacement]:
+    """What is put where no sentence stands, nor is to stand by other replacements."""
+    joined = {sentence_id for one in others for sentence_id in one.ids[1:]}
+    found: list[Replacement] = []
+    for track in edits.tracks:
+        ends = [0, *(placed.sentence.end_ms for placed in track.sentences)]
+        begins = [*(placed.sentence.begin_ms for placed in track.sentences), edits.media.duration_ms]
+        ids = [*(placed.id for placed in track.sentences), ""]
+        for free_ms, until_ms, behind in zip(ends, begins, ids, strict=True):
+            if free_ms < until_ms and behind not in joined and draw(st.booleans()):
+                begin_ms = draw(st.integers(free_ms, until_ms - 1))
+                span = Span(begin_ms, draw(st.integers(begin_ms + 1, until_ms)))
+                said = draw(st.lists(st.builds(Said, TEXT.map(tidy).filter(bool)), min_size=1, max_size=2))
+                found.append(Replacement((), tuple(said), Place(track.channel, span)))
     return found
 
 

@@ -20,6 +20,7 @@ from dashscribe.db.tables import FileState
 from dashscribe.edits.state import EditedTrack as EditedTrack
 from dashscribe.edits.state import Edits as Edits
 from dashscribe.edits.state import Fresh as Fresh
+from dashscribe.edits.state import Place as Place
 from dashscribe.edits.state import Placed as Placed
 from dashscribe.edits.state import Replacement as Replacement
 from dashscribe.edits.state import Said as Said

@@ -80,11 +80,20 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of a channel in which no sentence stands."""
+
+    channel: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Replacement:
-    """Consecutive sentences of one channel, and what stands in their place."""
+    """Consecutive sentences of one channel, and what stands in their place; without ids, what stands in ``place``."""
 
     ids: tuple[str, ...]
     said: tuple[Said, ...]
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,38 +131,71 @@ def edited(
     """The next revision, and what stands in it for each replacement.
 
     ``names`` are those of speakers that change, empty for one that goes. Raises InvalidParameterError for ids that are
-    not there, not consecutive or named twice, InvariantError if a promise about transcripts would be broken.
+    not there, not consecutive or named twice and for places that are not free, InvariantError if a promise about
+    transcripts would be broken.
     """
     places = {
         placed.id: (track.channel, number) for track in edits.tracks for number, placed in enumerate(track.sentences)
     }
-    ranges = [_range(places, replacement, number) for number, replacement in enumerate(replacements)]
-    _refuse_overlaps(ranges, replacements)
     by_channel = {track.channel: track for track in edits.tracks}
-    changes = [
-        _Change(channel, begin, end, _fresh(by_channel[channel], begin, end, one, f"{channel}-r{revision}-{number}"))
-        for number, (one, (channel, begin, end)) in enumerate(zip(replacements, ranges, strict=True))
+    ranges = [
+        _free(by_channel, one.place, number) if one.place else _range(by_channel, places, one, number)
+        for number, one in enumerate(replacements)
     ]
-    ordered = sorted(changes, key=lambda change: change.begin)
-    tracks = [_with(track, [one for one in ordered if one.channel == track.channel]) for track in edits.tracks]
+    _refuse_overlaps(ranges, replacements)
+    changes = [
+        _Change(where, _fresh(by_channel[where.channel], where, one, f"{where.channel}-r{revision}-{number}"))
+        for number, (one, where) in enumerate(zip(replacements, ranges, strict=True))
+    ]
+    ordered = sorted(changes, key=lambda change: change.where.span)
+    tracks = [_with(track, [one for one in ordered if one.where.channel == track.channel]) for track in edits.tracks]
     speakers = {number: name for number, name in {**edits.speakers, **names}.items() if name}
     result = msgspec.structs.replace(edits, revision=revision, tracks=tracks, speakers=speakers)
     _check(result)
-    return result, [Fresh(change.channel, change.fresh) for change in changes]
+    return result, [Fresh(change.where.channel, change.fresh) for change in changes]
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    """What stands in the place of the sentences ``begin`` to ``end`` of a channel."""
+class _Range:
+    """The sentences ``begin`` to ``end`` of a channel and their stretch; none of them where there is a free place."""
 
     channel: int
     begin: int
     end: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What stands in the place of some sentences."""
+
+    where: _Range
     fresh: list[Placed]
 
 
-def _range(places: Mapping[str, tuple[int, int]], replacement: Replacement, number: int) -> tuple[int, int, int]:
-    """Channel, first and behind the last of the sentences of a replacement."""
+def _free(tracks: Mapping[int, EditedTrack], place: Place, number: int) -> _Range:
+    """Between which sentences a place lies."""
+    name, span = f"replace[{number}]", place.span
+    if place.channel not in tracks:
+        raise InvalidParameterError(
+            f"{name}.channel was {place.channel}, which this recording does not have.", "replace"
+        )
+    track = tracks[place.channel]
+    if not (track.ledger and track.ledger[0].begin_ms <= span.begin_ms and span.end_ms <= track.ledger[-1].end_ms):
+        raise InvalidParameterError(f"{name} reaches outside what was recognized of the channel.", "replace")
+    begin = bisect_right(track.sentences, span.begin_ms, key=lambda placed: placed.sentence.begin_ms)
+    before, behind = track.sentences[max(0, begin - 1) : begin], track.sentences[begin : begin + 1]
+    if any(one.sentence.end_ms > span.begin_ms for one in before) or any(
+        one.sentence.begin_ms < span.end_ms for one in behind
+    ):
+        raise InvalidParameterError(f"{name} names a stretch in which a sentence stands: give its id.", "replace")
+    return _Range(place.channel, begin, begin, span)
+
+
+def _range(
+    tracks: Mapping[int, EditedTrack], places: Mapping[str, tuple[int, int]], replacement: Replacement, number: int
+) -> _Range:
+    """Where the sentences of a replacement stand."""
     name = f"replace[{number}].ids"
     for sentence_id in replacement.ids:
         if sentence_id not in places:
@@ -168,27 +210,35 @@ def _range(places: Mapping[str, tuple[int, int]], replacement: Replacement, numb
                 "their own.",
                 "replace",
             )
-    return found[0][0], found[0][1], found[-1][1] + 1
+    (channel, begin), (_, last) = found[0], found[-1]
+    sentences = tracks[channel].sentences
+    return _Range(channel, begin, last + 1, Span(sentences[begin].sentence.begin_ms, sentences[last].sentence.end_ms))
 
 
-def _refuse_overlaps(ranges: Sequence[tuple[int, int, int]], replacements: Sequence[Replacement]) -> None:
-    ordered = sorted(range(len(ranges)), key=lambda number: ranges[number])
+def _refuse_overlaps(ranges: Sequence[_Range], replacements: Sequence[Replacement]) -> None:
+    """Sentences and free places do not overlap by themselves, so what does is named twice or bridged."""
+    ordered = sorted(range(len(ranges)), key=lambda number: (ranges[number].channel, ranges[number].span))
     for left, right in pairwise(ordered):
-        if ranges[left][0] == ranges[right][0] and ranges[right][1] < ranges[left][2]:
+        if ranges[left].channel == ranges[right].channel and ranges[right].span.begin_ms < ranges[left].span.end_ms:
+            if replacements[left].place or replacements[right].place:
+                raise InvalidParameterError(f"replace[{left}] and replace[{right}] overlap in time.", "replace")
             twice = replacements[right].ids[0]
             raise InvalidParameterError(f"replace names the sentence {twice!r:.80} twice.", "replace")
 
 
-def _fresh(track: EditedTrack, begin: int, end: int, replacement: Replacement, prefix: str) -> list[Placed]:
+def _fresh(track: EditedTrack, where: _Range, replacement: Replacement, prefix: str) -> list[Placed]:
     """What stands in the place of some. One for one keeps its id and, if only the speaker changes, its words."""
-    old = track.sentences[begin:end]
+    old = track.sentences[where.begin : where.end]
     said = [one for one in replacement.said if one.text]
     if not said:
         return []
     if len(old) == len(said) == 1 and old[0].sentence.text == said[0].text:
         sentences = [old[0].sentence]
     else:
-        sentences = reworded([placed.sentence for placed in old], [one.text for one in said])
+        before = [placed.sentence for placed in old] or [
+            Sentence(begin_ms=where.span.begin_ms, end_ms=where.span.end_ms, text="")
+        ]
+        sentences = reworded(before, [one.text for one in said])
     ids = [old[0].id] if len(old) == len(said) == 1 else [f"{prefix}-{number}" for number in range(len(said))]
     return [
         Placed(sentence_id, sentence if one.speaker is None else replace(sentence, speaker=one.speaker), True)
@@ -203,8 +253,8 @@ def _with(track: EditedTrack, changes: Sequence[_Change]) -> EditedTrack:
     sentences: list[Placed] = []
     at = 0
     for change in changes:
-        sentences += [*track.sentences[at : change.begin], *change.fresh]
-        at = change.end
+        sentences += [*track.sentences[at : change.where.begin], *change.fresh]
+        at = change.where.end
     sentences += track.sentences[at:]
     turns = tuple(
         Turn(one.sentence.begin_ms, one.sentence.end_ms, one.sentence.speaker)
@@ -216,16 +266,24 @@ def _with(track: EditedTrack, changes: Sequence[_Change]) -> EditedTrack:
 
 def _removed(track: EditedTrack, changes: Sequence[_Change]) -> list[Span]:
     """The stretches whose sentences were taken out, those of before among them."""
-    old = track.sentences
-    gone = [Span(old[one.begin].sentence.begin_ms, old[one.end - 1].sentence.end_ms) for one in changes]
-    begins = [span.begin_ms for span in gone]
-    result = [span for span, one in zip(gone, changes, strict=True) if not one.fresh]
+    replaced = [one for one in changes if one.where.begin < one.where.end]
+    begins = [one.where.span.begin_ms for one in replaced]
+    result = [one.where.span for one in replaced if not one.fresh]
     for span in track.removed:
         at = bisect_right(begins, span.begin_ms) - 1
         # A gap that lies between sentences which become one is none any more.
-        if at < 0 or span.begin_ms >= gone[at].end_ms:
+        if at < 0 or span.begin_ms >= replaced[at].where.span.end_ms:
             result.append(span)
+    for place in (one.where.span for one in changes if one.where.begin == one.where.end):
+        result = [left for span in result for left in _without(span, place)]
     return sorted(result)
+
+
+def _without(span: Span, place: Span) -> list[Span]:
+    """What is left of a stretch beside another."""
+    before = Span(span.begin_ms, min(span.end_ms, place.begin_ms))
+    behind = Span(max(span.begin_ms, place.end_ms), span.end_ms)
+    return [left for left in (before, behind) if left.duration_ms > 0]
 
 
 def _check(edits: Edits) -> None:

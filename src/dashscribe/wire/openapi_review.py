@@ -58,7 +58,14 @@ EDIT_BODY = _body(
                 "type": "object",
                 "required": ["ids"],
                 "properties": {
-                    "ids": {"type": "array", "items": _ID, "minItems": 1},
+                    "ids": {
+                        "type": "array",
+                        "description": "Consecutive sentences of one channel; none with channel, begin_ms and end_ms.",
+                        "items": _ID,
+                    },
+                    "channel": {"type": "integer", "minimum": 0},
+                    "begin_ms": {"type": "integer", "minimum": 0, "description": "Where a free stretch begins."},
+                    "end_ms": {"type": "integer", "minimum": 1},
                     "with": {
                         "type": "array",
                         "description": "What stands in their place; nothing, or an empty text, takes them out.",
@@ -86,7 +93,8 @@ EDIT_BODY = _body(
 EDITED = described(
     {**_ANSWER, "revision": 4, "replaced": [{"ids": ["0-0"], "with": [_SENTENCE]}], "speakers": {"0": "Anna"}},
     {
-        400: "A member of the body is wrong, or names sentences that are not there or not consecutive",
+        400: "A member of the body is wrong, or names sentences that are not there or not consecutive, "
+        "or a stretch that is not free",
         **_GONE,
         409: "Conflict: another revision is the current one, which the message names; or there is no transcript",
     },

@@ -12,12 +12,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Struct
 
-from dashscribe.edits import EditBook, EditedTrack, Placed, Replacement, Said
+from dashscribe.edits import EditBook, EditedTrack, Place, Placed, Replacement, Said
 from dashscribe.edits.aligning import tidy
 from dashscribe.edits.comparing import compare
 from dashscribe.errors import InvalidParameterError
 from dashscribe.recordings import read_id
-from dashscribe.types import MAX_SPEAKERS, Entry
+from dashscribe.types import MAX_SPEAKERS, Entry, Span
 from dashscribe.wire import body, envelope, openapi_review
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
@@ -27,6 +27,8 @@ from dashscribe.wire.values import check_members, one_of, refusal, switch
 #: Longest text of a sentence and name of a speaker in characters; most replacements in one call, sentences in one.
 MAX_TEXT_CHARS, MAX_NAME_CHARS = 10_000, 100
 MAX_REPLACEMENTS, MAX_SENTENCES = 1_000, 1_000
+#: Where texts stand that take the place of no sentence.
+PLACE = ("channel", "begin_ms", "end_ms")
 #: What the ledger of an edited transcript says of a stretch whose sentences were taken out.
 REMOVED = "removed"
 
@@ -205,18 +207,38 @@ def read_replacements(value: JSON) -> list[Replacement]:
 
 
 def _replacement(name: str, value: JSON) -> Replacement:
-    if not isinstance(value, dict) or set(value) - {"ids", "with"}:
+    if not isinstance(value, dict) or set(value) - {"ids", "with", *PLACE}:
         raise refusal(name, value, "give an object with ids and with")
     ids = value.get("ids")
-    if not isinstance(ids, list) or not 0 < len(ids) <= MAX_SENTENCES:
+    place = _place(name, value) if ids == [] and set(value) & set(PLACE) else None
+    if not isinstance(ids, list) or not (place or 0 < len(ids) <= MAX_SENTENCES):
         raise refusal(f"{name}.ids", ids, f"give an array of 1 to {MAX_SENTENCES} ids of sentences")
+    if ids and set(value) & set(PLACE):
+        raise refusal(name, value, f"give {', '.join(PLACE)} only where ids is empty")
     said = value.get("with", [])
     if not isinstance(said, list) or len(said) > MAX_SENTENCES:
         raise refusal(f"{name}.with", said, f"give an array of at most {MAX_SENTENCES} objects with text and speaker")
     known = [sentence_id for sentence_id in ids if isinstance(sentence_id, str)]
     if len(known) < len(ids):
         raise refusal(f"{name}.ids", ids, "give ids as strings")
-    return Replacement(tuple(known), tuple(_said(f"{name}.with[{number}]", one) for number, one in enumerate(said)))
+    texts = tuple(_said(f"{name}.with[{number}]", one) for number, one in enumerate(said))
+    if place and not (texts and all(one.text for one in texts)):
+        raise refusal(f"{name}.with", said, "give texts: there is no sentence to take out")
+    return Replacement(tuple(known), texts, place)
+
+
+def _place(name: str, value: dict[str, JSON]) -> Place:
+    """The free stretch of a channel in which texts are to stand."""
+    numbers: list[int] = []
+    for member in PLACE:
+        number = value.get(member)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise refusal(f"{name}.{member}", number, "give an integer from 0 on")
+        numbers.append(number)
+    channel, begin_ms, end_ms = numbers
+    if begin_ms >= end_ms:
+        raise refusal(f"{name}.end_ms", end_ms, f"give one behind begin_ms, which is {begin_ms}")
+    return Place(channel, Span(begin_ms, end_ms))
 
 
 def _said(name: str, value: JSON) -> Said:

@@ -143,7 +143,7 @@ export class Saving {
       // The server keeps something else than was sent: asking again would go on for ever.
       if (texts === before) return this.tell("refused", { error: new Error("the server changes what is saved") });
       before = texts;
-      const replace = sent.groups.map(({ ids, with: said }) => ({ ids, with: said }));
+      const replace = sent.groups.map(({ ids, place, with: said }) => ({ ids, ...place, with: said }));
       this.tell("saving");
       try {
         this.transcript.settle(sent, await this.send({ revision: this.transcript.revision, replace, speakers }));
@@ -189,6 +189,6 @@ export class Saving {
 /** The first groups that fit in one request. */
 function portion(groups) {
   let count = 0;
-  const end = groups.findIndex(({ ids }) => (count += ids.length) > AT_ONCE);
+  const end = groups.findIndex(({ ids }) => (count += Math.max(1, ids.length)) > AT_ONCE);
   return end < 0 ? groups : groups.slice(0, Math.max(1, end));
 }

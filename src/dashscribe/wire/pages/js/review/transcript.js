@@ -11,6 +11,8 @@ const REST_MS = 1500;
 /** A text as the server keeps it: each run of spaces and control characters is one space. */
 const tidy = (text) => text.replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ").trim();
 const sameText = (a, b) => a.text === b.text || tidy(a.text) === tidy(b.text);
+/** A sentence as a group has it. */
+const plain = ({ text, speaker }) => (speaker === undefined ? { text } : { text, speaker });
 const sameSpeaker = (a, b) => (a.speaker ?? null) === (b.speaker ?? null);
 
 export class Transcript {
@@ -31,7 +33,7 @@ export class Transcript {
     this.names = { ...(answer.speakers || {}) };
     this.savedNames = { ...this.names };
     this.saved = new Map(); // id -> {text, speaker, channel}
-    this.order = new Map(); // channel -> ids in order
+    this.order = new Map(this.channels.map((channel) => [channel, []])); // channel -> ids in order
     this.became = new Map(); // id -> the ids that took its place
     this.sentences = answer.sentences.map((sentence) => this.adopt(sentence, keys.get(sentence.id)));
     this.sort();
@@ -220,9 +222,10 @@ export class Transcript {
   }
 
   /**
-   * What differs from what is saved: {groups: [{ids, with: [{text, speaker}], keys}], speakers}.
+   * What differs from what is saved: {groups: [{ids, place, with: [{text, speaker}], keys}], speakers}.
    *
-   * A group is a run of saved sentences and the run that takes its place, as short as possible. `held` is the key of a
+   * A group is a run of saved sentences and the run that takes its place, as short as possible; a sentence for a channel
+   * that has none saved has no ids but a `place`, {channel, begin_ms, end_ms}. `held` is the key of a
    * sentence that is being typed: as long as it is empty it is not sent, since that would remove it.
    */
   changes(held) {
@@ -268,7 +271,21 @@ export class Transcript {
       const [head, next, ...rest] = runs;
       runs.splice(0, runs.length, { ...next, sentences: [...head.sentences, ...next.sentences] }, ...rest);
     }
+    if (runs[0]?.first === Infinity) {
+      if (!order.length) return this.insertions(channel, runs[0].sentences);
+      Object.assign(runs[0], { first: 0, last: order.length - 1 }); // all that is saved was removed
+    }
     return this.asGroups(runs, order);
+  }
+
+  /** Sentences for a channel that has none saved: each at the time that it has here. */
+  insertions(channel, sentences) {
+    let at = 0;
+    return sentences.filter(({ text }) => tidy(text)).map((sentence) => {
+      const begin_ms = Math.max(at, Math.round(sentence.begin_ms));
+      at = Math.max(begin_ms + 1, Math.round(sentence.end_ms));
+      return { ids: [], place: { channel, begin_ms, end_ms: at }, with: [plain(sentence)], keys: [sentence.key] };
+    });
   }
 
   asGroups(runs, order) {
@@ -278,15 +295,13 @@ export class Transcript {
       for (; at < upTo; at += 1) groups.push({ ids: [order[at]], with: [{ text: "" }], keys: [] });
     };
     for (const { first, last, sentences } of runs) {
-      if (first === Infinity) continue; // the channel has no saved sentence left that it could go with
       removed(first);
       const ids = order.slice(first, last + 1);
       at = last + 1;
       const [only] = sentences;
       const saved = this.saved.get(ids[0]);
       if (ids.length === 1 && sentences.length === 1 && sameText(saved, only) && sameSpeaker(saved, only)) continue;
-      const said = sentences.map(({ text, speaker }) => (speaker === undefined ? { text } : { text, speaker }));
-      groups.push({ ids, with: said, keys: sentences.map((sentence) => sentence.key) });
+      groups.push({ ids, with: sentences.map(plain), keys: sentences.map((sentence) => sentence.key) });
     }
     removed(order.length);
     return groups;
@@ -309,9 +324,9 @@ export class Transcript {
   }
 
   settleGroup(group, ids, fresh) {
-    const { channel } = this.saved.get(ids[0]);
+    const { channel } = group.place ?? this.saved.get(ids[0]);
     const order = this.order.get(channel);
-    order.splice(order.indexOf(ids[0]), ids.length, ...fresh.map((sentence) => sentence.id));
+    order.splice(ids.length ? order.indexOf(ids[0]) : order.length, ids.length, ...fresh.map((sentence) => sentence.id));
     for (const id of ids) {
       this.saved.delete(id);
       this.became.set(id, fresh.map((sentence) => sentence.id));
@@ -321,6 +336,8 @@ export class Transcript {
       this.saved.set(sentence.id, { text: sentence.text, speaker: sentence.speaker, channel });
       const mine = this.byKey.get(group.keys[index]);
       if (!mine) return;
+      // What undo brings back of one that was removed and is there again is that one.
+      for (const id of mine.from) if (!this.current([id]).length) this.became.set(id, [sentence.id]);
       const asSent = mine.text === group.with[index].text && mine.speaker === group.with[index].speaker;
       const settled = asSent ? { ...sentence, text: mine.text, key: mine.key } : { ...mine };
       settled.from = [sentence.id];
@@ -328,10 +345,10 @@ export class Transcript {
     });
   }
 
-  /** What is not saved, as plain data: {groups: [{ids, was, with}], speakers}, where `was` is what each id stood for. */
+  /** What is not saved, as plain data: {groups: [{ids, place, was, with}], speakers}; `was` is what each id stood for. */
   draft() {
     const { groups, speakers } = this.changes();
-    return { groups: groups.map(({ ids, with: said }) => ({ ids, was: ids.map((id) => this.saved.get(id)), with: said })), speakers };
+    return { groups: groups.map(({ ids, place, with: said }) => ({ ids, place, was: ids.map((id) => this.saved.get(id)), with: said })), speakers };
   }
 
   /** Take what somebody else saved meanwhile and put our unsaved changes on top; gives what restore() gives. */
@@ -356,7 +373,8 @@ export class Transcript {
     const lost = [];
     for (const group of groups) {
       const same = (id, at) => this.saved.get(id)?.text === group.was[at].text && sameSpeaker(this.saved.get(id), group.was[at]);
-      if (group.ids.every(same)) this.reapply(group);
+      if (group.place && !this.isSaved(group)) lost.push(...this.reinsert(group));
+      else if (!group.place && group.ids.every(same)) this.reapply(group);
       else if (!this.isSaved(group)) lost.push(...group.with.map(({ text }) => text).filter(Boolean));
     }
     for (const [speaker, name] of Object.entries(speakers)) this.rename(speaker, name);
@@ -364,13 +382,21 @@ export class Transcript {
   }
 
   /** Whether the texts of a group stand one after another among what is saved. */
-  isSaved({ was, with: said }) {
+  isSaved({ was, place, with: said }) {
     const wanted = said.filter(({ text }) => text.trim());
-    const saved = (this.order.get(was[0].channel) ?? []).map((id) => this.saved.get(id));
+    const saved = (this.order.get((place ?? was[0]).channel) ?? []).map((id) => this.saved.get(id));
     return wanted.length > 0 && saved.some((_, at) => wanted.every((wish, step) => {
       const one = saved[at + step];
       return one && sameText(one, wish) && sameSpeaker(one, wish);
     }));
+  }
+
+  /** Put a sentence back for which there was none: the texts that found no place, where there is no such channel. */
+  reinsert({ place, with: [said], keys = [this.newKey()] }) {
+    if (!this.order.has(place.channel)) return [said.text];
+    const words = [{ begin_ms: place.begin_ms, end_ms: place.end_ms, text: said.text, approximate: true }];
+    this.take({ removed: [], added: [{ ...place, ...said, words, from: [], key: keys[0], edited: true }] });
+    return [];
   }
 
   reapply(group) {
