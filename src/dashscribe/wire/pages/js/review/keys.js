@@ -49,13 +49,14 @@ function plain(event, { player, view, transcript, original, follow, setDialog, s
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || !player || isTyping(target)) return undefined;
   const onControl = Boolean(target.closest?.("button, a, summary, input"));
+  const here = original ? undefined : current(view, transcript); // none in an empty transcript
   const jump = (ms) => () => player.seek(player.ms + ms);
   const side = event.shiftKey ? SHORT_JUMP_MS : JUMP_MS;
   if (key === " " && !onControl) return () => player.toggle();
-  if (key === "Enter" && !onControl && !original) return () => view.edit(current(view, transcript));
+  if (key === "Enter" && !onControl && here) return () => view.edit(here.key);
   // Into the text from where nothing else is to be reached by this key.
-  if (key === "Tab" && !event.shiftKey && !original && (target === document.body || target === view.scroller)) {
-    return () => view.edit(current(view, transcript));
+  if (key === "Tab" && !event.shiftKey && here && (target === document.body || target === view.scroller)) {
+    return () => view.edit(here.key);
   }
   if (["PageUp", "PageDown", "Home", "End"].includes(key)) view.moved(); // the browser scrolls by these
   const deeds = {
@@ -69,14 +70,14 @@ function plain(event, { player, view, transcript, original, follow, setDialog, s
     "<": () => player.stepRate(-1),
     ">": () => player.stepRate(1),
     f: () => follow(!view.following),
-    s: original ? undefined : () => setDialog({ kind: "speaker", key: current(view, transcript) }),
+    s: here && (() => setDialog({ kind: "speaker", sentence: here })),
     "?": () => setDialog({ kind: "keys" }),
     Escape: () => setFinding({ open: false }),
   };
   return deeds[key.length === 1 ? key.toLowerCase() : key];
 }
 
-const current = (view, transcript) => (transcript.get(view.current) ? view.current : transcript.sentences[0]?.key);
+const current = (view, transcript) => transcript.get(view.current) ?? transcript.sentences[0];
 
 function toSentence(view, player, step) {
   const at = view.sentences.findIndex((sentence) => sentence.key === view.current);

@@ -7,6 +7,7 @@ import { Dialog } from "../components/dialog.js";
 import { Select, TextField } from "../components/field.js";
 import { speakerName } from "./view.js";
 
+/** `sentence` is as it was when somebody asked: another window may remove it meanwhile, and its speaker still gets the name. */
 export function SpeakerDialog({ transcript, sentence, onClose }) {
   const speakers = transcript.speakers();
   const fresh = transcript.freeSpeaker();

@@ -124,7 +124,7 @@ function OpenDialog({ dialog, parts: { transcript, saving }, recording, onClose 
   switch (dialog.kind) {
     case "keys": return html`<${KeysDialog} onClose=${onClose} />`;
     case "again": return html`<${AgainDialog} recording=${recording} compare=${true} onClose=${onClose} />`;
-    case "speaker": return html`<${SpeakerDialog} transcript=${transcript} sentence=${transcript.get(dialog.key)} onClose=${onClose} />`;
+    case "speaker": return html`<${SpeakerDialog} transcript=${transcript} sentence=${dialog.sentence} onClose=${onClose} />`;
     default: return html`<${ExportDialog} recording=${recording} edited=${transcript.edited || transcript.isDirty}
       before=${() => saving.now()} onClose=${onClose} />`;
   }
@@ -158,7 +158,7 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   });
   const view = new TranscriptView(elements, {
     seek: (ms) => player.seek(ms),
-    speaker: (key) => setDialog({ kind: "speaker", key }),
+    speaker: (key) => setDialog({ kind: "speaker", sentence: transcript.get(key) }),
     typed: (key, text) => transcript.setText(key, text, { typing: true }),
     split: (key, offset) => {
       const second = transcript.split(key, offset);

@@ -1,0 +1,42 @@
+"""Corrections that meet what is not as usual: an empty transcript, somebody else's removal, another step in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fake_recordings import ID, SHORT, Fake, transcript_of
+from playwright.sync_api import expect
+from reviewing import becomes, edit, row, saved, texts
+
+
+def test_keys_for_a_sentence_do_nothing_where_there_is_none(visit: Callable[..., Any], fake: Fake) -> None:
+    fake.add(transcript_of([], 8000))
+    page = visit()
+    page.locator(".nothing").wait_for()
+    page.locator(".scroller").focus()
+    page.keyboard.press("s")
+    page.keyboard.press("Enter")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard").get_by_role("button", name="Close").click()
+    page.locator(".scroller").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator(".scroller")).not_to_be_focused()
+
+
+def test_a_name_is_kept_though_its_sentence_is_removed_meanwhile(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    fake.holds = True
+    edit(page, SHORT[0]).fill("Good evening.")
+    becomes(page, lambda: len(fake.held), 1)
+    row(page, "Sales").locator(".act.speaker").click()
+    theirs = fake.transcripts[ID]
+    theirs["revision"] = 7
+    del theirs["sentences"][2]
+    fake.let_go()
+    becomes(page, lambda: len(texts(page)), len(SHORT) - 1)
+    page.get_by_label("Name of this speaker").fill("Anna")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    becomes(page, lambda: theirs["speakers"], {"1": "Anna"})
+    saved(page)
