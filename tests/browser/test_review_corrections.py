@@ -40,3 +40,34 @@ def test_a_name_is_kept_though_its_sentence_is_removed_meanwhile(visit: Callable
     expect(page.get_by_role("dialog")).to_have_count(0)
     becomes(page, lambda: theirs["speakers"], {"1": "Anna"})
     saved(page)
+
+
+def replace_all(page: Any, wanted: str, by: str) -> None:
+    page.keyboard.press("Control+f")
+    page.get_by_label("Find in the transcript").fill(wanted)
+    page.get_by_label("Replace by").fill(by)
+    page.get_by_role("button", name="Replace all").click()
+
+
+def test_undo_is_offered_as_long_as_it_undoes_the_replacement(visit: Callable[..., Any]) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    toast = page.locator(".toast")
+    replace_all(page, "we had planned", "they had hoped")
+    expect(toast).to_contain_text("Undo")
+    edit(page, "Sales").fill("Sales fell.")
+    expect(toast).to_have_count(0)
+    page.keyboard.press("Escape")
+    replace_all(page, "numbers", "figures")
+    toast.get_by_role("button", name="Undo").click()
+    becomes(
+        page,
+        lambda: [text for text in texts(page) if "s of last" in text or "Sales" in text],
+        [SHORT[1], "Sales fell."],
+    )
+    replace_all(page, "numbers", "numbers")  # nothing is replaced, so there is nothing to undo
+    replace_all(page, "numbers", "figures")
+    expect(toast).to_have_count(1)
+    page.evaluate("() => { location.hash = '#/nowhere'; }")
+    page.get_by_text("There is no such page").wait_for()
+    expect(toast).to_have_count(0)

@@ -11,11 +11,12 @@ const shown = store([]);
 let last = 0;
 whenSignedOut(() => shown.set([])); // what was told is for nobody else
 
-/** Show a sentence; `action` is {label, run}, such as an undo. */
+/** Show a sentence; `action` is {label, run}, such as an undo. Gives what takes it away before its time. */
 export function toast(text, { action, forMs = 6000 } = {}) {
   const id = (last += 1);
   shown.set((before) => [...before.slice(-2), { id, text, action }]);
   setTimeout(() => hide(id), forMs);
+  return () => hide(id);
 }
 
 /** Say that something failed, with the server's words. */

@@ -109,10 +109,24 @@ function useFinding(parts, original, { q }) {
       transcript.setTexts(new Map([[now.key, text.slice(0, now.from) + finding.by + text.slice(now.to)]]));
       return;
     }
-    transcript.setTexts(replaceAll(transcript.sentences, finding.wanted, finding.by, finding));
-    toast(t("review.replaced", { count: found.length }), { action: { label: t("review.undo"), run: () => undo(parts, "undo") } });
+    const texts = replaceAll(transcript.sentences, finding.wanted, finding.by, finding);
+    if (!texts.size) return;
+    transcript.setTexts(texts);
+    tellReplaced(parts, found.length);
   };
   return { ...finding, at, count: found.length, set, go, replace };
+}
+
+/** Say how many were replaced, and offer to undo that: as long as it is the last step and its page is open. */
+function tellReplaced(parts, count) {
+  const { transcript } = parts;
+  const step = transcript.done.at(-1);
+  const hide = toast(t("review.replaced", { count }), { action: { label: t("review.undo"), run: () => undo(parts, "undo") } });
+  const stop = transcript.onChange(() => transcript.done.at(-1) !== step && parts.dismiss());
+  parts.dismiss = () => {
+    stop();
+    hide();
+  };
 }
 
 /** A stage has ended: the text may be another. What is not saved goes on top of it. */
@@ -137,7 +151,7 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   const { time, overview, inks } = elements; // by name: the frame lets go of its elements before it lets go of us
   const path = `${pathOf(recording.id)}/transcript`;
   const transcript = new Transcript(answer);
-  const parts = { finds: false };
+  const parts = { finds: false, dismiss: () => undefined };
   let heard = "";
   const player = new Player({
     find: (signal) => findSound(pathOf(recording.id), signal, () => { player.trouble = "made"; player.told(); }),
@@ -212,6 +226,7 @@ function open(recording, answer, elements, { draw, setSaved, setDialog }) {
   get(`${pathOf(recording.id)}/peaks`).then((peaks) => wave.set({ peaks }), () => undefined); // a line without
   const close = () => {
     stop();
+    parts.dismiss();
     view.leave({ silent: true });
     saving.close();
     for (const part of [player, view, wave]) part.close();
