@@ -71,3 +71,22 @@ def test_undo_is_offered_as_long_as_it_undoes_the_replacement(visit: Callable[..
     page.evaluate("() => { location.hash = '#/nowhere'; }")
     page.get_by_text("There is no such page").wait_for()
     expect(toast).to_have_count(0)
+
+
+def test_replacing_one_by_one_goes_on_behind_a_text_that_holds_the_old_one(visit: Callable[..., Any]) -> None:
+    page = visit()
+    row(page, SHORT[0]).wait_for()
+    page.keyboard.press("Control+f")
+    page.get_by_label("Find in the transcript").fill("planned")
+    page.get_by_label("Replace by").fill("planned and planned")
+    replace, count = page.get_by_role("button", name="Replace", exact=True), page.locator(".find .count")
+    replace.click()
+    expect(count).to_have_text("3 of 3")
+    replace.click()
+    expect(count).to_have_text("1 of 4")
+    doubled = [text.replace("planned", "planned and planned") for text in SHORT]
+    assert texts(page) == doubled
+    page.get_by_label("Replace by").fill("")
+    replace.click()
+    expect(count).to_have_text("1 of 3")
+    becomes(page, lambda: texts(page)[3], "Was that more than we had  and planned for?")

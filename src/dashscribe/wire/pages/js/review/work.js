@@ -107,6 +107,7 @@ function useFinding(parts, original, { q }) {
     if (!all) {
       const { text } = transcript.get(now.key);
       transcript.setTexts(new Map([[now.key, text.slice(0, now.from) + finding.by + text.slice(now.to)]]));
+      set({ at: firstBehind(find(transcript.sentences, finding.wanted, finding), found.slice(0, at), now, finding.by) });
       return;
     }
     const texts = replaceAll(transcript.sentences, finding.wanted, finding.by, finding);
@@ -115,6 +116,13 @@ function useFinding(parts, original, { q }) {
     tellReplaced(parts, found.length);
   };
   return { ...finding, at, count: found.length, set, go, replace };
+}
+
+/** Which place comes behind a replacement: the new text may hold the old one. Behind the last it is the first again. */
+function firstBehind(left, before, { key, from }, by) {
+  const inOthers = before.filter((one) => one.key !== key).length;
+  const inThis = left.filter((one) => one.key === key && one.from < from + by.length).length;
+  return (inOthers + inThis) % Math.max(1, left.length);
 }
 
 /** Say how many were replaced, and offer to undo that: as long as it is the last step and its page is open. */
