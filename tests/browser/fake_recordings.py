@@ -205,8 +205,11 @@ class Fake:
             },
         }
         if (request.method, path) == ("GET", "/recordings"):
-            listed = list(self.recordings.values())
-            route.fulfill(json={"total": len(listed), "page_no": 1, "page_size": 20, "recordings": listed})
+            route.fulfill(json=self._listed(query))
+        elif path == "/recordings/delete":
+            for id in body["ids"]:
+                del self.recordings[id]
+            route.fulfill(json={"deleted": body["ids"], "not_found": []})
         elif path == "/recordings/export":
             route.fulfill(body=b"PK", headers={"content-disposition": 'attachment; filename="recordings.zip"'})
         elif path in plain:
@@ -217,6 +220,12 @@ class Fake:
             self._recording(route, request.method, parts[1], parts[2] if len(parts) > 2 else "", query, body)
         else:
             route.fulfill(status=404, json={"request_id": "r", "code": "NotFound", "message": f"no {path}"})
+
+    def _listed(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        listed = list(self.recordings.values())
+        page_no, page_size = (int(query.get(name, [one])[0]) for name, one in (("page_no", "1"), ("page_size", "20")))
+        shown = listed[(page_no - 1) * page_size : page_no * page_size]
+        return {"total": len(listed), "page_no": page_no, "page_size": page_size, "recordings": shown}
 
     def _recording(self, route: Route, method: str, id: str, what: str, query: dict[str, list[str]], body: Any) -> None:
         answers: dict[tuple[str, str], Callable[[], Any]] = {

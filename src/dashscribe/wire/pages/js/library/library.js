@@ -2,7 +2,7 @@
 
 import { get, post, V1 } from "../api.js";
 import { number, t } from "../i18n.js";
-import { html, useRef, useState } from "../lib.js";
+import { html, useEffect, useRef, useState } from "../lib.js";
 import { useLoad, usePolling } from "../loading.js";
 import { go, link, setQuery } from "../router.js";
 import { Button, LinkButton } from "../components/button.js";
@@ -27,6 +27,12 @@ export default function Library({ query }) {
   const [picked, setPicked] = useState(new Set());
   const [exporting, setExporting] = useState(false);
   const recordings = found.data?.recordings ?? [];
+
+  useEffect(() => { // the page has been emptied: to the last one that is there
+    if (!found.data || recordings.length || !found.data.total) return;
+    const last = Math.ceil(found.data.total / found.data.page_size);
+    setQuery({ ...query, page: last === 1 ? undefined : last });
+  }, [found.data]);
 
   const latest = useRef(recordings);
   latest.current = recordings;
@@ -79,7 +85,7 @@ export default function Library({ query }) {
 }
 
 function Bar({ told, here, recordings, onAll, onCompare, onExport, onDelete }) {
-  const all = here.length === recordings.length;
+  const all = recordings.length > 0 && here.length === recordings.length;
   const some = (element) => { if (element) element.indeterminate = here.length > 0 && !all; };
   return html`<div class="bar row spread">
     <label class="check"><input type="checkbox" ref=${some} checked=${all} onChange=${(event) => onAll(event.target.checked)} />
