@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
-from fake_recordings import TASK, Fake
+import pytest
+from fake_recordings import ID, SHORT, TASK, Fake
 from playwright.sync_api import expect
 
 
@@ -19,3 +21,36 @@ def test_after_the_last_page_is_emptied_the_one_before_is_shown(visit: Callable[
     expect(page.locator(".recording")).to_have_count(20)
     expect(page.get_by_role("checkbox", name="20 recordings")).not_to_be_checked()
     expect(page).to_have_url("http://pages.test/#/library")
+
+
+def test_a_filter_that_is_set_while_words_are_typed_stays(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit("/library")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Search").first.fill("budget")
+    page.get_by_label("Status").select_option("FAILED")
+    expect(page).to_have_url("http://pages.test/#/library?status=FAILED&q=budget")
+
+
+@pytest.mark.parametrize(
+    ("query", "at", "wanted", "count"),
+    [
+        ("we had planned", 17000, "we had planned", "2 of 2"),
+        ("planned sales", 9000, "sales", "1 of 1"),
+        ('"little more" planned', 17000, "little more", "1 of 1"),
+        ('"morning and welcome"', 1000, "morning", "1 of 1"),
+        ("more NUMBERS", 17000, "more", "2 of 2"),
+        ("budget four", None, "four", "1 of 1"),
+    ],
+)
+def test_a_hit_opens_with_what_of_the_words_stands_there(
+    visit: Callable[..., Any], query: str, at: int | None, wanted: str, count: str
+) -> None:
+    page = visit(f"/recordings/{ID}?q={quote(query)}" + (f"&t={at}" if at else ""))
+    expect(page.get_by_label("Find in the transcript")).to_have_value(wanted)
+    expect(page.locator(".find .count")).to_have_text(count)
+
+
+def test_a_recording_that_is_found_by_its_title_opens_without_a_search(visit: Callable[..., Any]) -> None:
+    page = visit(f"/recordings/{ID}?q=Quarterly%20budget")
+    page.locator(".line.sentence", has_text=SHORT[0]).wait_for()
+    expect(page.locator(".find")).to_have_count(0)

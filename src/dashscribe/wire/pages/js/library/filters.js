@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { t } from "../i18n.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { useLoad } from "../loading.js";
-import { setQuery } from "../router.js";
+import { place, setQuery } from "../router.js";
 import { Button } from "../components/button.js";
 import { Icon } from "../components/icons.js";
 
@@ -30,7 +30,8 @@ export function wanted(query, pageSize) {
 
 /** The search field and the filters. Any change goes back to the first page. */
 export function Filters({ query }) {
-  const change = (values) => setQuery({ ...query, page: undefined, ...values });
+  // On top of the query as it is then: words are taken over a moment after they are typed, and filters meanwhile.
+  const change = (values) => setQuery({ ...place.get().query, page: undefined, ...values });
   const narrowed = query.status || query.model || query.from || query.to;
   const [open, setOpen] = useState(Boolean(narrowed));
   return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>

@@ -22,6 +22,27 @@ export function find(sentences, wanted, how) {
   return found;
 }
 
+/** What is looked for in a query of the library: whatever stands between spaces, or between straight quotes. */
+const TERM = /"([^"]*)"|(\S+)/g;
+
+/**
+ * What of a query of the library to look for here, {wanted, at}: as much of it as stands in a sentence, rather that which
+ * begins at `ms`, and at which of its places. The library compares more loosely, so there may be none: undefined.
+ */
+export function partToFind(query, sentences, ms) {
+  const terms = [...query.matchAll(TERM)].map(([, quoted, bare]) => quoted || bare).filter(Boolean);
+  const parts = [query.trim(), ...terms, ...terms.flatMap((term) => term.match(/[\p{L}\p{M}\p{N}]+/gu) ?? [])];
+  for (const where of [sentences.filter(({ begin_ms }) => begin_ms === ms), sentences]) {
+    for (const wholeWords of [true, false]) {
+      const wanted = parts.find((part) => find(where, part, { wholeWords }).length > 0);
+      if (!wanted) continue;
+      const [{ key }] = find(where, wanted, { wholeWords });
+      return { wanted, at: find(sentences, wanted).findIndex((one) => one.key === key) };
+    }
+  }
+  return undefined;
+}
+
 /** The new texts where `wanted` is replaced everywhere: Map of key to text, only of sentences that change. */
 export function replaceAll(sentences, wanted, by, how) {
   const pattern = patternOf(wanted, how);

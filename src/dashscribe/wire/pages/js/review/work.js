@@ -9,7 +9,7 @@ import { useStore } from "../store.js";
 import { AgainDialog } from "./again.js";
 import { ExportDialog } from "./export.js";
 import { FindBar } from "./find_bar.js";
-import { find, replaceAll } from "./find.js";
+import { find, partToFind, replaceAll } from "./find.js";
 import { stretches } from "./items.js";
 import { keyboard, KeysDialog } from "./keys.js";
 import { Notes } from "./notes.js";
@@ -32,7 +32,7 @@ export function Work({ recording, answer, query, reloadRecording, onRename }) {
   const { parts, draw } = useParts(recording, answer, elements, query, { setSaved, setDialog });
   const { transcript, view, player, saving, wave } = parts ?? {};
   const original = parts?.original();
-  const finding = useFinding(parts, original, query);
+  const finding = useFinding(parts, original, answer, query);
   if (parts) parts.finds = finding.open;
   const spoken = useStore(language);
   useEffect(() => {
@@ -92,8 +92,11 @@ function useParts(recording, answer, elements, query, told) {
 const NOT_FINDING = { open: false, wanted: "", by: "", matchCase: false, wholeWords: false, at: 0 };
 
 /** What is looked for, {…, count, set(part), go(step), replace(all)}, and its marks in the text. */
-function useFinding(parts, original, { q }) {
-  const [finding, setFinding] = useState(q ? { ...NOT_FINDING, open: true, wanted: q } : NOT_FINDING);
+function useFinding(parts, original, answer, { q, t: ms }) {
+  const [finding, setFinding] = useState(() => {
+    const part = q && partToFind(q, answer.sentences.map((one) => ({ ...one, key: one.id })), Number(ms));
+    return part ? { ...NOT_FINDING, ...part, open: true } : NOT_FINDING;
+  });
   const shown = original ?? parts?.transcript;
   const found = finding.open && shown ? find(shown.sentences, finding.wanted, finding) : [];
   const at = Math.min(finding.at, found.length - 1);
