@@ -128,6 +128,8 @@ class Fake:
     transcripts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     originals: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     compared: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Answers of other routes, by path.
+    others: dict[str, Any] = field(default_factory=dict[str, Any])
     sound: bytes = field(default_factory=lambda: silence(60))
     offline: bool = False
     #: Whether saves stay without an answer until ``let_go``; whether they are done and their answers are lost.
@@ -214,6 +216,8 @@ class Fake:
             route.fulfill(body=b"PK", headers={"content-disposition": 'attachment; filename="recordings.zip"'})
         elif path in plain:
             route.fulfill(json=plain[path]())
+        elif path in self.others:
+            route.fulfill(json=self.others[path])
         elif parts[0] == "tasks":
             route.fulfill(json={"dashscribe": {"redo": []}}, status=202)
         elif parts[0] == "recordings" and len(parts) > 1 and parts[1] in self.recordings:

@@ -28,8 +28,10 @@ export function FindBar({ finding, canReplace, onClose }) {
       <input class="input" ref=${input} type="text" value=${finding.wanted} placeholder=${t("review.find")} aria-label=${t("review.findWhat")}
         onInput=${(event) => change({ wanted: event.target.value })} />
       <span class="count number" role="status">${told}</span>
-      <${Button} kind="quiet small" icon="back" label=${t("review.findBefore")} disabled=${!count} onClick=${() => go(-1)} />
-      <${Button} kind="quiet small" icon="next" label=${t("review.findNext")} disabled=${!count} onClick=${() => go(1)} />
+      <span class="steps">
+        <${Button} kind="quiet small" icon="back" label=${t("review.findBefore")} disabled=${!count} onClick=${() => go(-1)} />
+        <${Button} kind="quiet small" icon="next" label=${t("review.findNext")} disabled=${!count} onClick=${() => go(1)} />
+      </span>
       <label class="toggle"><input type="checkbox" checked=${finding.matchCase} onChange=${(event) => change({ matchCase: event.target.checked })} />${t("review.matchCase")}</label>
       <label class="toggle"><input type="checkbox" checked=${finding.wholeWords} onChange=${(event) => change({ wholeWords: event.target.checked })} />${t("review.wholeWords")}</label>
       <${Button} kind="quiet small" class="end" icon="close" label=${t("action.close")} onClick=${onClose} />

@@ -1,8 +1,8 @@
 // Bars per day, stacked: plain SVG, as wide as there is room, so that its letters keep their size on a phone.
 
-import { html, useEffect, useRef, useState } from "../lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 
-const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [200, 60, 16, 22, 8];
+const [HEIGHT, LEAST_LEFT, GAP, RIGHT, BOTTOM, TOP] = [200, 60, 8, 16, 22, 8];
 
 /** Steps that people count time by, in seconds. */
 const STEPS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 18_000, 36_000, 86_400, 172_800, 432_000, 864_000];
@@ -18,21 +18,23 @@ export function Chart({ label, days, series, tell, nameDay }) {
   const step = STEPS.find((one) => most / one <= 4) ?? Math.ceil(most / 4);
   const top = Math.ceil(most / step) * step;
   const y = (seconds) => HEIGHT - BOTTOM - (seconds / top) * (HEIGHT - BOTTOM - TOP);
-  const slot = (width - LEFT - RIGHT) / days.length;
-  const bar = Math.max(2, Math.min(28, slot * 0.7));
   const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, at) => at * step);
+  const numbers = ticks.map((seconds) => (seconds ? tell(seconds) : "0"));
+  const left = Math.max(LEAST_LEFT, useWidest(element, numbers) + GAP);
+  const slot = (width - left - RIGHT) / days.length;
+  const bar = Math.max(2, Math.min(28, slot * 0.7));
   const every = Math.ceil(days.length / Math.max(2, Math.floor(width / 90)));
   return html`<figure class="stack close" ref=${element}>
     <svg class="chart" width=${width} height=${HEIGHT} viewBox="0 0 ${width} ${HEIGHT}" role="img" aria-label=${label}>
-      ${ticks.map((seconds) => html`<g key=${seconds}>
-        <line class=${seconds ? "grid" : "base"} x1=${LEFT} x2=${width - RIGHT} y1=${y(seconds)} y2=${y(seconds)} />
-        <text x=${LEFT - 8} y=${y(seconds) + 4} text-anchor="end">${seconds ? tell(seconds) : "0"}</text></g>`)}
+      ${ticks.map((seconds, at) => html`<g key=${seconds}>
+        <line class=${seconds ? "grid" : "base"} x1=${left} x2=${width - RIGHT} y1=${y(seconds)} y2=${y(seconds)} />
+        <text class="tick" x=${left - GAP} y=${y(seconds) + 4} text-anchor="end">${numbers[at]}</text></g>`)}
       ${days.map((one, at) => html`<g key=${one}>
         <title>${`${nameDay(one)}: ${tell(sums[at])}`}</title>
-        <rect x=${LEFT + at * slot} y=${TOP} width=${slot} height=${HEIGHT - TOP - BOTTOM} fill="transparent" />
-        ${stacked(series, at).map(({ which, from, to }) => html`<rect key=${which} class="series-${which}" x=${LEFT + at * slot + (slot - bar) / 2}
+        <rect x=${left + at * slot} y=${TOP} width=${slot} height=${HEIGHT - TOP - BOTTOM} fill="transparent" />
+        ${stacked(series, at).map(({ which, from, to }) => html`<rect key=${which} class="series-${which}" x=${left + at * slot + (slot - bar) / 2}
           y=${y(to)} width=${bar} height=${Math.max(1, y(from) - y(to))} rx="1" />`)}
-        ${(days.length - 1 - at) % every === 0 && html`<${DayName} x=${LEFT + (at + 0.5) * slot} width=${width}>${nameDay(one)}<//>`}
+        ${(days.length - 1 - at) % every === 0 && html`<${DayName} x=${left + (at + 0.5) * slot} width=${width}>${nameDay(one)}<//>`}
       </g>`)}
     </svg>
     <figcaption class="legend">${series.map(({ name }, which) => html`<span key=${name}><i class="series-${which}"></i>${name}</span>`)}</figcaption>
@@ -55,6 +57,16 @@ function useWidth() {
     return () => watch.disconnect();
   }, []);
   return [element, width];
+}
+
+/** How wide the widest of the numbers beside the bars is. */
+function useWidest(element, numbers) {
+  const [widest, setWidest] = useState(0);
+  useLayoutEffect(() => {
+    const widths = [...element.current.querySelectorAll(".tick")].map((one) => one.getComputedTextLength());
+    setWidest(Math.ceil(Math.max(0, ...widths)));
+  }, [numbers.join()]);
+  return widest;
 }
 
 /** The parts of one day's bar, from the bottom up. */
