@@ -199,7 +199,7 @@ class Fake:
             return
         parts = path.strip("/").split("/")
         plain: dict[str, Callable[[], Any]] = {
-            "/me": lambda: {"owner": "default", "key_name": "fake", "key_id": "k"},
+            "/me": lambda: {"owner": "default", "key_name": "fake", "key_id": "k", "time_zone": "Asia/Shanghai"},
             "/models": lambda: {
                 "models": [
                     {"name": name, "engine": "standin", "call": "async"} for name in ("paraformer-v2", "fun-asr")

@@ -76,6 +76,15 @@ export function instant(at) {
   return when.toLocaleString(TAGS[language.get()], { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 }
 
+/** The instant at which clocks of a zone showed "2026-05-01 09:30:00". */
+export function shownAt(text, timeZone) {
+  const utc = (local) => Date.parse(`${local.replace(" ", "T")}Z`);
+  let at = utc(text);
+  // The second turn is for what lies within hours of a change of the clocks.
+  for (let turn = 0; turn < 2; turn += 1) at += utc(text) - utc(new Date(at).toLocaleString("sv", { timeZone }));
+  return at;
+}
+
 /** A day, from YYYY-MM-DD or an instant. */
 export function day(at) {
   const when = typeof at === "string" && at.length === 10 ? new Date(`${at}T12:00:00`) : new Date(at);

@@ -1,9 +1,11 @@
 // Hotword lists: names and terms that are to be recognized.
 
 import { get, V1 } from "../api.js";
-import { t } from "../i18n.js";
+import { instant, shownAt, t } from "../i18n.js";
 import { html, useState } from "../lib.js";
 import { useLoad } from "../loading.js";
+import { session } from "../session.js";
+import { useStore } from "../store.js";
 import { Button } from "../components/button.js";
 import { confirm, Dialog } from "../components/dialog.js";
 import { Select, TextArea, TextField } from "../components/field.js";
@@ -28,6 +30,9 @@ export default function Hotwords() {
 
 function List({ list, onEdit, onGone }) {
   const { id, target_model: model, words, gmt_modified: changed } = list;
+  const { me } = useStore(session);
+  // The service's interface tells times without a zone: in that of the server.
+  const about = [model, t("hotwords.count", { count: words.length }), me && t("hotwords.changed", { at: instant(shownAt(changed, me.time_zone)) })];
   const remove = () => confirm({
     title: t("hotwords.deleteTitle"),
     text: t("hotwords.deleteText", { id }),
@@ -37,7 +42,7 @@ function List({ list, onEdit, onGone }) {
   }).then((done) => { if (done) { toast(t("hotwords.deleted")); onGone(); } });
   return html`<article class="card stack close">
     <header>
-      <div><h2>${id}</h2><p class="soft"><small>${model} · ${t("hotwords.count", { count: words.length })} · ${t("hotwords.changed", { at: changed })}</small></p></div>
+      <div><h2>${id}</h2><p class="soft"><small>${about.filter(Boolean).join(" · ")}</small></p></div>
       <div class="buttons">
         <${CopyButton} text=${id} label=${t("hotwords.copyId", { id })} />
         <${Button} kind="small" icon="edit" onClick=${onEdit}>${t("action.edit")}<//>
