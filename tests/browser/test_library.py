@@ -54,3 +54,25 @@ def test_a_recording_that_is_found_by_its_title_opens_without_a_search(visit: Ca
     page = visit(f"/recordings/{ID}?q=Quarterly%20budget")
     page.locator(".line.sentence", has_text=SHORT[0]).wait_for()
     expect(page.locator(".find")).to_have_count(0)
+
+
+def test_what_has_no_text_is_not_exported(visit: Callable[..., Any], fake: Fake) -> None:
+    fake.add(None, f"{TASK}.1", status="FAILED", title="Broken", code="X", message="why")
+    page = visit("/library")
+    page.get_by_role("checkbox", name="Broken").check()
+    export = page.get_by_role("button", name="Export")
+    expect(export).to_be_disabled()
+    page.get_by_role("checkbox", name="Weekly meeting").check()
+    expect(export).to_be_enabled()
+
+
+def test_a_conflict_is_not_told_as_somebody_elses_change(visit: Callable[..., Any]) -> None:
+    page = visit("/library")
+    refused = {"request_id": "r", "code": "Conflict", "message": "The recording is RUNNING."}
+    page.route("**/recordings/export", lambda route: route.fulfill(status=409, json=refused))
+    page.get_by_role("checkbox", name="Weekly meeting").check()
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("dialog").get_by_role("button", name="Export").click()
+    told = page.get_by_role("dialog").get_by_role("alert")
+    expect(told).to_contain_text("The recording is RUNNING.")
+    expect(told.get_by_text("As things stand, this cannot be done.")).to_be_visible()

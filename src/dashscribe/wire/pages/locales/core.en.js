@@ -63,7 +63,7 @@ export default {
   "error.401": "The key is not valid.",
   "error.403": "This key may not do that.",
   "error.404": "It is not there, or not any more.",
-  "error.409": "Somebody else changed this in the meantime.",
+  "error.409": "As things stand, this cannot be done.",
   "error.413": "It is too large.",
   "error.429": "Too many requests for the moment. Try again shortly.",
   "error.503": "The server is not ready at the moment.",

@@ -74,7 +74,7 @@ export default function Library({ query }) {
     <${Loaded} from=${found}>${(told) => told.total === 0
       ? html`<${Nothing} query=${query} />`
       : html`<section class="stack close" aria-label=${t("library.title")} aria-busy=${found.loading}>
-          <${Bar} told=${told} here=${here} recordings=${recordings} onCompare=${compare} onAll=${(yes) => setPicked(new Set(yes ? recordings.map(({ id }) => id) : []))}
+          <${Bar} told=${told} here=${here} done=${done} recordings=${recordings} onCompare=${compare} onAll=${(yes) => setPicked(new Set(yes ? recordings.map(({ id }) => id) : []))}
             onExport=${() => setExporting(true)} onDelete=${remove} />
           <ul class="recordings">${recordings.map((one) => html`<${Recording} key=${one.id} recording=${one} q=${query.q}
             picked=${picked.has(one.id)} onPick=${(yes) => pick(one.id, yes)} />`)}</ul>
@@ -84,7 +84,7 @@ export default function Library({ query }) {
   <//>`;
 }
 
-function Bar({ told, here, recordings, onAll, onCompare, onExport, onDelete }) {
+function Bar({ told, here, done, recordings, onAll, onCompare, onExport, onDelete }) {
   const all = recordings.length > 0 && here.length === recordings.length;
   const some = (element) => { if (element) element.indeterminate = here.length > 0 && !all; };
   return html`<div class="bar row spread">
@@ -92,7 +92,7 @@ function Bar({ told, here, recordings, onAll, onCompare, onExport, onDelete }) {
       <span>${here.length ? t("library.picked", { count: here.length }) : t("library.total", { count: told.total })}</span></label>
     ${here.length > 0 && html`<div class="buttons">
       ${onCompare && html`<${Button} kind="small" icon="compare" onClick=${onCompare}>${t("library.compare")}<//>`}
-      <${Button} kind="small" icon="download" onClick=${onExport}>${t("action.export")}<//>
+      <${Button} kind="small" icon="download" disabled=${!done.length} onClick=${onExport}>${t("action.export")}<//>
       <${Button} kind="small danger" icon="trash" onClick=${onDelete}>${t("action.delete")}<//>
     </div>`}
   </div>`;
