@@ -6,15 +6,27 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from durable import Home, cut_by_hand, only, result_of, run, shorten_waits, source, speech, take, to_joining
+from durable import (
+    Home,
+    cut_by_hand,
+    only,
+    result_of,
+    run,
+    shorten_waits,
+    source,
+    speech,
+    stored,
+    take,
+    to_joining,
+)
 from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
 
-from dashscribe import engines, windows
+from dashscribe import engines, files, windows
 from dashscribe.db import reading, tables, writing
 from dashscribe.db.tables import FileState, WindowState
 from dashscribe.errors import HostDiedError, HostTimeoutError, InvariantError, ModelNotFoundError
-from dashscribe.errors.sources import DecodeError, SourceNotFoundError
+from dashscribe.errors.sources import DecodeError, NoSpeechError, SourceNotFoundError
 from dashscribe.queue.slots import PutBack
 from dashscribe.steps import finish, open_worker, prepare, recognize
 from dashscribe.tasks import Status
@@ -174,6 +186,32 @@ def test_every_step_may_run_twice_and_changes_nothing_the_second_time(home: Home
     before = rows()
     finish.finish(home.bench, file)
     assert rows() == before
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_finish_whose_claim_has_passed_on_leaves_the_windows_to_whoever_has_it(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: bool
+) -> None:
+    task, claimed = to_joining(home, A)
+    late = take(home, FileState.JOINING)
+    files.recover(home.engine)  # as after a stop, or the end of a lease
+    taken = take(home, FileState.JOINING)
+    before = stored(home, tmp_path)
+    with monkeypatch.context() as patched:
+        if not heard:
+            patched.setattr(finish.pipeline, "refuse_empty", refuse)
+        finish.finish(home.bench, late)
+    assert set(before) <= set(stored(home, tmp_path))
+    finish.finish(home.bench, taken)
+    now = home.book.get("default", task.id)
+    assert now is not None
+    assert now.status is Status.SUCCEEDED
+    assert sum(home.hosts.recognized.values()) == len(claimed)
+    assert stored(home, tmp_path) == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
+
+
+def refuse(transcript: Transcript) -> None:
+    raise NoSpeechError("nothing was said")
 
 
 def test_source_is_fetched_once_though_looking_at_it_fails(home: Home) -> None:

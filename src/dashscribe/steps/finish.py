@@ -50,15 +50,18 @@ def _finish(bench: Bench, file: ClaimedFile, keep: Keep) -> None:
         numbered=writes_numbers(bench, file),
     )
     transcript = heard.transcript(file, heard.enrichment(bench, file.options), keep)
+    code = ""
     try:
         pipeline.refuse_empty(transcript)
     except SourceError as error:
         code, message = error.code_for(file.shape), error.message_for(file.shape)
-        if files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript)):
-            bench.telemetry.file_ended("failed", code)
-            bench.worker.ring(Stage.DELIVER)
+        ended = files.failed(bench.engine, file, code, message, notes=transcript.notes, ledger=_sums(transcript))
     else:
-        _succeed(bench, file, heard, transcript)
+        ended = _succeed(bench, file, heard, transcript)
+    if not ended:
+        return  # the claim has passed on: whoever holds the file now needs its windows
+    bench.telemetry.file_ended("failed" if code else "succeeded", code)
+    bench.worker.ring(Stage.DELIVER)
     bench.store.delete_prefix(file.windows_prefix)
 
 
@@ -115,10 +118,11 @@ def _by_channel(closed: Sequence[ClosedWindow]) -> Iterator[tuple[int, Iterator[
     return groupby(closed, key=attrgetter("channel"))
 
 
-def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcript) -> None:
+def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcript) -> bool:
+    """Store the result and end the file; False if the claim has passed on."""
     assert file.cut is not None
     keys = Keys(file.prefix, file.generation)
-    if files.succeeded(
+    return files.succeeded(
         bench.engine,
         file,
         result_key=keys.result,
@@ -128,9 +132,7 @@ def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcri
         duration_ms=(file.cut.end_ms - file.cut.begin_ms) * len(file.cut.channels),
         notes=transcript.notes,
         failed_stages=transcript.failed_stages,
-    ):
-        bench.telemetry.file_ended("succeeded")
-        bench.worker.ring(Stage.DELIVER)
+    )
 
 
 def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, transcript: Transcript) -> Stored:
