@@ -362,6 +362,7 @@ def _end(connection: Connection, file: ClaimedFile, values: Mapping[str, object]
     ).scalar_one()
     if left == 0:
         end_task(connection, file.task_id)
+    order.give_back(connection, [(file.owner, file.state)])
     return True
 
 
@@ -399,17 +400,18 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
             return 0
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
-        open_files = (_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))
         # In order, as all who want several files.
-        connection.execute(select(_file.c.id).where(*open_files).order_by(_file.c.id).with_for_update())
-        ended = update(_file).where(*open_files).values(state=FileState.FAILED, **failure).returning(_file.c.id)
-        files = connection.execute(ended).scalars().all()
+        open_files = select(_file.c.id, _file.c.owner, _file.c.state).order_by(_file.c.id).with_for_update()
+        rows = connection.execute(open_files.where(_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))).all()
+        files = [row.id for row in rows]
+        connection.execute(update(_file).where(_file.c.id.in_(files)).values(state=FileState.FAILED, **failure))
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
         late_still = (_task.c.id.in_(ids), _task.c.status.in_((Status.PENDING, Status.RUNNING)))
         values = {"status": Status.FAILED, "ended_ms": end_of_task(), "open_files": 0, **failure}
         failed_ones = update(_task).where(*late_still).values(**values).returning(_task.c.id)
         timed_out = connection.execute(failed_ones).scalars().all()
         events.store(connection, timed_out)
+        order.give_back(connection, [(row.owner, row.state) for row in rows])
     return len(files)
 
 

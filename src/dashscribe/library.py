@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from dashscribe import search
+from dashscribe import order, search
 from dashscribe.config import Settings
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState, Status
@@ -173,6 +173,7 @@ class Library:
                 _hide(connection, [row.id for row in rows], stopped)
                 for task_id in sorted({row.task_id for row in rows}):
                     _end(connection, task_id, sum(row.id in stopped for row in rows if row.task_id == task_id))
+                order.give_back(connection, [(owner, row.state) for row in rows])
         gone = {wanted[row.task_id, row.number] for row in rows}
         ids = tuple(dict.fromkeys(recording_ids))
         missing = tuple(recording_id for recording_id in ids if recording_id not in gone)

@@ -12,6 +12,7 @@ for each, divided by its weight, differs by no more than one window of each.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -94,6 +95,19 @@ def correct(connection: Connection, owner: str, sound_ms: int) -> None:
     connection.execute(update(_owners).where(_owners.c.name == owner).values(tag_ms=_owners.c.tag_ms + change_ms))
 
 
+def give_back(connection: Connection, ended: Iterable[tuple[str, FileState]]) -> None:
+    """Count nothing for those of these files that were never fetched: by owner, and the state that each ended in.
+
+    Called once they do not wait any more, and last in a transaction: whoever fetches has a file before its owner.
+    """
+    unfetched = Counter(owner for owner, state in ended if state in (FileState.WAITING, FileState.FETCHING))
+    virtual_ms = files_now(connection) if unfetched else 0
+    for owner, count in sorted(unfetched.items()):  # in order, as all who want several owners
+        left_ms = _owners.c.tag_ms - count * NOMINAL_MS // _owners.c.weight
+        given_back = update(_owners).where(_owners.c.name == owner, _owners.c.tag_ms > virtual_ms)
+        connection.execute(given_back.values(tag_ms=_later(left_ms, virtual_ms)))
+
+
 def window_tag(
     connection: Connection, owner: str, speech_ms: int, queues: Sequence[str] | None = None, *, express: bool = False
 ) -> int:
@@ -165,7 +179,7 @@ def _now(connection: Connection, first: Select[Any], beginning_ms: int) -> int:
     return min(waiting) if waiting else furthest_ms or beginning_ms
 
 
-def _later(column: Column[int], virtual_ms: int | BindParameter[int]) -> Case[int]:
+def _later(column: ColumnElement[int], virtual_ms: int | BindParameter[int]) -> Case[int]:
     return case((column > virtual_ms, column), else_=virtual_ms)
 
 

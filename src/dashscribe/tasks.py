@@ -158,7 +158,8 @@ class TaskBook:
         task, file = tables.tasks, tables.files
         with writing(self._engine, urgent=True) as connection:
             # Files first: whoever claims one holds its row while it makes the task RUNNING.
-            connection.execute(select(file.c.id).where(file.c.task_id == task_id).order_by(file.c.id).with_for_update())
+            rows = select(file.c.owner, file.c.state).where(file.c.task_id == task_id).order_by(file.c.id)
+            before = connection.execute(rows.with_for_update()).all()
             canceled = connection.execute(
                 update(task)
                 .where(task.c.id == task_id, task.c.owner == owner, task.c.status == Status.PENDING)
@@ -169,6 +170,7 @@ class TaskBook:
             files = update(file).where(file.c.task_id == task_id).values(state=FileState.CANCELED)
             count = connection.execute(files).rowcount
             events.store(connection, [task_id])
+            order.give_back(connection, [(row.owner, row.state) for row in before])
         return count
 
 

@@ -2,13 +2,15 @@ from pathlib import Path
 
 import pytest
 from durable import Home, speech, take
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, func, insert, select, update
 
 from dashscribe import files, order
-from dashscribe.db import open_database, reading, tables, writing
+from dashscribe.db import now_ms, open_database, reading, tables, writing
 from dashscribe.db.tables import FileState
+from dashscribe.library import Library
 from dashscribe.order import NOMINAL_MS
 from dashscribe.steps import prepare
+from dashscribe.tasks import Task
 from laid_database import lay
 
 
@@ -110,3 +112,72 @@ def test_windows_of_an_owner_follow_each_other_by_their_speech(engine: Engine, w
 )
 def test_express_is_a_task_of_less_than_a_minute(duration_ms: int, files: int, express: bool) -> None:
     assert order.is_express(duration_ms, files) is express
+
+
+def call_off(home: Home, task: Task, how: str) -> None:
+    """End a task none of whose files was fetched."""
+    if how == "cancel":
+        assert home.book.cancel(task.owner, task.id) == len(task.subtasks)
+    elif how == "delete":
+        ids = [f"{task.id}.{subtask.index}" for subtask in task.subtasks]
+        assert Library(home.engine, home.settings).delete(task.owner, ids).stopped == len(ids)
+    else:
+        with writing(home.engine) as connection:
+            late = update(tables.tasks).where(tables.tasks.c.id == task.id)
+            connection.execute(late.values(submitted_ms=tables.tasks.c.submitted_ms - 10_000))
+        assert files.time_out(home.engine, now_ms() - 5000, "InternalError.Timeout", "too late") == len(task.subtasks)
+
+
+@pytest.mark.parametrize("weight", [1, 3])
+@pytest.mark.parametrize("how", ["cancel", "delete", "time out"])
+def test_what_was_never_fetched_does_not_count_against_its_owner(home: Home, how: str, weight: int) -> None:
+    order.set_weight(home.engine, "ann", weight)
+    home.submit(*["http://x/a"] * 60, owner="bob")
+    call_off(home, home.submit(*["http://x/a"] * 50, owner="ann"), how)
+    home.submit("http://x/a", owner="ann")
+    waits = tables.files.c.state == FileState.WAITING
+    lowest = select(func.min(tables.files.c.tag_ms)).where(waits)
+    with reading(home.engine) as connection:
+        virtual_ms = connection.execute(lowest.where(tables.files.c.owner == "bob")).scalar_one()
+        tag_ms = connection.execute(lowest.where(tables.files.c.owner == "ann")).scalar_one()
+    assert tag_ms == virtual_ms + NOMINAL_MS // weight
+
+
+def test_source_that_is_not_there_does_not_count_against_its_owner(home: Home) -> None:
+    home.submit(*["http://x/a"] * 3, owner="bob")
+    home.submit(*["http://x/a"] * 5, owner="ann")
+    before_ms = tag_of(home, "ann")
+    while (file := take(home, FileState.WAITING)).owner != "ann":
+        pass
+    assert files.failed(home.engine, file, "FILE_404_NOT_FOUND", "gone")
+    assert tag_of(home, "ann") == before_ms - NOMINAL_MS
+
+
+def test_what_was_fetched_counts_though_it_is_deleted(home: Home) -> None:
+    home.submit(*["http://x/a"] * 3, owner="bob")
+    task = home.submit(*["http://x/a"] * 5, owner="ann")
+    while (file := take(home, FileState.WAITING)).owner != "ann":
+        pass
+    prepare.fetch(home.bench, file)
+    before_ms = tag_of(home, "ann")
+    library = Library(home.engine, home.settings)
+    library.delete("ann", [f"{task.id}.0"])
+    assert tag_of(home, "ann") == before_ms
+    library.delete("ann", [f"{task.id}.1"])
+    assert tag_of(home, "ann") == before_ms - NOMINAL_MS
+    library.delete("ann", [f"{task.id}.1"])
+    assert tag_of(home, "ann") == before_ms - NOMINAL_MS
+
+
+def test_what_is_given_back_is_given_back_once(home: Home) -> None:
+    home.submit(*["http://x/a"] * 3, owner="bob")
+    task = home.submit(*["http://x/a"] * 3, owner="ann")
+    before_ms = tag_of(home, "ann")
+    Library(home.engine, home.settings).delete("ann", [f"{task.id}.1"])
+    home.book.cancel("ann", task.id)
+    assert tag_of(home, "ann") == before_ms - 3 * NOMINAL_MS
+
+
+def tag_of(home: Home, owner: str) -> int:
+    with reading(home.engine) as connection:
+        return connection.execute(select(tables.owners.c.tag_ms).where(tables.owners.c.name == owner)).scalar_one()
