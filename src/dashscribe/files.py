@@ -82,12 +82,17 @@ class ClaimedFile:
     @property
     def windows_prefix(self) -> str:
         """What the keys of its windows' blobs begin with."""
-        return f"{self.prefix}/windows"
+        return windows_prefix_of(self.task_id, self.number)
 
 
 def prefix_of(task_id: str, number: int) -> str:
     """What the keys of all blobs of a file begin with."""
     return f"tasks/{task_id}/{number}"
+
+
+def windows_prefix_of(task_id: str, number: int) -> str:
+    """What the keys of the blobs of a file's windows begin with."""
+    return f"{prefix_of(task_id, number)}/windows"
 
 
 def claim(
@@ -354,13 +359,8 @@ def _end(connection: Connection, file: ClaimedFile, values: Mapping[str, object]
     if not _set(connection, file, values):
         return False
     connection.execute(delete(_window).where(_window.c.file_id == file.id))
-    left = connection.execute(
-        update(_task)
-        .where(_task.c.id == file.task_id)
-        .values(open_files=_task.c.open_files - 1)
-        .returning(_task.c.open_files)
-    ).scalar_one()
-    if left == 0:
+    fewer = update(_task).where(_task.c.id == file.task_id).values(open_files=_task.c.open_files - 1)
+    if connection.execute(fewer.returning(_task.c.open_files)).scalar_one() == 0:
         end_task(connection, file.task_id)
     order.give_back(connection, [(file.owner, file.state)])
     return True
@@ -386,10 +386,10 @@ def end_task(connection: Connection, task_id: str) -> None:
         events.store(connection, [task_id])
 
 
-def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> int:
-    """Fail the tasks that were submitted before this instant and have not ended; how many files that were.
+def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> list[str]:
+    """Fail the tasks that were submitted before this instant and have not ended; files that have keep their results.
 
-    Files that have succeeded keep their results.
+    Of each file that this ends: what the keys of its windows' blobs begin with.
     """
     late = select(_task.c.id).where(
         _task.c.status.in_((Status.PENDING, Status.RUNNING)), _task.c.submitted_ms < submitted_before_ms
@@ -397,12 +397,12 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
     failure = {"code": code, "message": message}
     with reading(engine) as connection:
         if connection.execute(late.limit(1)).first() is None:
-            return 0
+            return []
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
         # In order, as all who want several files.
-        open_files = select(_file.c.id, _file.c.owner, _file.c.state).order_by(_file.c.id).with_for_update()
-        rows = connection.execute(open_files.where(_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))).all()
+        open_files = select(_file).where(_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))
+        rows = connection.execute(open_files.order_by(_file.c.id).with_for_update()).all()
         files = [row.id for row in rows]
         connection.execute(update(_file).where(_file.c.id.in_(files)).values(state=FileState.FAILED, **failure))
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
@@ -412,7 +412,7 @@ def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) 
         timed_out = connection.execute(failed_ones).scalars().all()
         events.store(connection, timed_out)
         order.give_back(connection, [(row.owner, row.state) for row in rows])
-    return len(files)
+    return [windows_prefix_of(row.task_id, row.number) for row in rows]
 
 
 # --- giving a claim back --------------------------------------------------------------------------------------------

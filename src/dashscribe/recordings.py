@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 from sqlalchemy import Engine, select
 
 from dashscribe.db import reading, tables
+from dashscribe.db.tables import FileState
 from dashscribe.errors import NotFoundError
 from dashscribe.errors.sources import RecordingGoneError
 
@@ -57,16 +58,17 @@ def read_id(recording_id: str) -> tuple[str, int]:
     return found
 
 
-def is_gone(engine: Engine, task_id: str, number: int) -> bool:
-    """Whether a recording was deleted or is past its time, so that nobody will ever read what is stored for it."""
+def state_of(engine: Engine, task_id: str, number: int) -> FileState | None:
+    """How far a recording is; None where it was deleted or is past its time: nobody reads what is stored for it."""
     query = (
-        select(_file.c.id)
+        select(_file.c.state)
         .join(_task, _task.c.id == _file.c.task_id)
         .where(_file.c.task_id == task_id, _file.c.number == number)
         .where(_task.c.removed.is_(False), _file.c.hidden.is_(False))
     )
     with reading(engine) as connection:
-        return connection.execute(query).first() is None
+        state = connection.execute(query).scalar()
+    return None if state is None else FileState(state)
 
 
 @dataclass(frozen=True, slots=True)

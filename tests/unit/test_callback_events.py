@@ -164,7 +164,7 @@ def test_canceled_task_is_told_of_without_a_result(home: Home) -> None:
 def test_tasks_that_ran_out_of_time_are_told_of_as_failed(home: Home) -> None:
     add(home)
     submitted = [home.submit(GOOD), home.submit(OTHER)]
-    assert files.time_out(home.engine, 2**50, "InternalError.Timeout", "too late") == 2
+    assert len(files.time_out(home.engine, 2**50, "InternalError.Timeout", "too late")) == 2
     assert {told["data"]["task_id"] for told in events(home)} == {task.id for task in submitted}
     outputs = [told["data"]["output_result"]["output"] for told in events(home)]
     assert outputs == [{"code": "InternalError.Timeout", "message": "too late"}] * 2

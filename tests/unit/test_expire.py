@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from durable import Home, only, result_of, run, shorten_waits, source, speech, stored
+from durable import Home, cut_by_hand, only, result_of, run, shorten_waits, source, speech, stored
 from sqlalchemy import select, update
 
+from dashscribe import windows
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.steps import expire
 from dashscribe.tasks import ANSWERS_MS, Status
@@ -114,3 +115,46 @@ def test_late_task_is_failed_by_the_sweep(tmp_path: Path) -> None:
     home.worker.stop()
     assert (task.status, task.code) == (Status.FAILED, "InternalError.Timeout")
     assert "DASHSCRIBE_TASK_TIMEOUT_S" in task.message
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_windows_of_a_late_task_go_with_its_end(tmp_path: Path, keep: bool) -> None:
+    home = Home(tmp_path, {A: speech(4)}, task_timeout_s=1.0)
+    task = cut_by_hand(home, A, keep=keep)
+    window = windows.claim(home.engine)
+    assert window is not None
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.tasks).values(submitted_ms=now_ms() - 2000))
+    expire.Rounds(home.bench).tidy()
+    assert home.wait(task).status is Status.FAILED
+    assert stored(home, tmp_path) == ["peaks.msgpack", "source-1"]
+
+
+def test_what_a_late_task_still_puts_there_goes_too(tmp_path: Path) -> None:
+    home = Home(tmp_path, {A: speech(4)}, task_timeout_s=0.2)
+    is_late = threading.Event()
+    home.hosts.on_recognize = lambda sound: is_late.wait(20) and None
+    task = run(home, A)
+    assert task.status is Status.FAILED
+    is_late.set()
+    home.worker.stop()
+    assert not [name for name in stored(home, tmp_path) if "-" in name and not name.startswith("source-")]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_windows_that_a_kill_has_left_go_with_the_retention(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    home = Home(tmp_path, {A: speech(2)}, retention=0.25)
+
+    def crash(prefix: str) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home.store, "delete_prefix", crash)
+        run(home, A, keep=keep)
+        home.worker.stop()
+    assert "0-0.flac" in stored(home, tmp_path)
+    expire.expire(home.bench, now_ms() + 3600 * 1000)
+    kept = ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
+    assert stored(home, tmp_path) == (kept if keep else ["result-1.json"])

@@ -293,7 +293,7 @@ def test_final_state_never_changes(home: Home) -> None:
     assert not files.failed(home.engine, file, "Y", "y")
     assert not files.release(home.engine, file)
     assert not home.book.cancel("default", task.id)
-    assert files.time_out(home.engine, now_ms() + 1, "InternalError.Timeout", "late") == 0
+    assert len(files.time_out(home.engine, now_ms() + 1, "InternalError.Timeout", "late")) == 0
     assert home.book.get("default", task.id) == ended
 
 
@@ -304,7 +304,7 @@ def test_late_task_fails_and_keeps_the_results_it_has(home: Home) -> None:
     late = files.claim(home.engine, FileState.WAITING)
     assert late is not None
     set_task(home, task, submitted_ms=now_ms() - 10_000)
-    assert files.time_out(home.engine, now_ms() - 5000, "InternalError.Timeout", "too late") == 2
+    assert len(files.time_out(home.engine, now_ms() - 5000, "InternalError.Timeout", "too late")) == 2
     found = home.wait(task)
     assert (found.status, found.code) == (Status.FAILED, "InternalError.Timeout")
     assert [s.status for s in found.subtasks] == [Status.SUCCEEDED, Status.FAILED, Status.FAILED]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 
@@ -57,7 +58,9 @@ class Rounds:
             late = TaskTimeoutError(f"The limit is {limit_s:g} s (DASHSCRIBE_TASK_TIMEOUT_S).")
             submitted_ms = now_ms() - round(limit_s * 1000)
             if ended := files.time_out(self._bench.engine, submitted_ms, late.code, late.message):
-                self._bench.telemetry.file_ended("failed", late.code, files=ended)
+                self._bench.telemetry.file_ended("failed", late.code, files=len(ended))
+                for prefix in ended:
+                    self._bench.store.delete_prefix(prefix)
         now = self._wall(), self._monotonic()
         passed_s = now[1] - self._last[1]
         if passed_s < EVERY_S:
@@ -90,9 +93,11 @@ def expire(bench: Bench, now: int) -> None:
         with writing(bench.engine) as connection:
             connection.execute(delete(_task).where(_task.c.id.in_(ids), _task.c.removed))
         bench.pause()
-    while (keys := _strip(bench, now - kept_ms)) is not None:
-        for key in keys:
+    while (left := _strip(bench, now - kept_ms)) is not None:
+        for key in left.keys:
             bench.store.delete(key)
+        for prefix in left.prefixes:
+            bench.store.delete_prefix(prefix)
         bench.pause()
     bench.uploads.expire(now, bench.pause)
     while deliveries.expire(bench.engine, now, lives_ms):
@@ -149,21 +154,31 @@ def _mark_removed(bench: Bench, ended_by_ms: int, stopped_by_ms: int) -> Sequenc
         return connection.execute(removed).scalars().all()
 
 
-def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is to be deleted of some tasks: blobs, and all whose keys begin so."""
+
+    keys: list[str]
+    prefixes: list[str]
+
+
+def _strip(bench: Bench, ended_by_ms: int) -> _Left | None:
     """Forget source and transcript of some tasks that ended before then, but for recordings that are kept.
 
-    The keys of the blobs; None where there is no such task.
+    None where there is no such task. Windows go with the end of their file; those that a kill has left go now, also of
+    recordings that are kept.
     """
     ids = _some_ids(bench, (_task.c.ended_ms <= ended_by_ms) & _task.c.stripped.is_(False))
     if not ids:
         return None
     blobs = ("source_key", "transcript_key", "heard_key", "edits_key")
-    names = [_file.c[name] for name in (*blobs, "id", "task_id", "number", "generation")]
+    names = [_file.c[name] for name in (*blobs, "id", "task_id", "number", "generation", "kept")]
     query = select(*names, _redo.c.claim).outerjoin(_redo, _redo.c.file_id == _file.c.id)
     of_tasks = _file.c.task_id.in_(ids)
     with writing(bench.engine) as connection:
         connection.execute(select(_file.c.id).where(of_tasks).order_by(_file.c.id).with_for_update())
-        rows = connection.execute(query.where(of_tasks, ~_file.c.kept)).all()
+        every = connection.execute(query.where(of_tasks)).all()
+        rows = [row for row in every if not row.kept]
         mine = [row.id for row in rows]
         connection.execute(update(_file).where(_file.c.id.in_(mine)).values(dict.fromkeys(blobs, "")))
         search.remove(connection, mine)
@@ -177,7 +192,9 @@ def _strip(bench: Bench, ended_by_ms: int) -> list[str] | None:
     ]
     prefixes = [files.prefix_of(row.task_id, row.number) for row in rows]
     beside = [key for prefix in prefixes for key in (peaks_key(prefix), copy_key(prefix))]
-    return [*found, *beside, *(key for keys in left for key in (keys.transcript, keys.heard) if key not in found)]
+    older = [key for keys in left for key in (keys.transcript, keys.heard) if key not in found]
+    windows = [files.windows_prefix_of(row.task_id, row.number) for row in every]
+    return _Left([*found, *beside, *older], windows)
 
 
 def _some_ids(bench: Bench, condition: ColumnElement[bool]) -> Sequence[str]:

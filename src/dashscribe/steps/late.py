@@ -1,4 +1,4 @@
-"""Steps that end when their recording was deleted already, or is past its time: what they have stored goes, too."""
+"""Steps that end when their recording was deleted, failed or is past its time: what they have stored goes, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dashscribe import files, recordings
+from dashscribe.db.tables import FileState
 from dashscribe.files import ClaimedFile
 from dashscribe.redos import ClaimedRedo
 from dashscribe.steps.bench import Bench
@@ -25,8 +26,11 @@ def leaving_nothing(bench: Bench, step: Callable[[Row], None]) -> Callable[[Row]
             step(row)
         finally:
             task_id, number = _place(row)
-            if recordings.is_gone(bench.engine, task_id, number):
+            state = recordings.state_of(bench.engine, task_id, number)
+            if state is None:
                 bench.store.delete_prefix(files.prefix_of(task_id, number))
+            elif state is FileState.FAILED:  # perhaps while this went on: its time was over
+                bench.store.delete_prefix(files.windows_prefix_of(task_id, number))
 
     return run
 
