@@ -42,6 +42,7 @@ from dashscribe.seen_task import Subtask as Subtask
 from dashscribe.seen_task import Task as Task
 from dashscribe.seen_task import task_of
 from dashscribe.submissions import Submission as Submission
+from dashscribe.submissions import is_of_body
 
 #: How long a task answers after its end, and an ``Idempotency-Key`` after its use, in milliseconds.
 ANSWERS_MS = 24 * 3600 * 1000
@@ -67,19 +68,30 @@ class TaskBook:
             earlier = _earlier(connection, submission, now)
             if earlier is None:
                 return _insert(connection, submission, now)
-        task = self.get(submission.owner, earlier)
-        if task is None:
-            raise ConflictError(f"Idempotency-Key {submission.idempotency_key!r}: its task {earlier} is gone")
-        return task
+        return self._made(submission.owner, submission.idempotency_key, earlier)
 
-    def has_made(self, owner: str, idempotency_key: str) -> bool:
-        """Whether this key has made a task of the owner's, so that a call with it is a repetition."""
+    def repeated(self, owner: str, idempotency_key: str, body_digest: str) -> Task | None:
+        """The task that this key has made of this body; None for a new key, or one of before bodies had digests.
+
+        Raises ConflictError as ``submit`` does.
+        """
         table = tables.idempotency
-        query = select(table.c.task_id).where(
+        query = select(table.c.digest, table.c.task_id).where(
             table.c.owner == owner, table.c.key == idempotency_key, table.c.created_ms > now_ms() - KEY_LIVES_MS
         )
         with reading(self._engine) as connection:
-            return connection.execute(query).first() is not None
+            row = connection.execute(query).one_or_none()
+        if row is None or not is_of_body(row.digest):
+            return None
+        if row.digest != body_digest:
+            raise _other_body(idempotency_key, row.task_id)
+        return self._made(owner, idempotency_key, row.task_id)
+
+    def _made(self, owner: str, idempotency_key: str, task_id: str) -> Task:
+        task = self.get(owner, task_id)
+        if task is None:
+            raise ConflictError(f"Idempotency-Key {idempotency_key!r}: its task {task_id} is gone")
+        return task
 
     def open_files(self, owner: str = "") -> int:
         """Files that have not ended, of one owner or of all."""
@@ -245,12 +257,16 @@ def _earlier(connection: Connection, submission: Submission, now: int) -> str | 
     if row["created_ms"] <= now - KEY_LIVES_MS:
         connection.execute(delete(table).where(*mine))
         return None
-    if row["digest"] != submission.digest:
-        raise ConflictError(
-            f"Idempotency-Key {submission.idempotency_key!r} made task {row['task_id']} from another body within "
-            "24 h: repeat that body, or use another key"
-        )
+    if not submission.repeats(row["digest"]):
+        raise _other_body(submission.idempotency_key, row["task_id"])
     return row["task_id"]
+
+
+def _other_body(idempotency_key: str, task_id: str) -> ConflictError:
+    return ConflictError(
+        f"Idempotency-Key {idempotency_key!r} made task {task_id} from another body within 24 h: repeat that body, or "
+        "use another key"
+    )
 
 
 def _insert(connection: Connection, submission: Submission, now: int) -> Task:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import dashscope
+import msgspec
 import pytest
 from dashscope.audio.asr import Transcription
 from dashscope.common.error import InvalidTask
 from dashscope.v2.errors import RateLimitError
+from sqlalchemy import update
 from wire_servers import Desk, Server, assert_refused, open_desk, start_server, stop_server
 
-from dashscribe import files
+from dashscribe import files, usage
+from dashscribe.catalog import find_model
+from dashscribe.db import tables, writing
 from dashscribe.db.tables import FileState
+from dashscribe.hotwords import Kind
+from dashscribe.types import Hotword
 
 REFUSED = (429, "Throttling", "Requests throttling triggered. ")
 
@@ -67,6 +74,57 @@ def test_repeated_call_gets_its_task_whatever_the_state_of_the_server(tmp_path: 
         monkeypatch.setattr(desk.parts.uploads, "room_bytes", lambda: -1)
         assert desk.submit(headers=key).json()["output"]["task_id"] == task_id
         assert_refused(desk.submit(headers={"Idempotency-Key": "k2"}), *REFUSED)
+
+
+def test_repeated_call_gets_its_task_whatever_became_of_the_list_that_it_names(desk: Desk):
+    key, book = {"Idempotency-Key": "k1"}, desk.parts.hotwords
+    made = book.create("default", Kind.VOCABULARY, find_model("fun-asr"), [Hotword("Gettysburg", 4)], prefix="abc")
+    task_id = desk.task(headers=key, parameters={"vocabulary_id": made.id})
+    book.update("default", Kind.VOCABULARY, made.id, [Hotword("Lincoln", 4)])
+    assert desk.task(headers=key, parameters={"vocabulary_id": made.id}) == task_id
+    book.delete("default", Kind.VOCABULARY, made.id)
+    assert desk.task(headers=key, parameters={"vocabulary_id": made.id}) == task_id
+    assert_refused(desk.submit(headers=key), 409, "Conflict", "")
+
+
+def test_repeated_call_gets_its_task_though_that_has_used_up_the_quota(desk: Desk):
+    key_id, secret = desk.parts.keys.create("default", "k", 10)
+    key = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "k1"}
+    task_id = desk.task(headers=key)
+    with writing(desk.engine) as connection:
+        usage.book(connection, owner="default", key_id=key_id, model="fun-asr", duration_ms=11_000)
+    assert desk.task(headers=key) == task_id
+    assert desk.submit(headers=key | {"Idempotency-Key": "k2"}).status_code == 429
+
+
+def test_repeated_call_gets_its_task_beyond_the_rate_limit(tmp_path: Path):
+    with open_desk(tmp_path, rate_limits="fun-asr=1/minute") as desk:
+        key = {"Idempotency-Key": "k1"}
+        task_id = desk.task(headers=key)
+        assert desk.task(headers=key) == task_id
+        assert desk.submit(headers={"Idempotency-Key": "k2"}).status_code == 429
+
+
+def test_key_that_an_older_program_kept_still_gives_its_task(desk: Desk):
+    key = {"Idempotency-Key": "k1"}
+    task_id = desk.task(headers=key)
+    task = desk.parts.tasks.get("default", task_id)
+    assert task is not None
+    asked = (task.model, task.shape, task.options, tuple(subtask.file_url for subtask in task.subtasks))
+    digest = hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+    with writing(desk.engine) as connection:
+        connection.execute(update(tables.idempotency).values(digest=digest))
+    assert desk.task(headers=key) == task_id
+    assert_refused(desk.submit(headers=key, model="paraformer-v2"), 409, "Conflict", "")
+
+
+def test_order_of_members_makes_no_other_body(desk: Desk):
+    body = {"model": "fun-asr", "input": {"file_urls": ["https://media.example.net/a.wav"]}}
+    ids = {
+        desk.task(body=dict(members), headers={"Idempotency-Key": "k1"})
+        for members in (body.items(), reversed(body.items()))
+    }
+    assert len(ids) == 1
 
 
 def test_failed_files_are_not_done_again_as_a_new_task_while_the_queue_is_full(tmp_path: Path):

@@ -1,8 +1,8 @@
 """Whether another task is accepted, and as what: the part that all calls share which make one.
 
 It is while the disk has room and the queue is not longer than the operator wants. What is refused here is refused
-before anything is kept of it, and can be sent again; a repeated call whose task exists already asks for nothing new,
-and gets that task whatever the state of the server.
+before anything is kept of it, and can be sent again. A repeated call whose task exists already asks for nothing new: it
+gets that task before anything is asked here.
 """
 
 from __future__ import annotations
@@ -70,16 +70,13 @@ def submission(
     )
 
 
-def admit(parts: Parts, caller: Identity, files: int, idempotency_key: str = "") -> None:
+def admit(parts: Parts, caller: Identity, files: int) -> None:
     """Let in a task of so many files. Raises QuotaError, QueueFullError, DiskLowError.
 
     Tasks that come in at the same moment see the same queue, so that together they may go a little beyond its limit.
     """
     parts.keys.check_quota(caller)
-    owner = caller.owner
-    if idempotency_key and parts.tasks.has_made(owner, idempotency_key):
-        return
-    settings = parts.settings
+    owner, settings = caller.owner, parts.settings
     room_bytes = parts.uploads.room_bytes()
     if room_bytes < 0:
         raise DiskLowError(

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from dashscribe.engines import EngineInfo
 from dashscribe.errors import InvalidParameterError, SynchronousCallError, UnsupportedOperationError
 from dashscribe.errors.sources import SourceError
 from dashscribe.fetch import data_uri
@@ -89,7 +88,7 @@ async def submit(
     members: dict[str, Any] = {"output": {"task_id": task.id, "task_status": task.status.value}}
     if task.notes:
         members["dashscribe"] = {"notes": list(task.notes)}
-    return envelope.answer(request, members, headers={"x-dashscribe-engine": engine.name})
+    return envelope.answer(request, members, headers={"x-dashscribe-engine": engine} if engine else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +108,23 @@ def _may_carry(sent: IO[bytes]) -> bool:
     return b"input_audio" in sent.read()
 
 
-def _submit(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+def _submit(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple[Task, str]:
+    """The task, and the engine that it is for, as far as that is known."""
     with parts.telemetry.traces.span("submit", {"dashscribe.owner": call.caller.owner}) as tell:
         task, engine = _accept(parts, call, wishes, sent)
         tell({"dashscribe.task_id": task.id, "dashscribe.model": task.model, "dashscribe.files": len(task.subtasks)})
     return task, engine
 
 
-def _accept(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple[Task, EngineInfo]:
+def _accept(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple[Task, str]:
     sent.seek(0)
     order = read_order(sent.read())
-    owner = call.caller.owner
+    owner, key = call.caller.owner, wishes.idempotency_key
+    # First of all: what a repeated call asks for is there, whatever became of limits, lists and engines.
+    if key and (made := parts.tasks.repeated(owner, key, order.digest)):
+        return made, made.subtasks[0].engine
     parts.limits.call(owner, order.model)
-    admit(parts, call.caller, len(order.file_urls) or 1, wishes.idempotency_key)
+    admit(parts, call.caller, len(order.file_urls) or 1)
     asked = pin_hotwords(order.asked, owner, parts.hotwords)
     engine = engine_for(parts, order.model, asked.options)
     kept = _keep(parts, owner, order) if order.data_uri else None
@@ -129,13 +132,14 @@ def _accept(parts: Parts, call: Call, wishes: _Wishes, sent: IO[bytes]) -> tuple
     task = parts.tasks.submit(
         replace(
             wanted,
-            idempotency_key=wishes.idempotency_key,
+            idempotency_key=key,
+            body_digest=order.digest,
             no_oss=wishes.no_oss and kept is None,
             content_sha256=kept.sha256 if kept else "",
             keep=wishes.keep,
         )
     )
-    return task, engine
+    return task, engine.name
 
 
 def _keep(parts: Parts, owner: str, order: Order) -> Upload:

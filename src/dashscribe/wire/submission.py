@@ -7,7 +7,7 @@ not asked here: that shows in the task.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dashscribe.catalog import Model, find_model
 from dashscribe.errors import (
@@ -18,6 +18,7 @@ from dashscribe.errors import (
     UrlError,
 )
 from dashscribe.fetch.data_uri import is_data_uri
+from dashscribe.submissions import digest_of_body
 from dashscribe.wire.body import JSON, parse_object
 from dashscribe.wire.params import Asked, misplaced, model_name, parameters_of, read
 from dashscribe.wire.values import refusal
@@ -31,17 +32,26 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A submit call that holds: one transcription per URL, in this order, or one of ``data_uri``."""
+    """A submit call that holds: one transcription per URL, in this order, or one of ``data_uri``.
+
+    ``digest`` is that of the body as it came.
+    """
 
     model: Model
     file_urls: tuple[str, ...]
     asked: Asked
     data_uri: str = ""
+    digest: str = ""
 
 
 def read_order(body: bytes) -> Order:
     """Check the body of a submit call. Raises the refusals of api-async section 1.5."""
     members = parse_object(body)
+    digest = digest_of_body(members)
+    return replace(_read(members), digest=digest)
+
+
+def _read(members: dict[str, JSON]) -> Order:
     name = model_name(members)
     given = members.get("input")
     if given is None and members.get("input_audio") is None:
