@@ -243,9 +243,13 @@ class UploadBook:
 
     # --- the end ---
 
+    def clean(self) -> None:
+        """Remove what processes were receiving that are gone."""
+        self._drafts.clean()
+
     def expire(self, now: int, pause: Callable[[], None]) -> None:
         """Remove what is past its time at this instant, in epoch milliseconds; ``pause`` is called now and then."""
-        self._drafts.clean()
+        self.clean()
         unused_ms = case((_upload.c.complete, PIN_MS), else_=PATIENCE_MS)
         past = (_upload.c.used_ms + unused_ms <= now) & not_(_is_good(now))
         while keys := self._mark_removed(past):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,15 @@ from durable import Home, only, result_of, run, shorten_waits, speech, take
 from sqlalchemy import select, update
 
 from dashscribe import uploads
+from dashscribe.cli.compose import compose
+from dashscribe.config import Settings
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.errors import ConflictError, NoRoomError, UploadBusyError
 from dashscribe.errors.sources import UploadGoneError
 from dashscribe.object_keys import MAX_NAME_BYTES, is_good_key, keys_of, new_folder, safe_name
 from dashscribe.steps import expire, prepare
+from dashscribe.store import Drafts
 from dashscribe.tasks import Status
 from dashscribe.uploads import LIFETIME_MS, PATIENCE_MS, PIN_MS, Receipt, Upload, UploadBook
 from object_store import ObjectStore
@@ -153,6 +157,21 @@ def test_folder_of_a_request_goes_with_it(home: Home) -> None:
         (folder / "file").write_bytes(b"x")
         raise ValueError("broken")
     assert not folder.exists()
+
+
+@pytest.mark.one_machine
+@pytest.mark.parametrize("with_worker", [True, False])
+def test_what_a_kill_has_left_half_received_goes_with_the_next_start(tmp_path: Path, with_worker: bool) -> None:
+    left = [tmp_path / "receiving" / "killed" / "part-1", tmp_path / "store" / ".drafts" / "killed" / "draft"]
+    for file in left:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"half of a recording")
+        file.parent.with_suffix(".lock").touch()
+    with Drafts(tmp_path / "receiving").draft() as living, ExitStack() as stack:
+        living.write_bytes(b"of another process")
+        compose(Settings(home=tmp_path, engine="standin"), stack, with_worker=with_worker)
+        assert [file.parent.exists() for file in left] == [False, False]
+        assert living.exists()
 
 
 # --- in pieces --------------------------------------------------------------------------------------------------------

@@ -61,6 +61,9 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
         offers=Offers(database) if is_shared(database) else None,
         telemetry=telemetry,
     )
+    # What a kill has left half received, by whichever process of this home: one without a worker has nobody else.
+    store.clean()
+    parts.uploads.clean()
     return parts, worker
 
 

@@ -99,7 +99,6 @@ class Worker:
         self.scratch = settings.home / "scratch"
         self.member = ANYONE
         self._engine = engine
-        self._store = store
         self._settings = settings
         # Windows that wait for a slot of an engine that decodes many pieces at once go along with the one that gets it.
         self._offered = fleet.offered(settings)
@@ -190,7 +189,6 @@ class Worker:
             self.scratch /= str(self._lock.number)
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True)
-        self._store.clean()
         self._recover(self._lock.name if self.is_shared else None)
         if self.is_shared:
             self._look_for_models()
