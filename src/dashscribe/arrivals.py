@@ -64,6 +64,10 @@ class Arrivals(Protocol):
         """An upload's, for one writer at a time. Raises UploadBusyError while somebody else has it."""
         ...
 
+    def hold(self, key: str) -> AbstractContextManager[object]:
+        """Have an upload to oneself of which nothing comes in pieces. Raises UploadBusyError."""
+        ...
+
     def needs_bytes(self, length: int) -> int:
         """How much of this machine's disk an upload of so many bytes needs."""
         ...
@@ -105,6 +109,16 @@ class Files:
             except BlockingIOError as error:
                 raise UploadBusyError("Another request adds to this upload.") from error
             yield _FileInbox(self._engine, key, path, file)
+
+    @contextmanager
+    def hold(self, key: str) -> Generator[None]:
+        """An upload's file, for its lock."""
+        with self.open(key):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # what stays goes with the upload
+                    self.remove(key)
 
     def needs_bytes(self, length: int) -> int:
         """All of it."""
@@ -154,6 +168,10 @@ class Pieces:
         """An upload's pieces, and a draft for the next one."""
         with self._leases.hold(key) as claim, self._drafts.draft() as draft, draft.open("w+b") as file:
             yield _PieceInbox(self._engine, self._store, key, claim, file)
+
+    def hold(self, key: str) -> AbstractContextManager[object]:
+        """The lease."""
+        return self._leases.hold(key)
 
     def needs_bytes(self, length: int) -> int:
         """The draft of one piece."""

@@ -28,7 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from dashscribe.arrivals import Inbox, is_held, open_arrivals
 from dashscribe.config import Settings
@@ -112,19 +112,35 @@ class UploadBook:
         return self.keep_as(f"{self.new_folder(owner)}/{safe_name(name)}", owner, file, model=model)
 
     def keep_as(self, key: str, owner: str, file: Path, *, model: str = "") -> Upload:
-        """Take over a whole file under this key. Raises ConflictError for one that is in use, NoRoomError."""
+        """Take over a whole file under this key. Raises ConflictError for one in use, UploadBusyError, NoRoomError.
+
+        A key under which a process was putting a file that was killed is not in use.
+        """
         self.check_room()
-        row = {"key": key, "owner": owner, "model": model, "name": key.rpartition("/")[2]}
-        now = now_ms()
-        try:
-            with writing(self._engine, urgent=True) as connection:
-                connection.execute(insert(_upload).values(**row, created_ms=now, used_ms=now))
-        except IntegrityError as error:
-            raise ConflictError(f"An upload named {key!r} exists already.") from error
+        row, now = {"key": key, "owner": owner, "model": model, "name": key.rpartition("/")[2]}, now_ms()
+        with suppress(IntegrityError), writing(self._engine, urgent=True) as connection:
+            connection.execute(insert(_upload).values(**row, created_ms=now, used_ms=now))
+        self._check_whole(key, owner)  # first: what comes in pieces is not to be held
+        with self._arrivals.hold(key):
+            self._check_whole(key, owner)
+            return self._put(key, file)
+
+    def _check_whole(self, key: str, owner: str) -> None:
+        """Raise ConflictError unless this is an upload that comes whole and has not come."""
+        waiting = (_upload.c.complete.is_(False), _upload.c.length.is_(None))
+        if self._row(_upload.c.key == key, _upload.c.owner == owner, *waiting) is None:
+            raise ConflictError(f"An upload named {key!r} exists already.")
+
+    def _put(self, key: str, file: Path) -> Upload:
+        """Settle a whole file, or leave nothing of it. For whoever has the upload to himself."""
         try:
             return self._settle(key, file)
-        except OSError:
-            self._forget(_upload.c.key == key)
+        except Exception:
+            # Where that fails, too, the next one with this key, or expiry, makes up for it.
+            with suppress(OSError, SQLAlchemyError):
+                if self._row(_upload.c.key == key, _upload.c.complete) is None:
+                    self._store.delete(_blob_key(key))
+                    self._forget(_upload.c.key == key, _upload.c.complete.is_(False))
             raise
 
     def find(self, owner: str, url: str, *, at_ms: int | None = None) -> Upload:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from durable import Home, only, result_of, run, shorten_waits, speech, take
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from dashscribe import uploads
 from dashscribe.cli.compose import compose
@@ -142,6 +143,65 @@ def test_file_that_cannot_be_stored_leaves_no_upload(home: Home, monkeypatch: py
         kept(home)
     with reading(home.engine) as connection:
         assert connection.execute(select(tables.uploads)).all() == []
+
+
+class Killed(BaseException):
+    """Ends a process at once, as far as one can do that to oneself."""
+
+
+@pytest.mark.parametrize("ended_by", [Killed(), OperationalError("", {}, Exception("away"))])
+@pytest.mark.parametrize("stored", [True, False])
+def test_file_whose_upload_broke_off_is_handed_in_again_under_its_key(
+    home: Home, monkeypatch: pytest.MonkeyPatch, stored: bool, ended_by: BaseException
+) -> None:
+    key = home.uploads.new_folder("default") + "/a.wav"
+    file = home.settings.home / "given"
+    file.write_bytes(b"sound")
+    put = home.store.put
+
+    def break_off(blob: str, data: Path) -> None:
+        if stored:
+            put(blob, data)
+        raise ended_by
+
+    with monkeypatch.context() as patched, pytest.raises(type(ended_by)):
+        patched.setattr(home.store, "put", break_off)
+        home.uploads.keep_as(key, "default", file)
+    assert home.uploads.receipts("default", limit=10) == (0, [])
+    if not isinstance(ended_by, Killed):
+        assert blobs(home) == []
+    again(home).uploads.keep_as(key, "default", file)
+    upload = home.uploads.find("default", f"oss://{key}")
+    with home.uploads.path(upload) as path:
+        assert path.read_bytes() == b"sound"
+    assert len(blobs(home)) == 1
+    with pytest.raises(ConflictError, match="exists already"):
+        home.uploads.keep_as(key, "default", file)
+
+
+def test_key_is_not_taken_from_whoever_puts_a_file_under_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = home.uploads.new_folder("default") + "/a.wav"
+    file = home.settings.home / "given"
+    file.write_bytes(b"sound")
+    put, other = home.store.put, again(home)
+
+    def be_slow(blob: str, data: Path) -> object:
+        with pytest.raises(UploadBusyError):
+            other.uploads.keep_as(key, "default", file)
+        return put(blob, data)
+
+    monkeypatch.setattr(home.store, "put", be_slow)
+    assert home.uploads.keep_as(key, "default", file) == home.uploads.find("default", f"oss://{key}")
+
+
+def test_file_is_not_put_under_the_key_of_one_that_comes_in_pieces(home: Home) -> None:
+    receipt = home.uploads.begin("default", "a.wav", 3)
+    add(home, receipt, b"a")
+    file = home.settings.home / "given"
+    file.write_bytes(b"sound")
+    with pytest.raises(ConflictError, match="exists already"):
+        home.uploads.keep_as(receipt.key, "default", file)
+    assert add(home, receipt, b"bc").complete
 
 
 def test_full_disk_takes_nothing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashscribe import db
 from dashscribe.catalog import find_model
-from dashscribe.errors import ConflictError, InvalidBodyError, NoRoomError, TooLargeError
+from dashscribe.errors import ConflictError, InvalidBodyError, NoRoomError, TooLargeError, UploadBusyError
 from dashscribe.keys import Identity
 from dashscribe.object_keys import is_good_key
 from dashscribe.wire import envelope, oss, policies
@@ -130,6 +130,7 @@ def _secret(parts: Parts) -> str:
         403: {"description": "The credential does not permit this, or has expired"},
         409: {"description": "FileAlreadyExists"},
         413: {"description": "EntityTooLarge"},
+        503: {"description": "ServiceUnavailable: another request uploads the same object"},
     },
 )
 async def upload(request: Request, parts: Here, ticket: str) -> Response:
@@ -185,6 +186,9 @@ def _keep(parts: Parts, secret: str, form: Form) -> Response:
     except ConflictError as error:
         message = "The object you specified already exists and can not be overwritten."
         raise OssError(409, "FileAlreadyExists", message) from error
+    except UploadBusyError as error:
+        message = "The object is being uploaded by another request: try again in a moment."
+        raise OssError(503, "ServiceUnavailable", message) from error
     except NoRoomError as error:
         raise OssError(507, "InsufficientStorage", error.message) from error
     status = _SUCCESS.get(fields.get("success_action_status", ""), 204)
