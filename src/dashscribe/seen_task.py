@@ -31,6 +31,7 @@ class Subtask:
     """One file of a task. ``duration_ms`` is the sound that was worked on, summed over its channels.
 
     ``ledger`` gives milliseconds by fate where there is no result file to say so; ``progress`` is that of its speech.
+    ``hidden``: its owner has deleted the recording.
     """
 
     index: int
@@ -47,6 +48,7 @@ class Subtask:
     ledger: Mapping[str, int] | None = None
     redo: Redo | None = None
     progress: Progress | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ def _subtask(row: RowMapping, progress: Progress) -> Subtask:
         ledger=msgspec.json.decode(row["ledger"], type=dict[str, int]) if row["ledger"] else None,
         redo=_redo(row),
         progress=progress,
+        hidden=row["hidden"],
     )
 
 

@@ -16,7 +16,9 @@ from wire_origin import Origin
 from wire_servers import Desk, Server, assert_refused, checked, open_desk, start_server, stop_server
 
 from conversations import dialogue, missing
-from dashscribe.db import tables, writing
+from dashscribe import files
+from dashscribe.db import now_ms, tables, writing
+from dashscribe.db.tables import FileState
 from dashscribe.enrich import StageName
 from media_files import write_wav
 from plain_http import loopback
@@ -179,6 +181,37 @@ def test_new_task_asks_for_what_the_old_one_did(desk: Desk) -> None:
     assert (new.retry_of, before.retry_of) == (old, "")
     assert new.request_id == made["request_id"]
     assert len(desk.woken) == 3  # two tasks, and the end of one
+
+
+def test_recordings_that_were_deleted_are_not_submitted_again(desk: Desk) -> None:
+    urls = [f"https://media.example.net/{number}.wav" for number in range(4)]
+    task_id = desk.task(input={"file_urls": urls})
+    desk.http.delete(f"/dashscribe/v1/recordings/{task_id}.3").raise_for_status()
+    for _ in range(3):
+        file = files.claim(desk.engine, FileState.WAITING)
+        assert file is not None
+        assert files.failed(desk.engine, file, "FILE_403_FORBIDDEN", "no")
+    desk.http.delete(f"/dashscribe/v1/recordings/{task_id}.1").raise_for_status()
+    for body, retried in (({}, [0, 2]), ({"all": True}, [0, 2])):
+        made = checked(desk.http.post(path(task_id), json=body))
+        assert made["dashscribe"]["retried"] == retried
+        new = desk.parts.tasks.get("default", made["output"]["task_id"])
+        assert new is not None
+        assert [subtask.file_url for subtask in new.subtasks] == [urls[number] for number in retried]
+
+
+def test_task_whose_failed_recordings_were_deleted_is_409(desk: Desk) -> None:
+    task_id = desk.task(input={"file_urls": ["https://media.example.net/a.wav", "https://media.example.net/b.wav"]})
+    file = files.claim(desk.engine, FileState.WAITING)
+    assert file is not None
+    assert files.failed(desk.engine, file, "FILE_403_FORBIDDEN", "no")
+    with writing(desk.engine) as connection:
+        other = update(tables.files).where(tables.files.c.id != file.id).values(state=FileState.SUCCEEDED)
+        connection.execute(other)
+        connection.execute(update(tables.tasks).values(status="SUCCEEDED", ended_ms=now_ms(), open_files=0))
+    desk.http.delete(f"/dashscribe/v1/recordings/{task_id}.0").raise_for_status()
+    told = assert_refused(desk.http.post(path(task_id), json={}), 409, "Conflict", "The task cannot be retried.")
+    assert "deleted" in told["message"]
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -132,9 +132,12 @@ def _resubmit(parts: Parts, call: Call, task_id: str, wish: Wish) -> dict[str, A
     task = _found(parts, call.caller.owner, task_id)
     if task.status in (Status.PENDING, Status.RUNNING):
         raise NotRetriedError(f"It is {task.status.value}: wait for its end.")
-    chosen = [subtask for subtask in task.subtasks if wish.every or subtask.status is Status.FAILED]
-    if not chosen:
+    asked_for = [subtask for subtask in task.subtasks if wish.every or subtask.status is Status.FAILED]
+    if not asked_for:
         raise NotRetriedError("None of its files failed; with all, every file is done again.")
+    chosen = [subtask for subtask in asked_for if not subtask.hidden]
+    if not chosen:
+        raise NotRetriedError("The recordings that it would be for were deleted: submit their sources anew.")
     admit(parts, call.caller, len(chosen))
     model, options = find_model(task.model), task.options
     engine = engine_for(parts, model, options)
