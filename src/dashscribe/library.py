@@ -28,13 +28,13 @@ from sqlalchemy import (
 from dashscribe import order, search
 from dashscribe.config import Settings
 from dashscribe.db import now_ms, reading, tables, writing
-from dashscribe.db.tables import FileState, Status
+from dashscribe.db.tables import FileState, Status, status_of
 from dashscribe.errors import ConflictError
 from dashscribe.files import ENDED, end_task
 from dashscribe.notify import deliveries
 from dashscribe.recordings import not_found, split_id, title_of
 from dashscribe.search import Found, Term
-from dashscribe.seen_task import STATUS, Subtask, Task, task_of
+from dashscribe.seen_task import Subtask, Task, task_of
 from dashscribe.tasks import ANSWERS_MS, ahead_of, with_redos
 
 #: Of how many recordings that the index does not know yet the titles are compared in a search.
@@ -219,7 +219,7 @@ def _ids(*matching: ColumnElement[bool]) -> Select[Any]:
 def _filters(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     """What a list is narrowed by, but for what is searched for."""
     if wanted.statuses:
-        yield _file.c.state.in_([state for state in FileState if STATUS.get(state, Status.RUNNING) in wanted.statuses])
+        yield _file.c.state.in_([state for state in FileState if status_of(state) in wanted.statuses])
     if wanted.model:
         yield _task.c.model == wanted.model
     if wanted.since_ms is not None:

@@ -10,18 +10,11 @@ import msgspec
 from sqlalchemy import RowMapping
 
 from dashscribe.db import as_datetime
-from dashscribe.db.tables import FileState, Status
+from dashscribe.db.tables import FileState, Status, status_of
 from dashscribe.enrich import StageName
 from dashscribe.notify.deliveries import Delivery
 from dashscribe.types import FailedStage, Media, Options, Shape
 
-#: A file's state as callers see it; every other one is RUNNING.
-STATUS = {
-    FileState.WAITING: Status.PENDING,
-    FileState.SUCCEEDED: Status.SUCCEEDED,
-    FileState.FAILED: Status.FAILED,
-    FileState.CANCELED: Status.CANCELED,
-}
 #: States in which all of a file's speech is known.
 _CUT = (FileState.RECOGNIZING, FileState.JOINING, FileState.FINISHING)
 
@@ -133,7 +126,7 @@ def _subtask(row: RowMapping, progress: Progress) -> Subtask:
     return Subtask(
         index=row["number"],
         file_url=row["url"],
-        status=STATUS.get(row["state"], Status.RUNNING),
+        status=status_of(row["state"]),
         engine=row["engine"],
         result_key=row["result_key"] or None,
         code=row["code"],

@@ -484,6 +484,51 @@ def test_claim_that_has_passed_on_changes_nothing(home: Home) -> None:
     assert deliveries.book(home.engine, again, Outcome(http_status=200)) is DeliveryState.DELIVERED
 
 
+@pytest.mark.parametrize("how", ["book", "book the last try", "release", "recover"])
+def test_what_is_tried_while_its_target_is_removed_is_dropped(home: Home, how: str) -> None:
+    target = add(home, "http://127.0.0.1:9/", policy=Policy.DECAY)
+    end_task(home)
+    tried = claim(home)
+    TargetBook(home.engine).remove("default", target.id, operates=False)
+    if how == "book":
+        assert deliveries.book(home.engine, tried, Outcome(error="no answer")) is DeliveryState.DROPPED
+    elif how == "book the last try":
+        last = replace(tried, tries=deliveries.DECAY_RETRIES)
+        assert deliveries.book(home.engine, last, Outcome(error="no answer")) is DeliveryState.DROPPED
+    elif how == "release":
+        assert deliveries.release(home.engine, tried, after_ms=5000)
+    else:
+        assert deliveries.recover(home.engine) == 1
+    (dropped,) = deliveries.listed(home.engine, "default", operates=False)
+    assert dropped.state is DeliveryState.DROPPED
+    assert dropped.error == ("no answer" if "book" in how else "the target was removed")
+
+
+def test_what_is_delivered_while_its_target_is_removed_is_delivered(home: Home) -> None:
+    target = add(home, "http://127.0.0.1:9/")
+    end_task(home)
+    tried = claim(home)
+    TargetBook(home.engine).remove("default", target.id, operates=False)
+    assert deliveries.book(home.engine, tried, Outcome(http_status=200)) is DeliveryState.DELIVERED
+
+
+def test_what_waits_for_a_removed_target_is_dropped_by_the_next_round(home: Home) -> None:
+    target = add(home, "http://127.0.0.1:9/")
+    end_task(home)
+    with writing(home.engine) as connection:  # as an older program has left it
+        connection.execute(update(tables.callback_targets).values(removed=True))
+    assert deliveries.expire(home.engine, now_ms(), 1000 * 3600) == 0
+    (dropped,) = deliveries.listed(home.engine, "default", operates=False)
+    assert (dropped.state, dropped.target.id) == (DeliveryState.DROPPED, target.id)
+
+
+def test_test_of_a_paused_target_is_given_back_as_one(home: Home) -> None:
+    target = add(home, "http://127.0.0.1:9/", paused=True)
+    tested = events.store_test(home.engine, target, BASE, "UTC")
+    assert deliveries.release(home.engine, claim(home), after_ms=5000)  # the database was away
+    assert claim(home).id == tested
+
+
 def test_worker_that_starts_sends_what_another_one_left(home: Home, consume: Callable[..., Consumer]) -> None:
     consumer = consume()
     add(home, consumer.url)

@@ -22,6 +22,7 @@ from dashscribe.config import Settings
 from dashscribe.db import reading, secret, tables
 from dashscribe.errors import ConfigError
 from dashscribe.errors.sources import SourceNotFoundError
+from dashscribe.library import Library
 from dashscribe.notify.targets import EVERYBODY, Target, TargetBook
 from dashscribe.signed_urls import SECRET, pseudonym, signature
 from dashscribe.tasks import Status, Task
@@ -128,6 +129,18 @@ def test_success_lists_results_and_says_which_files_failed(home: Home, model: st
         {"file_url": GONE, "code": failed.code, "message": failed.message, "subtask_status": "FAILED"},
     ]
     checked(told, task, output_result={"output": {"results": entries}, "usage": {"duration": 4}})
+
+
+def test_success_says_which_files_were_called_off(home: Home) -> None:
+    add(home)
+    task = home.submit(GOOD, OTHER)
+    assert Library(home.engine, home.settings).delete("default", [f"{task.id}.1"]).stopped == 1
+    home.worker.start()
+    home.worker.wake()
+    task = home.wait(task)
+    results = only(home)["data"]["output_result"]["output"]["results"]
+    assert [result["subtask_status"] for result in results] == ["SUCCEEDED", "CANCELED"]
+    assert [result["subtask_status"] for result in results] == [subtask.status.value for subtask in task.subtasks]
 
 
 def test_success_of_a_filetrans_model_has_one_result(home: Home) -> None:

@@ -36,6 +36,19 @@ class FileState(StrEnum):
     CANCELED = "canceled"
 
 
+_SEEN = {
+    FileState.WAITING: Status.PENDING,
+    FileState.SUCCEEDED: Status.SUCCEEDED,
+    FileState.FAILED: Status.FAILED,
+    FileState.CANCELED: Status.CANCELED,
+}
+
+
+def status_of(state: FileState) -> Status:
+    """A file's state as it is seen from outside."""
+    return _SEEN.get(state, Status.RUNNING)
+
+
 class WindowState(StrEnum):
     """Where a window is on its way. ``STALE``: an earlier cut left it, the present one has not come to it yet."""
 

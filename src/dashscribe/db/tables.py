@@ -27,6 +27,7 @@ from dashscribe.db.states import DeliveryState as DeliveryState
 from dashscribe.db.states import FileState as FileState
 from dashscribe.db.states import Status as Status
 from dashscribe.db.states import WindowState as WindowState
+from dashscribe.db.states import status_of as status_of
 
 #: The migration that makes exactly these tables; ``open_database`` compares it with what the database says.
 REVISION = "0010"

@@ -11,14 +11,28 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    Case,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from dashscribe import fleet
 from dashscribe.db import DatabaseClock, database_now, reading, tables, writing
 from dashscribe.db.tables import DeliveryState
 from dashscribe.errors import ConflictError, NotFoundError
 from dashscribe.fleet import ANYONE, Member
-from dashscribe.notify.targets import Policy, Target, managed_by, target_of
+from dashscribe.notify.targets import REMOVED, Policy, Target, managed_by, target_of
 
 #: Deliveries at once: they wait for networks. Of them at most so many to one target.
 SLOTS, TARGET_SLOTS = 16, 4
@@ -35,8 +49,7 @@ KEPT_CHARS = 500
 
 _delivery, _event, _target = tables.callback_deliveries, tables.callback_events, tables.callback_targets
 _task = tables.tasks
-#: Due now, whatever the clock says; tests stay tests.
-_AT_ONCE = case((_delivery.c.due_ms == TEST_DUE_MS, TEST_DUE_MS), else_=0)
+_GONE = _delivery.c.target_id.in_(select(_target.c.id).where(_target.c.removed))
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DROPPED)
 
 
@@ -198,18 +211,24 @@ def book(engine: Engine, delivery: ClaimedDelivery, outcome: Outcome) -> Deliver
     values |= {"http_status": outcome.http_status, "error": outcome.error[:KEPT_CHARS]}
     values["response"] = outcome.response[:KEPT_CHARS]
     if outcome.is_good:
-        state = DeliveryState.DELIVERED
+        values["state"] = DeliveryState.DELIVERED
     elif pause_s is not None:
-        state = DeliveryState.WAITING
+        values["state"] = _unless_gone(DeliveryState.WAITING)
         values["due_ms"] = DatabaseClock() + round(pause_s * 1000)
     else:
-        state = DeliveryState.DEAD if delivery.target.dead_letters else DeliveryState.DROPPED
+        values["state"] = _unless_gone(DeliveryState.DEAD if delivery.target.dead_letters else DeliveryState.DROPPED)
     with writing(engine) as connection:
-        if not _set(connection, delivery, {**values, "state": state}):
+        state = _set(connection, delivery, values)
+        if state is None:
             return None
         failures = {"failures": 0 if outcome.is_good else _target.c.failures + 1}
         connection.execute(update(_target).where(_target.c.id == delivery.target.id).values(failures))
     return state
+
+
+def _unless_gone(state: DeliveryState) -> Case[str]:
+    """The state of what was not delivered; dropped where its target was removed while it was tried."""
+    return case((_GONE, DeliveryState.DROPPED.value), else_=state.value)
 
 
 def retry_pause_s(delivery: ClaimedDelivery, tries: int) -> float | None:
@@ -223,9 +242,15 @@ def retry_pause_s(delivery: ClaimedDelivery, tries: int) -> float | None:
 
 def release(engine: Engine, delivery: ClaimedDelivery, after_ms: int = 0) -> bool:
     """Give it back untried, to be claimed again in ``after_ms`` at the earliest."""
-    due_ms = DatabaseClock() + after_ms if after_ms else _AT_ONCE
     with writing(engine) as connection:
-        return _set(connection, delivery, {"state": DeliveryState.WAITING, "due_ms": due_ms, "worker": ""})
+        return _set(connection, delivery, _untried(after_ms)) is not None
+
+
+def _untried(after_ms: int = 0) -> dict[str, object]:
+    """How a delivery waits again, at once by default, whatever the clock says; tests stay tests."""
+    due_ms = case((_delivery.c.due_ms == TEST_DUE_MS, TEST_DUE_MS), else_=DatabaseClock() + after_ms if after_ms else 0)
+    error = case((_GONE, REMOVED), else_=_delivery.c.error)
+    return {"state": _unless_gone(DeliveryState.WAITING), "due_ms": due_ms, "error": error, "worker": ""}
 
 
 def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] = ()) -> int:
@@ -236,15 +261,15 @@ def recover(engine: Engine, worker: str | None = None, but_for: Collection[int] 
     with writing(engine) as connection:
         held = fleet.held(_delivery, worker, but_for)
         left = update(_delivery).where(_delivery.c.state == DeliveryState.SENDING, held)
-        return connection.execute(left.values(state=DeliveryState.WAITING, due_ms=_AT_ONCE, worker="")).rowcount
+        return connection.execute(left.values(_untried())).rowcount
 
 
-def _set(connection: Connection, delivery: ClaimedDelivery, values: dict[str, object]) -> bool:
-    """Change the row if it is still this claim's."""
+def _set(connection: Connection, delivery: ClaimedDelivery, values: dict[str, object]) -> DeliveryState | None:
+    """Change the row if it is still this claim's: the state that it has now."""
     mine = (_delivery.c.state == DeliveryState.SENDING, _delivery.c.claim == delivery.claim)
-    return (
-        connection.execute(update(_delivery).where(_delivery.c.id == delivery.id, *mine).values(values)).rowcount == 1
-    )
+    changed = update(_delivery).where(_delivery.c.id == delivery.id, *mine).values(values)
+    state = connection.execute(changed.returning(_delivery.c.state)).scalar_one_or_none()
+    return None if state is None else DeliveryState(state)
 
 
 # --- what people ask --------------------------------------------------------------------------------------------------
@@ -356,10 +381,17 @@ def expire(engine: Engine, now: int, task_lives_ms: int, limit: int = 100) -> in
 
 
 def _forget_targets(engine: Engine) -> None:
-    """Removed targets go with the last delivery that names them."""
+    """Removed targets go with the last delivery that names them.
+
+    What was given back in the instant in which its target was removed waits in vain until now.
+    """
+    in_vain = (_delivery.c.state == DeliveryState.WAITING, _GONE)
     unnamed = (_target.c.removed, ~exists().where(_delivery.c.target_id == _target.c.id))
     with reading(engine) as connection:
-        if connection.execute(select(_target.c.id).where(*unnamed).limit(1)).first() is None:
+        looks = (select(_delivery.c.id).where(*in_vain), select(_target.c.id).where(*unnamed))
+        if all(connection.execute(look.limit(1)).first() is None for look in looks):
             return
     with writing(engine) as connection:
+        dropped = {"state": DeliveryState.DROPPED, "error": REMOVED}
+        connection.execute(update(_delivery).where(*in_vain).values(dropped))
         connection.execute(delete(_target).where(*unnamed))

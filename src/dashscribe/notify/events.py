@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select
 
 from dashscribe import signed_urls
 from dashscribe.db import as_datetime, now_ms, tables, writing
-from dashscribe.db.tables import DeliveryState, FileState, Status
+from dashscribe.db.tables import DeliveryState, FileState, Status, status_of
 from dashscribe.errors import ConflictError
 from dashscribe.notify.deliveries import TEST_DUE_MS
 from dashscribe.notify.targets import EVERYBODY, Target, target_of
@@ -145,9 +145,9 @@ def _result(
         }
 
     def entry(file: RowMapping) -> dict[str, str]:
-        good = file["state"] == FileState.SUCCEEDED
+        status = status_of(file["state"])
+        good = status is Status.SUCCEEDED
         how = result(file) if good else {"code": file["code"], "message": file["message"]}
-        status = Status.SUCCEEDED if good else Status.FAILED
         return {"file_url": file["url"], **how, "subtask_status": status.value}
 
     # Each file's seconds are rounded up, as in the answer to a query.

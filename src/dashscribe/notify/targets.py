@@ -40,6 +40,9 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 #: What RocketMQ allows in the name of a topic.
 _TOPIC = re.compile(r"/([%A-Za-z0-9_-]{1,127})")
 
+#: What is said of what is not sent any more because its target is gone.
+REMOVED = "the target was removed"
+
 _target, _delivery = tables.callback_targets, tables.callback_deliveries
 
 
@@ -233,7 +236,7 @@ def _find(connection: Connection, owner: str, target_id: str, *, operates: bool,
 def _remove(connection: Connection, ids: Sequence[str]) -> None:
     # Deliveries before targets, as whoever sends locks them.
     waiting = (_delivery.c.target_id.in_(ids), _delivery.c.state == DeliveryState.WAITING)
-    dropped = {"state": DeliveryState.DROPPED, "error": "the target was removed"}
+    dropped = {"state": DeliveryState.DROPPED, "error": REMOVED}
     connection.execute(update(_delivery).where(*waiting).values(dropped))
     connection.execute(update(_target).where(_target.c.id.in_(ids)).values(removed=True, token=""))
 
