@@ -1,6 +1,7 @@
 """Fixtures for every folder: a clean environment, the real recordings, media made on the spot."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -44,8 +45,8 @@ _LONGEST_FIRST = ("e2e", "faults", "browser", "wire", "docs", "property", "unit"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: the longest of these tests mostly wait, for servers, for children, for clocks."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two more than there are cores: the longest of these tests mostly wait, for servers, for children, for clocks."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,14 +61,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No setting of the person who runs the tests leaks in; every test has a home folder of its own."""
+    """No setting of the person who runs the tests leaks in, nor what commands of other tests set in this process.
+
+    Every test has a home folder of its own.
+    """
     for name in list(os.environ):
         if name.startswith(("DASHSCRIBE_", "DASHSCOPE_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DASHSCRIBE_HOME", str(tmp_path / "home"))
     umask = os.umask(0o022)  # as most people have it; commands that keep secrets change it
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     yield
     os.umask(umask)
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

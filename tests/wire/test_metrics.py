@@ -15,6 +15,7 @@ from wire_servers import KEY, Desk, Server, assert_refused, open_desk, start_ser
 
 from dashscribe.catalog import MODELS
 from dashscribe.telemetry.metrics import METRICS
+from dashscribe.wire.turns import WAITING_PER_TURN
 from plain_http import loopback
 
 SYNC = "/api/v1/services/aigc/multimodal-generation/generation"
@@ -236,9 +237,9 @@ def test_applications_in_one_process_count_apart(tmp_path: Path) -> None:
 
 def test_too_many_calls_at_once_show_as_such(tmp_path: Path) -> None:
     with open_desk(tmp_path, calls=1, call_wait_s=0.0) as desk:
-        desk.app.state.turns.waiting = 8  # bodies are coming in
+        desk.app.state.turns.waiting = WAITING_PER_TURN  # bodies are coming in
         body = {"model": "qwen3-asr-flash", "input": {"messages": []}}
         assert desk.http.post(SYNC, json=body).status_code == 429
         families = {f.name: f for f in text_string_to_metric_families(desk.http.get("/metrics").text)}
         assert at(families, "refusals", reason="admission") == 1
-        assert at(families, "calls_in_progress", state="waiting") == 8
+        assert at(families, "calls_in_progress", state="waiting") == WAITING_PER_TURN
