@@ -45,8 +45,11 @@ _LONGEST_FIRST = ("e2e", "faults", "browser", "wire", "docs", "property", "unit"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: the longest of these tests mostly wait, for servers, for children, for clocks."""
-    return len(os.sched_getaffinity(0)) + 2
+    """One more than there are cores: the longest of these tests mostly wait, for servers, for children, for clocks.
+
+    With two more they only wait for each other.
+    """
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
