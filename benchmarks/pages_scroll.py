@@ -18,6 +18,7 @@ from typing import Any
 
 from common import machine, table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
 
 from browsing import open_browser
