@@ -115,6 +115,11 @@ class _Coming:
             self._asked.append(tell)
             return None
 
+    def forget(self, tell: Callable[[], object]) -> None:
+        """Whoever asked does not wait any more."""
+        with self._changed, suppress(ValueError):
+            self._asked.remove(tell)
+
     def _first(self) -> Sentence | Transcript | BaseException:
         return self._came.popleft() if isinstance(self._came[0], Sentence) else self._came[0]
 
@@ -176,9 +181,13 @@ class Stream(Iterator[Sentence], AsyncIterator[Sentence]):
         loop = asyncio.get_running_loop()
         while not self._ended:
             told = asyncio.Event()
-            came = self._coming.take_or_ask(partial(loop.call_soon_threadsafe, told.set))
+            tell = partial(loop.call_soon_threadsafe, told.set)
+            came = self._coming.take_or_ask(tell)
             if came is None:
-                await told.wait()
+                try:
+                    await told.wait()
+                finally:
+                    self._coming.forget(tell)
             elif sentence := self._settled(came):
                 return sentence
         raise StopAsyncIteration

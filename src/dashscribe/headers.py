@@ -19,13 +19,14 @@ def number(value: str) -> int | None:
 
 
 def retry_after_s(value: str) -> float | None:
-    """The wait that ``Retry-After`` asks for, in seconds, below 0 for a date in the past; None for nothing usable."""
+    """The wait that ``Retry-After`` asks for, in seconds, 0 for a date in the past; None for nothing usable."""
     if value.strip().isdecimal():
         return float(value)  # of any length
     with suppress(ValueError, TypeError, OverflowError):
         at = parsedate_to_datetime(value)
         # Without a zone, or with one that is not known: HTTP has no other dates than those of UTC.
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
+        utc = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (utc - datetime.now(UTC)).total_seconds())
     return None
 
 

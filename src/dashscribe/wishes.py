@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from dashscribe.catalog import find_model, options_for
 from dashscribe.errors import InvalidParameterError
+from dashscribe.languages import NAMES, spelled
 from dashscribe.types import HOTWORD_WEIGHTS, MAX_CHANNELS, MAX_SPEAKERS, MIN_SPEAKERS, Hotword, Options, Span
 
 #: The end of a stretch without one: beyond any recording that is taken.
@@ -53,21 +54,22 @@ def options_of(**wishes: Unpack[Wishes]) -> Options:
     """
     if unknown := wishes.keys() - Wishes.__annotations__.keys():
         raise TypeError(f"no parameter is called {min(unknown)!r}; there are {', '.join(Wishes.__annotations__)}")
-    diarize, speaker_count = wishes.get("diarize", False), _whole(wishes.get("speaker_count"), "speaker_count")
+    diarize, speaker_count = wishes.get("diarize", False), _whole_or_none(wishes.get("speaker_count"), "speaker_count")
     if speaker_count is not None and not MIN_SPEAKERS <= speaker_count <= MAX_SPEAKERS:
         raise InvalidParameterError(f"{speaker_count} is outside {MIN_SPEAKERS} to {MAX_SPEAKERS}.", "speaker_count")
     if speaker_count is not None and not diarize:
         raise InvalidParameterError("It counts only with diarize=True.", "speaker_count")
-    language = wishes.get("language")
+    begin_ms = _whole_or_none(wishes.get("begin_ms"), "begin_ms")
+    duration_ms = _whole_or_none(wishes.get("duration_ms"), "duration_ms")
     channels = _channels(wishes.get("channels"), diarize)
     return options_for(
         find_model(wishes.get("model", "fun-asr")),
-        languages=(language,) if isinstance(language, str) else tuple(language or ()),
+        languages=_languages(wishes.get("language")),
         channels=channels,
         diarize=diarize,
         speaker_count=speaker_count,
         speaker_per_channel=diarize and len(channels) > 1,
-        stretch=_stretch(_whole(wishes.get("begin_ms"), "begin_ms"), _whole(wishes.get("duration_ms"), "duration_ms")),
+        stretch=_stretch(begin_ms, duration_ms),
         hotwords=_hotwords(wishes.get("hotwords", ())),
         context=wishes.get("context", ""),
         itn=wishes.get("itn", False),
@@ -78,19 +80,29 @@ def options_of(**wishes: Unpack[Wishes]) -> Options:
     )
 
 
-def _whole(value: int | None, name: str) -> int | None:
+def _whole(value: int, name: str) -> int:
     """A whole number of whatever type; a fraction is refused here, since further on it would be a fault of ours."""
     try:
-        return None if value is None else index(value)
+        return index(value)
     except TypeError as error:
         raise InvalidParameterError(f"{value!r} is no whole number.", name) from error
+
+
+def _whole_or_none(value: int | None, name: str) -> int | None:
+    return None if value is None else _whole(value, name)
+
+
+def _languages(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Codes as engines have them; an empty one and ``auto`` ask for nothing."""
+    codes = [code.strip().lower() for code in ((given,) if isinstance(given, str) else given or ())]
+    return tuple(dict.fromkeys(spelled(code, NAMES) for code in codes if code not in ("", "auto")))
 
 
 def _channels(wanted: Sequence[int] | None, diarize: bool) -> tuple[int, ...]:
     """Channel numbers, each once; none for those that it takes to tell speakers apart."""
     if wanted is None:
         return () if diarize else (0,)
-    channels = tuple(number for one in dict.fromkeys(wanted) if (number := _whole(one, "channels")) is not None)
+    channels = tuple(_whole(one, "channels") for one in dict.fromkeys(wanted))
     if wrong := [channel for channel in channels if not 0 <= channel < MAX_CHANNELS]:
         raise InvalidParameterError(f"{wrong[0]} is outside 0 to {MAX_CHANNELS - 1}.", "channels")
     return channels

@@ -21,6 +21,7 @@ import dashscribe
 from dashscribe.background import OnSentence, Stream
 from dashscribe.render import FORMATS, notebook
 from dashscribe.types import Entry, Fate, Media, Sentence, Track, Transcript
+from dashscribe.wishes import options_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: Children that were there before a test.
@@ -86,6 +87,20 @@ def test_every_way_gives_the_same_transcript(sample: Path) -> None:
     asyncio.run(awaited())
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, ()),
+        ("", ()),
+        ("auto", ()),
+        ("zh-CN", ("zh",)),
+        (["EN ", "en-US", "fil"], ("en", "fil")),
+    ],
+)
+def test_a_language_is_read_as_by_a_server(given: str | list[str] | None, read: tuple[str, ...]) -> None:
+    assert options_of(language=given).languages == read
+
+
 def test_the_rest_of_a_stream_is_taken_by_its_result(sample: Path) -> None:
     stream = dashscribe.stream(sample, channels=[0])
     first = next(stream)
@@ -103,6 +118,8 @@ def test_wrong_parameters_are_told_at_once_in_errors_of_the_library(sample: Path
             call(sample, channels=[-1])
         with pytest.raises(dashscribe.InvalidParameterError, match="nothing to transcribe"):
             call(sample, duration_ms=0)
+        with pytest.raises(dashscribe.InvalidParameterError, match="None is no whole number"):
+            call(sample, channels=[None])  # pyright: ignore[reportArgumentType]
         for fraction in ("begin_ms", "duration_ms", "speaker_count", "channels"):
             value = [0.5] if fraction == "channels" else 500.0
             with pytest.raises(dashscribe.InvalidParameterError, match=r"\.[05] is no whole number"):
@@ -219,6 +236,7 @@ def test_after_a_time_out_the_rest_can_be_taken_by_the_result() -> None:
         stream = Stream(work)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(stream), 0.02)
+        assert not stream._coming._asked, "who does not wait any more is not to be told"
         whole = asyncio.ensure_future(asyncio.to_thread(stream.result))
         await asyncio.sleep(0.05)  # it waits for the end
         started.set()

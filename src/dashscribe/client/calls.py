@@ -142,7 +142,7 @@ def _pause_s(state: RetryCallState) -> float:
     """Seconds until the next try: what the server asked for, else growing, both bounded."""
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.retry_after_s if isinstance(error, ApiError) else None
-    return _BACKOFF(state) if asked_s is None else min(max(asked_s, 0.0), LONGEST_PAUSE_S)
+    return _BACKOFF(state) if asked_s is None else min(asked_s, LONGEST_PAUSE_S)
 
 
 def _refusal(response: httpx.Response) -> ApiError:

@@ -217,4 +217,4 @@ def _pause_s(state: RetryCallState) -> float:
     """Seconds until the next try: what the endpoint asked for, else growing."""
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.pause_s if isinstance(error, _PassingError) else None
-    return _BACKOFF(state) if asked_s is None else max(asked_s, 0.0)
+    return _BACKOFF(state) if asked_s is None else asked_s
