@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from dashscribe import pipeline, windows
-from dashscribe.engines import find_engine
+from dashscribe.engines import EngineInfo, find_engine
 from dashscribe.errors import EngineDownError, EngineUnavailableError
 from dashscribe.queue.slots import Stage
 from dashscribe.steps.bench import Bench
@@ -31,12 +31,12 @@ def recognize(bench: Bench, window: ClaimedWindow) -> None:
         _recut(bench, window)
         return
     try:
-        if read_outcomes(bench.store, key, window.spans) is None:
-            sound = _sound(bench, window)
-            outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
-            bench.store.put(key, msgspec.json.encode(outcomes))
+        # Before the look at what there is: reading may have to wait for the store, and whoever had the window before
+        # may get a result into it meanwhile.
+        sound = _sound(bench, window)
+        _recognize(bench, window, sound, info, key)
         if pipeline.listens(window.options):
-            _listen(bench, window)
+            _listen(bench, window, sound)
     except _SoundGoneError:
         _recut(bench, window)
         return
@@ -57,18 +57,31 @@ class _SoundGoneError(Exception):
     """The sound of the window does not lie in the store any more."""
 
 
-def _sound(bench: Bench, window: ClaimedWindow) -> Window:
-    """The window with its sound. Raises _SoundGoneError."""
-    if bench.store.size(window.audio_key) != window.audio_bytes:
-        raise _SoundGoneError
-    return window.window(bench.store.read(window.audio_key))
+def _sound(bench: Bench, window: ClaimedWindow) -> Window | None:
+    """The window with its sound; None where that is missing or damaged."""
+    try:
+        sound = bench.store.read(window.audio_key)
+    except FileNotFoundError:
+        return None
+    return window.window(sound) if len(sound) == window.audio_bytes else None
 
 
-def _listen(bench: Bench, window: ClaimedWindow) -> None:
-    """Put into the store who is heard in the window, unless that is known."""
+def _recognize(bench: Bench, window: ClaimedWindow, sound: Window | None, info: EngineInfo, key: str) -> None:
+    """Put the window's outcomes into the store, unless they lie there. Raises _SoundGoneError."""
+    if read_outcomes(bench.store, key, window.spans) is None:
+        if sound is None:
+            raise _SoundGoneError
+        outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
+        bench.store.put(key, msgspec.json.encode(outcomes))
+
+
+def _listen(bench: Bench, window: ClaimedWindow, sound: Window | None) -> None:
+    """Put into the store who is heard in the window, unless that is known. Raises _SoundGoneError."""
     key = windows.voices_key(window.audio_key, bench.hosts.voices_version())
     if read_voices(bench.store, key) is None:
-        voices = pipeline.listen(bench.hosts, _sound(bench, window), express=window.express)
+        if sound is None:
+            raise _SoundGoneError
+        voices = pipeline.listen(bench.hosts, sound, express=window.express)
         if voices.reason:
             bench.pause()  # a child that died with this worker tells nothing about the sound
         bench.store.put(key, msgspec.json.encode(voices))
