@@ -23,7 +23,8 @@ from dashscribe.tasks import answering, as_json
 from dashscribe.types import FailedStage
 
 _redo, _file, _task = tables.redos, tables.files, tables.tasks
-_ACTIVE = (Status.PENDING, Status.RUNNING)
+#: While a stage waits, or is done again.
+ACTIVE = (Status.PENDING, Status.RUNNING)
 #: How many waiting ones a claim looks at for one of an owner who holds no slot, so that looking costs the same however
 #: many one owner asked for. Behind so many of a busy owner, others wait until some of those are done.
 _FRONT = 1000
@@ -83,8 +84,10 @@ def ask(
         chosen = _chosen(rows, number)
         for row in chosen:
             _check(row, stage, speaker_count)
-            if row["redo_state"] not in _ACTIVE:
+            if row["redo_state"] not in ACTIVE:
                 _queue(connection, row, owner, stage, speaker_count, now)
+        # What the end of the stage may leave is looked for once more.
+        connection.execute(update(_task).where(_task.c.id == task_id, _task.c.stripped).values(stripped=False))
     return tuple(row["number"] for row in chosen)
 
 
@@ -114,7 +117,7 @@ def _check(row: RowMapping, stage: StageName, speaker_count: int | None) -> None
             f"{what}: what was heard is not kept any more, or never was. It is for DASHSCRIBE_RETENTION hours; retry "
             "without a stage, with all files, recognizes it anew."
         )
-    if row["redo_state"] in _ACTIVE and (row["stage"], row["speaker_count"]) != (stage, speaker_count):
+    if row["redo_state"] in ACTIVE and (row["stage"], row["speaker_count"]) != (stage, speaker_count):
         raise NotRetriedError(f"{what}: {row['stage']} is being done again, one stage at a time: ask once it is done.")
 
 

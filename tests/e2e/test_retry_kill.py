@@ -26,6 +26,20 @@ def call(server: Server, method: str, path: str, **how: Any) -> httpx.Response:
     return loopback.request(method, url, headers=headers, timeout=30.0, **how).raise_for_status()
 
 
+def settled(server: Server, task_id: str) -> None:
+    """Wait until the stage has been done again."""
+    until = time.monotonic() + 60
+    while (redo := server.query(task_id)["dashscribe"]["redo"][0])["state"] != "SUCCEEDED":
+        assert redo["state"] in ("PENDING", "RUNNING"), redo
+        assert time.monotonic() < until, server.last_words()
+        time.sleep(0.1)
+
+
+def stored(server: Server) -> list[Path]:
+    """What lies in the store of tasks."""
+    return [path for path in (server.home / "store" / "tasks").rglob("*") if path.is_file()]
+
+
 def test_stage_that_is_killed_again_and_again_ends_as_if_undisturbed(tmp_path: Path, sources: Sources) -> None:
     dice = random.Random(SEED)
     print(f"SEED={SEED}")  # noqa: T201 (pytest shows it when a test fails)
@@ -41,6 +55,8 @@ def test_stage_that_is_killed_again_and_again_ends_as_if_undisturbed(tmp_path: P
     answer = server.wait([task_id], 120)[task_id]
     (wanted,) = server.results(answer)
     heard = len(server.heard())
+    while any("windows" in path.parts for path in stored(server)):  # they go a moment after their task has ended
+        time.sleep(0.05)
     cut_short = 0
     for _ in range(6):
         call(server, "POST", f"/dashscribe/v1/tasks/{task_id}/retry", json={"stage": "speakers"})
@@ -52,14 +68,14 @@ def test_stage_that_is_killed_again_and_again_ends_as_if_undisturbed(tmp_path: P
         assert now["output"] | {"results": 0} == answer["output"] | {"results": 0}
         assert server.results(now) == [wanted]
         cut_short += now["dashscribe"]["redo"][0]["state"] != "SUCCEEDED"
-    until = time.monotonic() + 60
-    while (redo := server.query(task_id)["dashscribe"]["redo"][0])["state"] != "SUCCEEDED":
-        assert redo["state"] in ("PENDING", "RUNNING"), redo
-        assert time.monotonic() < until, server.last_words()
-        time.sleep(0.1)
+    settled(server, task_id)
     assert cut_short > 0  # the kills came while there was work
+    assert server.results(server.query(task_id)) == [wanted]
+    # What a kill between the new result and the end of the old one has left goes with the next time.
+    call(server, "POST", f"/dashscribe/v1/tasks/{task_id}/retry", json={"stage": "speakers"})
+    settled(server, task_id)
     assert server.results(server.query(task_id)) == [wanted]
     assert len(server.heard()) == heard
     server.stop()
-    left = sorted(path.name.split("-")[0] for path in (server.home / "store" / "tasks").rglob("*") if path.is_file())
+    left = sorted(path.name.split("-")[0] for path in stored(server))
     assert left == ["heard", "peaks.msgpack", "result", "source", "transcript"]

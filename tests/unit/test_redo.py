@@ -541,7 +541,7 @@ def test_an_end_between_blobs_and_rows_leaves_one_result(
     home.worker.start()
     assert settled(home, task).state is Status.SUCCEEDED
     assert result_of(home, only_now(home, task)) == before
-    if moment == "after the rows":  # it is through; what it left goes with the next one, or with the task
+    if moment == "after the rows":  # it is through; what it left goes with the next one, or with the retention
         assert again(home, task).state is Status.SUCCEEDED
     home.worker.stop()
     assert stored(home, tmp_path) == [
@@ -692,6 +692,47 @@ def test_expiry_takes_along_what_was_heard(tmp_path: Path) -> None:
         assert connection.execute(select(tables.redos)).all() == []
     with pytest.raises(NotFoundError):
         ask(home, task)
+
+
+@pytest.mark.bucket
+def test_what_an_end_has_left_beside_a_kept_recording_goes_with_the_retention(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if that was over long ago."""
+    task = run(home, A, options=TALK, keep=True)
+    home.worker.stop()
+    for version in (1, 2):
+        ask(home, task)
+        claimed = take(home)
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+
+            def die(*_: object, **__: object) -> None:
+                raise KeyboardInterrupt
+
+            patched.setattr(redo, "_clear", die)
+            redo.redo(home.bench, claimed)
+        before = stored(home, tmp_path)
+        assert "0-0.voices-ears-1.json" in before
+        assert sum(name.startswith("heard-") for name in before) == 2
+        expire.expire(home.bench, now_ms() + 25 * 3600 * 1000)
+        heard, result, transcript = (f"{what}-1.{version}.json" for what in ("heard", "result", "transcript"))
+        assert stored(home, tmp_path) == [heard, "peaks.msgpack", result, "source-1", transcript]
+        result_of(home, only_now(home, task))
+
+
+def test_expiry_waits_for_a_stage_that_is_done_again_for_a_kept_recording(home: Home, tmp_path: Path) -> None:
+    task = run(home, A, options=TALK, keep=True)
+    home.worker.stop()
+    ask(home, task)
+    claimed = take(home)
+    home.store.put(f"tasks/{task.id}/0/redo/0-0.voices-ears-1.json", b"{}")
+    before = stored(home, tmp_path)
+    for _ in range(2):
+        expire.expire(home.bench, now_ms() + 25 * 3600 * 1000)
+        assert stored(home, tmp_path) == before
+    assert redos.failed(home.engine, claimed, "for this test")
+    expire.expire(home.bench, now_ms() + 25 * 3600 * 1000)
+    assert stored(home, tmp_path) == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
 
 
 @pytest.mark.parametrize("gone", ["kept", "task"])

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, or_, select, update
 
-from dashscribe import files, library, search
+from dashscribe import files, library, redos, search
 from dashscribe.db import clock_ms, elected, now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.errors.sources import TaskTimeoutError
@@ -22,7 +23,7 @@ from dashscribe.notify import deliveries
 from dashscribe.peaks import peaks_key
 from dashscribe.sounds import copy_key
 from dashscribe.steps.bench import Bench
-from dashscribe.steps.heard import Keys
+from dashscribe.steps.heard import Keys, redo_prefix
 from dashscribe.tasks import KEY_LIVES_MS
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ EVERY_S, SLACK_S = 60.0, 30.0
 BATCH = 100
 #: For how long after its end a task stays that was deleted while it was worked on, in milliseconds.
 LINGER_MS = 3600 * 1000
+
+#: What a file has no more once its retention is over.
+_FORGOTTEN = ("source_key", "transcript_key", "heard_key", "edits_key")
 
 _task, _file, _redo = tables.tasks, tables.files, tables.redos
 
@@ -165,36 +169,44 @@ class _Left:
 def _strip(bench: Bench, ended_by_ms: int) -> _Left | None:
     """Forget source and transcript of some tasks that ended before then, but for recordings that are kept.
 
-    None where there is no such task. Windows go with the end of their file; those that a kill has left go now, also of
-    recordings that are kept.
+    None where there is no such task. Windows go with the end of their file, and what a stage that was done again needed
+    with the end of the stage; what a kill has left of either goes now, also of recordings that are kept. A task waits
+    while a stage of such a recording is done again.
     """
-    ids = _some_ids(bench, (_task.c.ended_ms <= ended_by_ms) & _task.c.stripped.is_(False))
+    redone = _redo.c.state.in_(redos.ACTIVE)
+    busy = exists().where(_file.c.task_id == _task.c.id, _file.c.kept, _redo.c.file_id == _file.c.id, redone)
+    ids = _some_ids(bench, (_task.c.ended_ms <= ended_by_ms) & _task.c.stripped.is_(False) & ~busy)
     if not ids:
         return None
-    blobs = ("source_key", "transcript_key", "heard_key", "edits_key")
-    names = [_file.c[name] for name in (*blobs, "id", "task_id", "number", "generation", "kept")]
-    query = select(*names, _redo.c.claim).outerjoin(_redo, _redo.c.file_id == _file.c.id)
+    names = [_file.c[name] for name in ("id", "task_id", "number", "generation", "kept", "result_key", *_FORGOTTEN)]
+    query = select(*names, _redo.c.claim, redone.label("redone")).outerjoin(_redo, _redo.c.file_id == _file.c.id)
     of_tasks = _file.c.task_id.in_(ids)
     with writing(bench.engine) as connection:
         connection.execute(select(_file.c.id).where(of_tasks).order_by(_file.c.id).with_for_update())
         every = connection.execute(query.where(of_tasks)).all()
-        rows = [row for row in every if not row.kept]
-        mine = [row.id for row in rows]
-        connection.execute(update(_file).where(_file.c.id.in_(mine)).values(dict.fromkeys(blobs, "")))
+        later = {row.task_id for row in every if row.kept and row.redone}  # asked for a moment ago
+        every = [row for row in every if row.task_id not in later]
+        mine = [row.id for row in every if not row.kept]
+        connection.execute(update(_file).where(_file.c.id.in_(mine)).values(dict.fromkeys(_FORGOTTEN, "")))
         search.remove(connection, mine)
-        connection.execute(update(_task).where(_task.c.id.in_(ids)).values(stripped=True))
-    found = [key for row in rows for key in (getattr(row, name) for name in blobs) if key]
+        stripped = [one for one in ids if one not in later]
+        connection.execute(update(_task).where(_task.c.id.in_(stripped)).values(stripped=True))
+    places = [(row.task_id, row.number) for row in every]
+    windows = [files.windows_prefix_of(*place) for place in places]
+    redo_folders = [redo_prefix(files.prefix_of(*place)) for place in places]
+    return _Left([key for row in every for key in _forgotten_keys(row)], [*windows, *redo_folders])
+
+
+def _forgotten_keys(row: Row[Any]) -> Iterator[str]:
+    """The blobs of a file that go with the retention: all but its result, or of one that is kept, older results."""
+    prefix = files.prefix_of(row.task_id, row.number)
+    if not row.kept:
+        yield from filter(None, (getattr(row, name) for name in _FORGOTTEN))
+        yield from (peaks_key(prefix), copy_key(prefix))
+    answering = (row.result_key, row.transcript_key, row.heard_key)
     # What a stage that was done again left of earlier versions, if it was interrupted before it could clear up.
-    left = [
-        Keys(files.prefix_of(row.task_id, row.number), row.generation, version)
-        for row in rows
-        for version in (range(row.claim + 1) if row.claim else ())
-    ]
-    prefixes = [files.prefix_of(row.task_id, row.number) for row in rows]
-    beside = [key for prefix in prefixes for key in (peaks_key(prefix), copy_key(prefix))]
-    older = [key for keys in left for key in (keys.transcript, keys.heard) if key not in found]
-    windows = [files.windows_prefix_of(row.task_id, row.number) for row in every]
-    return _Left([*found, *beside, *older], windows)
+    for version in range(row.claim + 1) if row.claim else ():
+        yield from (key for key in Keys(prefix, row.generation, version).all if key not in answering)
 
 
 def _some_ids(bench: Bench, condition: ColumnElement[bool]) -> Sequence[str]:

@@ -59,6 +59,11 @@ class Keys:
         return f"{self.file_prefix}/{what}-{self.generation}{version}.json"
 
 
+def redo_prefix(file_prefix: str) -> str:
+    """Under which it lies who was heard in the windows of a file while a stage of it is done again."""
+    return f"{file_prefix}/redo"
+
+
 class Heard(Struct, frozen=True, kw_only=True):
     """Outcomes and voices by channel, each in order of time.
 

@@ -52,10 +52,10 @@ def _spool(bench: Bench, file: ClaimedFile) -> ClaimedFile:
     key = f"{file.prefix}/source-{file.claim}"
     with _source(bench, file) as path:
         stored = bench.store.put(key, path)
-    if not files.spooled(bench.engine, file, key, stored):
-        raise PutBack  # somebody else has the file; what was put goes with the task
     for earlier in range(1, file.claim):  # what claims put that ended before they could say so
         bench.store.delete(f"{file.prefix}/source-{earlier}")
+    if not files.spooled(bench.engine, file, key, stored):
+        raise PutBack  # somebody else has the file; what was put goes with the task
     return replace(file, source_key=key, source_bytes=stored.size_bytes)
 
 

@@ -28,7 +28,7 @@ from dashscribe.redos import ClaimedRedo
 from dashscribe.steps import booking
 from dashscribe.steps.bench import Bench
 from dashscribe.steps.finish import store_result
-from dashscribe.steps.heard import Heard, Keys, read_heard
+from dashscribe.steps.heard import Heard, Keys, read_heard, redo_prefix
 from dashscribe.steps.recognize import read_voices
 from dashscribe.steps.spool import Spool
 from dashscribe.types import Keep, Limits, Options, Transcript, Turn, Voices, Window
@@ -133,7 +133,9 @@ class _Listening:
         """Who is heard in a window, kept for the case of an interruption."""
         bench = self._bench
         self._check_version()
-        key = windows.voices_key(f"{_folder(self._claimed)}/{window.channel}-{window.index}.flac", self._version)
+        key = windows.voices_key(
+            f"{redo_prefix(self._claimed.file.prefix)}/{window.channel}-{window.index}.flac", self._version
+        )
         voices = read_voices(bench.store, key)
         if voices is None:
             voices = pipeline.listen(bench.hosts, window)
@@ -204,9 +206,4 @@ def _clear(bench: Bench, claimed: ClaimedRedo, keep: Iterable[str]) -> None:
         for key in Keys(claimed.file.prefix, claimed.file.generation, version).all:
             if key not in keep:
                 bench.store.delete(key)
-    bench.store.delete_prefix(_folder(claimed))
-
-
-def _folder(claimed: ClaimedRedo) -> str:
-    """Where it lies who was heard in the windows until the stage is done."""
-    return f"{claimed.file.prefix}/redo"
+    bench.store.delete_prefix(redo_prefix(claimed.file.prefix))
