@@ -312,7 +312,8 @@ class Leases:
                     self._renewer = None
                     return
             for key, claim in held:  # one by one, so as to wait for nobody with another row in hand
-                mine = and_(_upload.c.key == key, _upload.c.claim == claim)
+                # Not one that was given back since.
+                mine = and_(_upload.c.key == key, _upload.c.claim == claim, _upload.c.locked_until_ms > 0)
                 longer = update(_upload).where(mine).values(locked_until_ms=DatabaseClock() + LEASE_MS)
                 with suppress(SQLAlchemyError), writing(self._engine, urgent=True) as connection:
                     connection.execute(longer)

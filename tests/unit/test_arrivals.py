@@ -7,15 +7,17 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from durable import Home
-from sqlalchemy import select
+from sqlalchemy import Connection, Engine, select
 
-from dashscribe import arrivals, uploads
+from dashscribe import arrivals, db, uploads
 from dashscribe.db import now_ms, reading, tables
 from dashscribe.errors import UploadBusyError
 from dashscribe.errors.sources import UploadGoneError
@@ -159,6 +161,31 @@ def test_upload_that_is_worked_on_stays_ones_own(home: Home, monkeypatch: pytest
     assert lease(home) == 0
     add(home, key, CONTENT)
     assert content_of(home, key) == CONTENT
+
+
+def test_lease_that_was_given_back_is_not_renewed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by a round either that had begun before."""
+    key = home.uploads.begin("default", "a.wav", len(CONTENT)).key
+    has_begun, may_go_on, has_ended = (threading.Event() for _ in range(3))
+
+    @contextmanager
+    def writing(engine: Engine, *, urgent: bool = False) -> Iterator[Connection]:
+        is_renewal = threading.current_thread().name == "dashscribe-leases"
+        if is_renewal:
+            has_begun.set()
+            assert may_go_on.wait(60)
+        with db.writing(engine, urgent=urgent) as connection:
+            yield connection
+        if is_renewal:
+            has_ended.set()
+
+    monkeypatch.setattr(arrivals, "RENEW_MS", 20)
+    monkeypatch.setattr(arrivals, "writing", writing)
+    with home.uploads.resume("default", key):
+        assert has_begun.wait(60)
+    may_go_on.set()
+    assert has_ended.wait(60)
+    assert lease(home) == 0
 
 
 def test_lease_goes_by_the_databases_clock(home: Home) -> None:
