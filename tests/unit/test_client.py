@@ -3,12 +3,14 @@
 import pickle
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted_server import SUBMITTED, URL, Script, task
 
 from dashscribe.client import TRIES, ApiError, Client, RemoteFile, UnreachableError
+from dashscribe.client.sending import FRUITLESS_TRIES
 from dashscribe.errors import ConfigError
 
 BUSY = (429, {"code": "Throttling.RateQuota", "message": "Requests rate limit exceeded.", "request_id": "r-9"})
@@ -140,6 +142,25 @@ def test_question_is_given_up_after_a_few_tries(script: Script, client: Client) 
     with pytest.raises(ApiError, match=r"InternalError \(HTTP 500\): An internal error has occured\. \[request r-8\]"):
         client.task("t-1")
     assert len(script.seen) == TRIES
+
+
+@pytest.mark.parametrize("away", [FRUITLESS_TRIES - 2, FRUITLESS_TRIES])
+def test_upload_outlives_a_server_that_is_away_for_a_while(
+    away: int, script: Script, client: Client, pauses: list[float], tmp_path: Path
+) -> None:
+    """It breaks off, then nobody tells how far it is."""
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    begun = (201, b"", {"Location": f"{script.base_url}/pieces/1"})
+    done = (204, b"", {"Upload-Offset": "5", "Dashscribe-Upload-Url": "oss://bucket/a.wav"})
+    script.answers = [(204, b"", {"Tus-Resumable": "1.0.0"}), begun, (0, None), *[(0, None)] * away]
+    script.answers += [(200, b"", {"Upload-Offset": "0"}), done]
+    if away == FRUITLESS_TRIES:
+        with pytest.raises(UnreachableError):
+            client.upload(tmp_path / "a.wav")
+        return
+    assert client.upload(tmp_path / "a.wav") == "oss://bucket/a.wav"
+    assert len(pauses) == away + 1
+    assert sum(pauses) > 15  # longer than a server takes to start again
 
 
 @pytest.mark.parametrize(("asked", "waited"), [("3", 3.0), ("900", 30.0)])

@@ -78,20 +78,26 @@ class _Pieces:
         announced = {**_TUS, "Upload-Length": str(self._total), "Upload-Metadata": metadata}
         # Announced twice, a file is expected twice; the server forgets the one that never comes.
         answer = self._calls.call("POST", url, headers=announced, repeatable=True)
-        address, offset, fruitless = answer.headers["location"], 0, 0
+        address, offset, fruitless, is_sure = answer.headers["location"], 0, 0, True
         while "dashscribe-upload-url" not in answer.headers:
             try:
-                answer = self._send_from(address, offset)
+                ask = self._send_from if is_sure else self._ask
+                answer, is_sure = ask(address, offset), True
             except (ApiError, UnreachableError) as error:
                 fruitless += 1
                 if fruitless >= FRUITLESS_TRIES or not _is_passing(error):
                     raise
                 self._calls.pause(fruitless)
-                answer = self._calls.call("HEAD", address, headers=_TUS, repeatable=True)
+                is_sure = False  # how much of it there is
+                continue
             reached = _offset(answer)
             fruitless = 0 if reached > offset else fruitless
             offset = reached
         return unquote(answer.headers["dashscribe-upload-url"])
+
+    def _ask(self, address: str, offset: int) -> httpx.Response:
+        """How much has come; ``offset`` was the last that was known."""
+        return self._calls.once("HEAD", address, headers=_TUS)
 
     def _send_from(self, address: str, offset: int) -> httpx.Response:
         headers = {
