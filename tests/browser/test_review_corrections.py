@@ -42,6 +42,24 @@ def test_a_name_is_kept_though_its_sentence_is_removed_meanwhile(visit: Callable
     saved(page)
 
 
+def test_a_split_that_is_undone_while_it_is_saved_is_undone(visit: Callable[..., Any], fake: Fake) -> None:
+    page = visit()
+    before = [(one["text"], one["begin_ms"], one["end_ms"]) for one in fake.transcripts[ID]["sentences"]]
+    field = edit(page, SHORT[0])
+    field.evaluate("(area) => { const at = area.value.indexOf(' ', 6); area.setSelectionRange(at, at); }")
+    fake.holds = True
+    page.keyboard.press("Enter")
+    becomes(page, lambda: len(fake.held), 1)
+    page.keyboard.press("Control+z")
+    expect(page.locator(".line.sentence")).to_have_count(len(SHORT))
+    fake.let_go()
+    becomes(page, lambda: len(fake.saved), 2)
+    saved(page)
+    now = [(one["text"], one["begin_ms"], one["end_ms"]) for one in fake.transcripts[ID]["sentences"]]
+    assert [len(one["ids"]) for one in fake.saved[1]["replace"]] == [2]
+    assert now == before
+
+
 def replace_all(page: Any, wanted: str, by: str) -> None:
     page.keyboard.press("Control+f")
     page.get_by_label("Find in the transcript").fill(wanted)

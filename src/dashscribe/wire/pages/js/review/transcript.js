@@ -13,6 +13,7 @@ const tidy = (text) => text.replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ").trim();
 const sameText = (a, b) => a.text === b.text || tidy(a.text) === tidy(b.text);
 /** A sentence as a group has it. */
 const plain = ({ text, speaker }) => (speaker === undefined ? { text } : { text, speaker });
+const covers = (a, b) => a.begin_ms <= b.begin_ms && b.end_ms <= a.end_ms;
 const sameSpeaker = (a, b) => (a.speaker ?? null) === (b.speaker ?? null);
 
 export class Transcript {
@@ -340,7 +341,9 @@ export class Transcript {
       for (const id of mine.from) if (!this.current([id]).length) this.became.set(id, [sentence.id]);
       const asSent = mine.text === group.with[index].text && mine.speaker === group.with[index].speaker;
       const settled = asSent ? { ...sentence, text: mine.text, key: mine.key } : { ...mine };
-      settled.from = [sentence.id];
+      // One that undo has brought back meanwhile stands for all that it became, not for the first of those alone.
+      const isMine = (one, at) => one === sentence || (!asSent && !this.byKey.get(group.keys[at]) && covers(mine, one));
+      settled.from = fresh.filter(isMine).map(({ id }) => id);
       this.sentences[this.sentences.indexOf(mine)] = settled;
     });
   }
