@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import subprocess
 import threading
 import tomllib
 from dataclasses import replace
@@ -287,8 +288,13 @@ def test_leftovers_of_killed_processes_are_swept(mirror: Mirror, models: Path, a
     for name in ("draft", "trash"):
         (work / name / "sub").mkdir(parents=True)
         (work / name / "model.toml").write_bytes((model.folder / "model.toml").read_bytes())
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (work / f".license.{ended.pid}").write_text("half of a na")
+    (work / f".license.{os.getpid()}").write_text("of one that still writes")
     assert installed(models).keys() == {"small"}
     Shelf(models).sweep()
+    (work / f".license.{os.getpid()}").unlink()
     assert {path.name for path in work.iterdir()} == {"lock", "seen.json"}
     # Killed between the two renames of a replacement: the old model comes back.
     model.folder.rename(work / "old")

@@ -95,6 +95,9 @@ class Claim:
             old.rename(self.folder)
         for name in ("old", "draft", "trash"):
             _discard(self.work / name)
+        for draft in self.work.glob(".*.*"):  # of ``write_whole``, by whoever has its number, which need not be here
+            if not _runs(draft.name.rpartition(".")[2]):
+                draft.unlink(missing_ok=True)
 
     def forget_parts(self) -> None:
         """Delete the downloads, which are of no use any more."""
@@ -191,6 +194,17 @@ def write_whole(path: Path, text: str) -> None:
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _runs(pid: str) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (OSError, ValueError):  # somebody else's, or no number at all
+        pass
+    return True
 
 
 def sync_folder(folder: Path) -> None:
