@@ -249,6 +249,19 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliveries, "DECAY_S", 0.001)
 
 
+def patient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stop wait for steps that clear up behind a task that has ended: the store is looked at next."""
+    monkeypatch.setattr(worker, "GRACE_S", 60.0)
+
+
+def within(seconds: float, is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, or fail."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, f"not so after {seconds:g} s"
+        time.sleep(0.01)
+
+
 def run(home: Home, *urls: str, **members: object) -> Task:
     """Submit to a worker and wait for the end."""
     home.worker.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from durable import Home, only, run, speech, stored
+from durable import Home, only, patient_stop, run, speech, stored
 from sqlalchemy import select, update
 
 from dashscribe import redos
@@ -25,6 +25,11 @@ from dashscribe.tasks import Task
 from dashscribe.types import Transcript
 
 URL = "https://a.example/a.wav"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient_stop(monkeypatch)
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from durable import Home, cut_by_hand, only, result_of, run, shorten_waits, source, speech, stored
+from durable import Home, cut_by_hand, only, patient_stop, result_of, run, shorten_waits, source, speech, stored
 from sqlalchemy import select, update
 
-from dashscribe import windows
+from dashscribe import files, windows
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.steps import expire
+from dashscribe.store import Stored
 from dashscribe.tasks import ANSWERS_MS, Status
 
 A, B, C = "http://x/a", "http://x/b", "http://x/c"
@@ -18,6 +19,7 @@ A, B, C = "http://x/a", "http://x/b", "http://x/c"
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_waits(monkeypatch)
+    patient_stop(monkeypatch)
 
 
 @pytest.fixture
@@ -139,6 +141,23 @@ def test_what_a_late_task_still_puts_there_goes_too(tmp_path: Path) -> None:
     is_late.set()
     home.worker.stop()
     assert not [name for name in stored(home, tmp_path) if "-" in name and not name.startswith("source-")]
+
+
+def test_result_of_a_task_that_ran_out_of_time_while_it_was_stored_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path, {A: speech(2)})
+    put = home.store.put
+
+    def late(key: str, data: object) -> Stored:
+        if "/transcript-" in key:
+            assert files.time_out(home.engine, now_ms() + 1, "InternalError.Timeout", "for this test")
+        return put(key, data)
+
+    monkeypatch.setattr(home.store, "put", late)
+    assert run(home, A).status is Status.FAILED
+    home.worker.stop()
+    assert stored(home, tmp_path) == ["peaks.msgpack", "source-1"]
 
 
 @pytest.mark.parametrize("keep", [True, False])
