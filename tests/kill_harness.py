@@ -6,7 +6,6 @@ import io
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,17 +30,12 @@ from dashscribe import decode
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Outcome
 from object_store import ObjectStore
 from plain_http import loopback
+from ports import free_port
 
 KEY = "sk-kill-tests"
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
 #: What tells a recognized stretch of sound from any other: the checksum of its samples, its begin and end.
 Heard = tuple[int, int, int]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------
@@ -234,7 +228,7 @@ class Server:
 
     @staticmethod
     def _assert_no_children(pid: int) -> None:
-        until = time.monotonic() + 5.0
+        until = time.monotonic() + 30.0
         while orphans := _children_of(pid):
             assert time.monotonic() < until, f"children of the dead server {pid} live on: {orphans}"
             time.sleep(0.02)
@@ -320,7 +314,8 @@ class Server:
             keys = self.bucket.keys(self.settings["DASHSCRIBE_STORE_URL"])
             return [key for key in keys if key.startswith("tasks/")]
         store = (self.shared or self.home) / "store"
-        return [str(path.relative_to(store)) for path in (store / "tasks").rglob("*") if path.is_file()]
+        walk = os.walk(store / "tasks")  # unlike rglob it goes on where a folder vanishes meanwhile
+        return [str(Path(folder, name).relative_to(store)) for folder, _, names in walk for name in names]
 
     def _blob(self, key: str) -> bytes:
         if self.bucket:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import httpx
 import pytest
 
 from plain_http import loopback
+from ports import free_port
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SERVER = Path(__file__).with_name("swift_server.py")
@@ -108,10 +108,7 @@ def missing() -> str:
 def running(folder: Path | None = None, port: int = 0) -> Iterator[ObjectStore]:
     """A server of one's own, to be killed and restarted on the same folder and port if a test wants that."""
     with tempfile.TemporaryDirectory(prefix="swift-") as made:
-        try:
-            process = start(folder or Path(made), port := port or free_port())
-        except AssertionError:  # somebody else has taken the port meanwhile
-            process = start(folder or Path(made), port := free_port())
+        process = start(folder or Path(made), port := port or free_port())
         try:
             yield ObjectStore(f"http://127.0.0.1:{port}")
         finally:
@@ -139,11 +136,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdin:
         process.stdin.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from dashscribe.db import open_database
+from ports import free_port
 
 TEMPLATE = "dashscribe_template"
 _numbers = count()
@@ -95,15 +96,6 @@ class Cluster:
         name = f"t{next(_numbers)}_{time.time_ns()}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         return self.url(name)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from swift.common.ring import RingBuilder  # noqa: E402
 #: What the tests sign with.
 ACCOUNT, USER, KEY = "test", "tester", "testing"
 _PARTS = 4  # 2**4 partitions on one device: nothing is spread here
+# All four servers share one thread: one that has to wait for a disk must not look dead to another, which would put off
+# to a program that does not run here that a blob is listed.
 _STORAGE = """
 [DEFAULT]
 devices = {folder}/devices
@@ -27,6 +29,9 @@ bind_ip = 127.0.0.1
 bind_port = {port}
 workers = 0
 swift_dir = {folder}
+conn_timeout = 60
+node_timeout = 60
+container_update_timeout = 60
 log_address = /dev/null
 log_level = ERROR
 [pipeline:main]
@@ -40,6 +45,8 @@ bind_ip = 127.0.0.1
 bind_port = {port}
 workers = 0
 swift_dir = {folder}
+conn_timeout = 60
+node_timeout = 60
 log_address = /dev/null
 log_level = ERROR
 [pipeline:main]

@@ -52,7 +52,7 @@ def test_the_numbers_beside_a_chart_are_whole(visit: Callable[..., Any], fake: F
     used = {"day": today, "model": "fun-asr", "key_id": "k", "key_name": "fake", "files": 1, "duration_ms": 110_000}
     fake.others = {"/usage": {"days": [used]}, "/keys": {"keys": []}}
     page = visit("/keys", size=(width, 800), language=language)
-    ticks = page.locator(".chart text[text-anchor=end]")
+    ticks = page.locator(".chart text.tick")
     expect(ticks.filter(has_text="30")).to_have_count(2)
     begins = "all => Math.min(...all.map((one) => one.getBBox().x))"
     becomes(page, lambda: ticks.evaluate_all(begins) >= 0, True)

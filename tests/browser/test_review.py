@@ -330,7 +330,11 @@ def test_who_scrolls_away_is_not_pulled_back(visit: Callable[..., Any], fake: Fa
     page.get_by_role("button", name="Follow", exact=True).wait_for()
 
     def top() -> float:
-        return page.locator(".scroller").evaluate("(one) => one.scrollTop")
+        # Of a frame that was painted: a browser that gets no time paints none, however long one waits.
+        return page.locator(".scroller").evaluate(
+            "(one) => new Promise((told) =>"
+            " requestAnimationFrame(() => requestAnimationFrame(() => told(one.scrollTop))))"
+        )
 
     until(page, lambda: top() > 0)
     stays = at_rest(page, top)  # a turn of the wheel moves it for a while

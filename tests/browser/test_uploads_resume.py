@@ -9,10 +9,22 @@ from pathlib import Path
 import numpy as np
 from browsing import visiting
 from playwright.sync_api import Browser, Page, expect
-from wire_servers import free_port, poll, start_server, stop_server
+from wire_servers import poll, start_server, stop_server
+
+from ports import free_port
 
 #: What the line lets through while it is slow, in bytes per second.
 SLOW = 300_000
+
+
+#: Whether it is kept that a recording is to be transcribed; waits for what is being written.
+ORDERED = """() => new Promise((told) => {
+  const asking = indexedDB.open('dashscribe', 1);
+  asking.onsuccess = () => {
+    const all = asking.result.transaction(['uploads']).objectStore('uploads').getAll();
+    all.onsuccess = () => { asking.result.close(); told(all.result.some(({ order }) => order)); };
+  };
+})"""
 
 
 def write_recording(path: Path, seconds: int) -> None:
@@ -59,6 +71,7 @@ def test_upload_goes_on_after_a_reload_and_a_killed_server(browser: Browser, tmp
         page.locator("input[type=file]").set_input_files(file)
         wait_until_sent(page, 0.2)
         page.get_by_role("button", name="Transcribe 1 recording").click()
+        assert page.evaluate(ORDERED)
         page.reload()
         wait_until_sent(page, 0.3)
         assert sent(page) > 0.3, "it went on where it was"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kill_harness import KEY, Server, Sources, free_port
+from kill_harness import KEY, Server, Sources
+from ports import free_port
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 

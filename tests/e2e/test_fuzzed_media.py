@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,9 @@ def test_damaged_containers_cost_at_most_a_child_and_leave_nothing_behind(media:
             if "SIG" in outcome or "exited" in outcome:
                 crashes.append(name)
             assert len([child for child in us.children() if "hosts.child" in " ".join(child.cmdline())]) <= 1
+        until = time.monotonic() + 30
+        while threading.active_count() > before[2] + 1 and time.monotonic() < until:
+            time.sleep(0.01)  # timers that were called off
         rss, fds, threads = us.memory_info().rss, us.num_fds(), threading.active_count()
     sys.stdout.write(
         f"\n{FILES} files, seed {SEED}: {dict(outcomes.most_common())}; ended children: {crashes}\n"

@@ -91,9 +91,9 @@ def test_windows_that_wait_go_together_and_everybody_gets_his_own(desk: Desk) ->
     others = [desk.call(100 * number) for number in range(1, MOST_WINDOWS + 1)]
     desk.waiting(len(others))
     desk.hold.unlink()
-    assert said(desk.first.result(30)) == [10, 11, 12]
+    assert said(desk.first.result(120)) == [10, 11, 12]
     for number, other in enumerate(others, start=1):
-        assert said(other.result(30)) == [100 * number, 100 * number + 1, 100 * number + 2]
+        assert said(other.result(120)) == [100 * number, 100 * number + 1, 100 * number + 2]
     assert desk.calls() == [SPANS, 8, SPANS * MOST_WINDOWS - 8]
 
 
@@ -101,7 +101,7 @@ def test_no_call_takes_more_than_its_share(desk: Desk) -> None:
     others = [desk.call(100 * number) for number in range(1, MOST_WINDOWS + 3)]
     desk.waiting(len(others))
     desk.hold.unlink()
-    assert sorted(said(other.result(30))[0] for other in others) == [100 * n for n in range(1, MOST_WINDOWS + 3)]
+    assert sorted(said(other.result(120))[0] for other in others) == [100 * n for n in range(1, MOST_WINDOWS + 3)]
     assert desk.calls() == [SPANS, 8, SPANS * MOST_WINDOWS - 8, 2 * SPANS]
 
 
@@ -110,8 +110,8 @@ def test_requests_that_differ_are_not_mixed(desk: Desk) -> None:
     chinese = desk.call(200, options=replace(desk.options, languages=("zh",)))
     desk.waiting(2)
     desk.hold.unlink()
-    assert said(english.result(30)) == [100, 101, 102]
-    assert said(chinese.result(30)) == [200, 201, 202]
+    assert said(english.result(120)) == [100, 101, 102]
+    assert said(chinese.result(120)) == [200, 201, 202]
     assert desk.calls() == [SPANS, SPANS, SPANS]
 
 
@@ -119,11 +119,11 @@ def test_a_window_that_kills_the_child_takes_nobody_along(desk: Desk) -> None:
     good, poisoned, other = desk.call(100), desk.call(POISON), desk.call(200)
     desk.waiting(3)
     desk.hold.unlink()
-    assert said(good.result(30)) == [100, 101, 102]
-    assert said(other.result(30)) == [200, 201, 202]
+    assert said(good.result(120)) == [100, 101, 102]
+    assert said(other.result(120)) == [200, 201, 202]
     with pytest.raises(HostDiedError, match="SIGKILL"):
-        poisoned.result(30)
-    assert said(desk.call(300).result(30)) == [300, 301, 302]
+        poisoned.result(120)
+    assert said(desk.call(300).result(120)) == [300, 301, 302]
 
 
 def test_who_leaves_ends_nobody_elses_work(desk: Desk) -> None:
@@ -132,17 +132,17 @@ def test_who_leaves_ends_nobody_elses_work(desk: Desk) -> None:
     desk.waiting(2)
     stop.set()
     with pytest.raises(HostError, match="nobody waits"):
-        leaving.result(30)
+        leaving.result(120)
     desk.hold.unlink()
-    assert said(staying.result(30)) == [200, 201, 202]
+    assert said(staying.result(120)) == [200, 201, 202]
 
 
 def test_express_calls_neither_wait_for_company_nor_get_any(desk: Desk) -> None:
     others = [desk.call(100), desk.call(200)]
     desk.waiting(2)
     desk.hold.unlink()  # one file for both children
-    assert said(desk.call(300, express=True).result(30)) == [300, 301, 302]
-    assert [said(other.result(30))[0] for other in others] == [100, 200]
+    assert said(desk.call(300, express=True).result(120)) == [300, 301, 302]
+    assert [said(other.result(120))[0] for other in others] == [100, 200]
     assert desk.calls().count(1) == SPANS
 
 
@@ -151,5 +151,5 @@ def test_closing_wakes_up_those_who_wait(desk: Desk) -> None:
     desk.waiting(1)
     desk.hosts.close()
     with pytest.raises(HostError):
-        other.result(30)
+        other.result(120)
     desk.hold.unlink()

@@ -89,11 +89,13 @@ def test_work_that_is_not_finished_is_not_told(hosts: Hosts, book: Book, tmp_pat
 
 
 def test_deaths_are_told_apart_from_silence(book: Book) -> None:
-    with Hosts(Settings(), slots=1, bounds=Bounds(speech_s=1.0, per_speech_s=0.0), observer=book) as hosts:
+    with Hosts(Settings(), slots=1, observer=book) as hosts:
         with pytest.raises(HostDiedError):
             ask(hosts, "die SIGSEGV")
+        hosts._bounds = Bounds(speech_s=1.0, per_speech_s=0.0)
         with pytest.raises(HostTimeoutError):
             ask(hosts, "hang")
+        hosts._bounds = Bounds()
         assert book.work == []
         ask(hosts)
     assert book.ended == {("fault", "died"): 1, ("fault", "timed_out"): 1, ("fault", "stopped"): 1}

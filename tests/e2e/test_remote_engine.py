@@ -33,8 +33,8 @@ from dashscribe.errors import EngineDownError
 from dashscribe.hosts import Hosts
 from dashscribe.testing import VOCABULARY
 from dashscribe.types import Options, Outcome, Span, Transcript, Window
-from kill_harness import free_port
 from plain_http import client, loopback
+from ports import free_port
 
 KEY = "sk-of-the-near-server"
 FAR_KEY = "sk-of-the-far-server"

@@ -14,14 +14,17 @@ import urllib.error
 import urllib.request
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+
+import ports
 
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
 PATIENCE_S = 60.0
@@ -78,14 +81,9 @@ def ended(server: Serving, key: str, task_id: str) -> dict[str, Any]:
     raise AssertionError(f"task {task_id} did not end: {output}\n{server.log.read_text()}")
 
 
-def any_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
 @pytest.fixture
 def free_port() -> int:
-    return any_port()
+    return ports.free_port()
 
 
 @pytest.fixture
@@ -99,7 +97,7 @@ def serve(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Serving]]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server for all tests that leave it as it is; its key is configured."""
     folder = tmp_path_factory.mktemp("running")
-    with servers(folder, any_port()) as start:
+    with servers(folder, ports.free_port()) as start:
         yield start(DASHSCRIBE_HOME=str(folder / "home"), DASHSCRIBE_API_KEY="sk-from-the-environment")
 
 
@@ -262,9 +260,25 @@ def test_second_signal_ends_the_server_at_once(serve: Callable[..., Serving], so
     while not told(server, server.key, task_id).get("dashscribe", {}).get("progress", {}).get("total_ms"):
         assert time.monotonic() < end_s
         time.sleep(0.05)
-    time.sleep(1.0)
+
+    def hears() -> bool:
+        with suppress(psutil.Error):
+            return any("asr" in child.cmdline() for child in psutil.Process(server.process.pid).children())
+        return False
+
+    while not hears():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
     server.process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    port = int(server.base_url.rpartition(":")[2])
+
+    def is_open() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    while is_open():  # it closes once the first signal is heeded; the worker's grace of seconds follows
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
     assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
 
 

@@ -155,7 +155,7 @@ def every_state_change(run: Run, backend: str) -> Verdict:
                 with suppress(Exception):
                     for _ in range(3):
                         victim.submit(extra, key + "x")
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while victim.is_up and time.monotonic() < until:
                 time.sleep(0.02)
             if victim.is_up:

@@ -69,7 +69,7 @@ PASSING = {
     "cut answers": {"cut_after": once(2000, None)},
     "lost answers": {"cut_after": once(0, None)},
     "cut requests": {"cut_request_after": once(100_000, None)},
-    "slow": {"delay_s": lambda number: 2.5 if number == 2 else 0},
+    "slow": {"delay_s": lambda number: 6 if number == 2 else 0},
 }
 
 
@@ -78,7 +78,7 @@ def test_trouble_that_passes_is_not_noticed(
     settings: Settings, fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     if name == "slow":
-        monkeypatch.setattr(s3, "REQUEST_S", 2)
+        monkeypatch.setattr(s3, "REQUEST_S", 5)
     store = open_store(settings)
     for member, value in PASSING[name].items():
         setattr(fault, member, value)

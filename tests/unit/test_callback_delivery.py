@@ -201,10 +201,10 @@ def test_target_that_drips_its_answer_is_given_up(home: Home) -> None:
 
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
-        outcome = try_once(home, f"http://127.0.0.1:{listener.getsockname()[1]}/", callback_timeout_s=0.3)
+        outcome = try_once(home, f"http://127.0.0.1:{listener.getsockname()[1]}/", callback_timeout_s=2.0)
         done.set()
         thread.join(5)
-    assert "within 0.3 s" in outcome.error
+    assert "within 2 s" in outcome.error
 
 
 def test_target_that_never_reads_is_given_up(home: Home) -> None:
@@ -213,7 +213,7 @@ def test_target_that_never_reads_is_given_up(home: Home) -> None:
         add(home, f"http://127.0.0.1:{listener.getsockname()[1]}/")
         end_task(home)
         claimed = replace(claim(home), body="x" * 20_000_000)
-        sender = Sender(home.settings.model_copy(update={"callback_timeout_s": 0.3}), SigningKeys(home.engine))
+        sender = Sender(home.settings.model_copy(update={"callback_timeout_s": 2.0}), SigningKeys(home.engine))
         assert "WriteTimeout" in sender.send(claimed).error
 
 
@@ -405,20 +405,21 @@ def test_test_is_tried_once(home: Home, consume: Callable[..., Consumer]) -> Non
 # --- who waits for whom -----------------------------------------------------------------------------------------------
 
 
-def test_target_that_hangs_holds_up_no_other(home: Home, consume: Callable[..., Consumer]) -> None:
+def test_target_that_hangs_holds_up_no_other(tmp_path: Path, consume: Callable[..., Consumer]) -> None:
+    home = Home(tmp_path, {URL: speech(1, 1000)}, fetch_allow="127.0.0.1", callback_timeout_s=120.0)
     slow, fast, go_on = consume(), consume(), threading.Event()
-    slow.on_event = lambda received: go_on.wait(60) and None
+    slow.on_event = lambda received: go_on.wait(180) and None
     add(home, slow.url)
     add(home, fast.url)
     home.worker.start()
     for _ in range(30):
         end_task(home)
     home.worker.wake()
-    fast.wait(30)
+    fast.wait(30, 60)
     assert len(slow.received) <= deliveries.TARGET_SLOTS
     go_on.set()
-    slow.wait(30)
-    wait_for(home, *[DeliveryState.DELIVERED] * 60)
+    slow.wait(30, 60)
+    wait_for(home, *[DeliveryState.DELIVERED] * 60, seconds=60)
 
 
 def test_targets_that_answer_badly_share_half_of_the_slots(home: Home) -> None:

@@ -150,7 +150,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     shorten_waits(monkeypatch)
     monkeypatch.setattr(recognize, "RECUT_WAIT_MS", 20)
     monkeypatch.setattr(booking, "DOWN_MS", 20)
-    opened = Home(tmp_path, {A: speech(4)}, engine="", openai_url=URL)
+    opened = Home(tmp_path, {A: speech(4)}, engine="", openai_url=URL, workers=1)
     yield opened
     opened.worker.stop()
 

@@ -38,7 +38,7 @@ ETAG = {"ETag": '"v1"', "Content-Type": "audio/wav"}
 class Origin:
     """A server whose paths are functions; remembers the requests it got."""
 
-    def __init__(self, address: str = "127.0.0.1") -> None:
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.paths: dict[str, Callable[[Any], None]] = {}
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.stop = threading.Event()
@@ -57,7 +57,7 @@ class Origin:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer((address, 0), Handler)
+        self.server = ThreadingHTTPServer((address, port), Handler)
         self.server.daemon_threads = True
         self.server.handle_error = lambda request, client_address: None  # clients hang up on purpose here
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -561,6 +561,9 @@ def test_silent_origin_is_given_up_after_the_idle_limit(
     origin.paths["/a.wav"] = lambda handler: origin.stop.wait(10)
     with pytest.raises(DownloadFailedError, match="timed out"):
         get(origin.url("/a.wav"))
+    until = time.monotonic() + 20
+    while len(origin.gets("/a.wav")) < module.TRIES and time.monotonic() < until:
+        time.sleep(0.01)  # a thread of its own notes each
     assert len(origin.gets("/a.wav")) == module.TRIES
 
 
@@ -698,8 +701,8 @@ def test_redirect_from_an_allowed_host_to_an_inside_address_is_refused(
 def test_connection_goes_to_the_address_that_was_checked_though_the_name_changes_it(
     get: Callable[..., Fetched], folder: Path
 ) -> None:
-    outside = Origin("127.0.0.2")  # plays the public server: the only address that is allowed
-    inside = ThreadingHTTPServer(("127.0.0.1", outside.port), BaseHTTPRequestHandler)
+    inside = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    outside = Origin("127.0.0.2", inside.server_port)  # plays the public server: the only address that is allowed
     reached: list[object] = []
     inside.verify_request = lambda request, client: bool(reached.append(client))
     threading.Thread(target=inside.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

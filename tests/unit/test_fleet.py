@@ -31,7 +31,8 @@ from dashscribe.notify import targets
 from dashscribe.notify.targets import Target, TargetBook
 from dashscribe.steps import open_worker, prepare
 from dashscribe.types import Media
-from postgres import Cluster, free_port
+from ports import free_port
+from postgres import Cluster
 
 STANDIN, SPHINX = ENGINES["standin"], ENGINES["pocketsphinx"]
 MEDIA = Media(url="http://x/a", container="wav", codec="pcm", rate_hz=16_000, channel_count=1, duration_ms=90_000)
@@ -276,13 +277,24 @@ def test_wake_up_reaches_another_process_within_moments(home: Home, monkeypatch:
     from dashscribe.queue.slots import Stage
     from dashscribe.queue.wakeups import Wakeups
 
-    monkeypatch.setattr(room, "SHARED_SWEEP_S", 60.0)
+    monkeypatch.setattr(room, "SHARED_SWEEP_S", 600.0)
     home.worker.start()
     sender = Wakeups(home.engine, "server")
     sender.start()
+    listening = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state = 'idle' AND query = 'LISTEN dashscribe'"
+    )
+    until = time.monotonic() + 60
+    while True:
+        with home.engine.connect() as connection:
+            if connection.execute(listening).scalar():
+                break
+        assert time.monotonic() < until
+        time.sleep(0.02)
     task = home.submit("http://x/a")
     sender.ring(Stage.FETCH)
-    assert home.wait(task, seconds=10).status == "SUCCEEDED"
+    assert home.wait(task).status == "SUCCEEDED"
     sender.stop()
 
 
@@ -317,7 +329,7 @@ def test_worker_lives_on_while_it_cannot_tell_which_models_are_installed(
     queues = home.worker.member.queues
     monkeypatch.setattr(fleet, "offered", away)
     grow_old(home, home.worker.member.id, 60_000)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not fleet.workers(home.engine)[0].is_alive:
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -332,7 +344,7 @@ def test_worker_lives_on_while_its_work_holds_all_connections(home: Home) -> Non
     try:
         with engine.connect(), engine.connect():
             grow_old(home, worker.member.id, 60_000)
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while not fleet.workers(home.engine)[0].is_alive:
                 assert time.monotonic() < until
                 time.sleep(0.05)

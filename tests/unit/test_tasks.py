@@ -165,8 +165,9 @@ def test_cancel_and_claim_never_both_win(home: Home) -> None:
 
 def test_list_shows_the_newest_first_page_by_page(home: Home) -> None:
     tasks = [home.submit("http://x/a") for _ in range(5)]
+    now = now_ms()
     for age, task in enumerate(tasks):
-        set_task(home, task, submitted_ms=now_ms() - age * 1000)
+        set_task(home, task, submitted_ms=now - age * 1000)
     total, page = home.book.list("default", page_no=1, page_size=2)
     assert (total, [task.id for task in page]) == (5, [tasks[0].id, tasks[1].id])
     total, page = home.book.list("default", page_no=3, page_size=2)
@@ -209,7 +210,7 @@ def test_list_and_get_stay_quick_with_ten_thousand_tasks(home: Home) -> None:
     for _ in range(10):
         home.book.get("default", task.id)
     home.submit("http://x/a")
-    assert time.monotonic() - began < 2.0  # some 0.05 s on an idle core; a scan per task would take minutes
+    assert time.monotonic() - began < 20.0  # some 0.05 s on an idle core; a scan per task would take minutes
 
 
 # --- what becomes of a task -------------------------------------------------------------------------------------------

@@ -346,6 +346,7 @@ def test_many_who_ask_at_once_cost_one_look(telemetry: Telemetry, monkeypatch: p
         asked.append(None)
         yield metrics.DATABASE_UP, {(): len(asked)}
 
+    monkeypatch.setattr(lookups, "FRESH_S", 3600.0)
     scrape = Scrape(telemetry.registry, [look])
     first = scrape.text()
     telemetry.refused("disk")

@@ -20,7 +20,6 @@ from dashscribe.db.tables import FileState, WindowState
 from dashscribe.errors import ConfigError
 from dashscribe.queue.lock import HomeLock
 from dashscribe.queue.slots import Bell, Crew, Job, Stage, Turnstile
-from dashscribe.queue.worker import GRACE_S
 from dashscribe.tasks import Status
 
 A = "http://x/a"
@@ -105,7 +104,7 @@ def test_refused_worker_frees_no_claims(home: Home) -> None:
 def test_task_that_another_process_submitted_is_found_without_a_wake_up(home: Home) -> None:
     home.worker.start()
     time.sleep(0.2)
-    assert home.wait(Home(home.settings.home).submit(A), 20).status is Status.SUCCEEDED
+    assert home.wait(Home(home.settings.home).submit(A)).status is Status.SUCCEEDED
 
 
 def test_work_is_found_while_what_expired_is_still_being_removed(home: Home) -> None:
@@ -135,15 +134,16 @@ def test_leftovers_of_a_killed_worker_are_cleared_away(home: Home, tmp_path: Pat
 
 
 def test_stop_hands_back_what_does_not_end_and_counts_no_interruption(home: Home) -> None:
-    never = threading.Event()
-    home.hosts.on_recognize = lambda sound: never.wait(60)
+    never, held = threading.Event(), threading.Semaphore(0)
+    home.hosts.on_recognize = lambda sound: (held.release(), never.wait(120))
     home.worker.start()
     task = home.submit(A)
     home.worker.wake()
-    time.sleep(0.5)
+    for _ in range(2):  # both slots
+        assert held.acquire(timeout=60)
     began = time.monotonic()
     home.worker.stop()
-    assert time.monotonic() - began < 2 * GRACE_S + 2
+    assert time.monotonic() - began < 60  # the work would take 120
     with reading(home.engine) as connection:
         rows = connection.execute(select(tables.windows.c.state, tables.windows.c.interrupted)).all()
     assert {tuple(row) for row in rows} == {(WindowState.READY, 0)}
@@ -178,32 +178,34 @@ def test_stop_does_not_ask_a_database_that_is_away_once_for_every_row() -> None:
     crew.bell.break_off()
 
 
-def test_stop_of_an_idle_worker_is_quick(home: Home) -> None:
+def test_stop_of_an_idle_worker_is_quick(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashscribe.queue.worker.GRACE_S", 60.0)
     home.worker.start()
     began = time.monotonic()
     home.worker.stop()
-    assert time.monotonic() - began < GRACE_S
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.bucket
 def test_stop_in_the_middle_of_a_download_and_of_a_cut_hands_them_back(home: Home) -> None:
     home.origin.sources |= {"http://x/long": speech(4)}
-    fetch, reached = home.origin.__call__, threading.Event()
+    fetch = home.origin.__call__
+    downloading, cutting = threading.Event(), threading.Event()
 
     def slow_fetch(url: str, directory: Path, *, settings: object, on_bytes) -> object:
-        reached.set()
         while url == "http://x/long":
+            downloading.set()
             time.sleep(0.05)
             on_bytes(1, None)
         return fetch(url, directory, settings=settings, on_bytes=on_bytes)
 
-    home.hosts.on_cut = lambda url, number: time.sleep(0.3)
     worker = home.open_worker(slow_fetch)
+    home.hosts.on_cut = lambda url, number: (cutting.set(), worker.stopping.wait(60))
     worker.start()
     home.submit("http://x/long", A)
     worker.wake()
-    assert reached.wait(10)
-    time.sleep(0.5)
+    assert downloading.wait(60)
+    assert cutting.wait(60)
     worker.stop()
     with reading(home.engine) as connection:
         rows = connection.execute(select(tables.files.c.state, tables.files.c.interrupted, tables.files.c.failures))
@@ -225,9 +227,12 @@ def test_idle_worker_uses_next_to_no_processor_time(home: Home) -> None:
     home.worker.start()
     home.wait(home.submit(A))
     time.sleep(0.5)
-    began = time.process_time()
-    time.sleep(2.0)
-    assert time.process_time() - began < 0.2
+    used: list[float] = []
+    while len(used) < 5 and min(used, default=1.0) >= 0.2:  # the process has other things to do, now and then
+        began = time.process_time()
+        time.sleep(2.0)
+        used.append(time.process_time() - began)
+    assert min(used) < 0.2
 
 
 def test_slots_never_hold_one_file_twice(home: Home) -> None:
@@ -276,7 +281,7 @@ def test_ring_that_nobody_heard_is_kept() -> None:
     sleeper.start()
     assert not woken.wait(0.1)
     bell.ring()
-    assert woken.wait(5)
+    assert woken.wait(60)
 
 
 def test_broken_bell_lets_nobody_sleep() -> None:
@@ -286,7 +291,7 @@ def test_broken_bell_lets_nobody_sleep() -> None:
         sleeper.start()
     bell.break_off()
     for sleeper in sleepers:
-        sleeper.join(5)
+        sleeper.join(60)
         assert not sleeper.is_alive()
     bell.wait()
     bell.wait()

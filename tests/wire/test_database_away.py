@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, event, text
 from wire_servers import Desk, assert_refused, open_desk
 
-from dashscribe.db import connecting
 from postgres import Cluster
 
 TEXT = "An internal error has occured, please try again later or contact service support. The database does not answer"
@@ -16,16 +15,17 @@ TEXT = "An internal error has occured, please try again later or contact service
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Desk]:
-    """A desk on a PostgreSQL that ends sessions after 0.1 s of silence in a transaction."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connecting, "STOPPED_MS", 100)
-        with open_desk(tmp_path_factory.mktemp("away"), database_url=cluster.new_database()) as opened:
-            yield opened
+    """A desk on a PostgreSQL."""
+    with open_desk(tmp_path_factory.mktemp("away"), database_url=cluster.new_database()) as opened:
+        yield opened
 
 
 def be_silent(connection: Connection, cluster: Cluster) -> None:
-    connection.exec_driver_sql("SELECT 1")
-    time.sleep(0.4)
+    """For longer than PostgreSQL waits for this session, and for this one alone."""
+    number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 100")
+    while cluster.execute(f"SELECT 1 FROM pg_stat_activity WHERE pid = {number}"):
+        time.sleep(0.05)
 
 
 def shut_down(connection: Connection, cluster: Cluster) -> None:

@@ -6,9 +6,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,7 @@ def test_silence_is_one_event(desk: Desk, sound: dict[str, bytes]):
 
 
 class Scripted:
-    """Stands in for the pipeline behind the door: each step is a sentence to tell, a pause in seconds or an error."""
+    """Stands in for the pipeline behind the door: each step is a sentence to tell, something to do or an error."""
 
     def __init__(self, *steps: Any) -> None:
         self.steps = steps
@@ -164,8 +164,8 @@ class Scripted:
         for step in self.steps:
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, float):
-                time.sleep(step)
+            if callable(step):
+                step()
             else:
                 on_sentence(0, step)
 
@@ -212,7 +212,21 @@ def test_error_before_the_first_event_is_plain_json(desk: Desk, two: str, monkey
 def test_silent_work_sends_heartbeats(desk: Desk, two: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(speech, "HEARTBEAT_S", 0.2)
     monkeypatch.setattr(speech, "LOOK_S", 0.1)
-    monkeypatch.setattr(speech.pipeline, "transcribe", Scripted(0.5, SENTENCE, 0.5, RecognitionError("torn")))
+    silent, plain = threading.Semaphore(0), speech.stream
+
+    async def watched(*args: Any, **how: Any) -> AsyncGenerator[Any]:
+        async with aclosing(plain(*args, **how)) as items:
+            async for item in items:
+                if item is None:
+                    silent.release()
+                yield item
+
+    def heartbeat() -> None:
+        assert silent.acquire(timeout=SOON_S)
+
+    monkeypatch.setattr(speech, "stream", watched)
+    script = Scripted(heartbeat, SENTENCE, heartbeat, RecognitionError("torn"))
+    monkeypatch.setattr(speech.pipeline, "transcribe", script)
     response = desk.http.post(GENERATE, json=call(QWEN3, two), headers=STREAM)
     assert response.text.startswith(":keep-alive\n\n")
     assert "\n\n:keep-alive\n\n" in response.text
@@ -221,8 +235,11 @@ def test_silent_work_sends_heartbeats(desk: Desk, two: str, monkeypatch: pytest.
 
 def test_a_call_that_takes_too_long_is_told_so(desk: Desk, two: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(speech, "CALL_LIMIT_S", 0.2)
-    monkeypatch.setattr(speech.pipeline, "transcribe", Scripted(2.0, RecognitionError("torn")))
+    over = threading.Event()
+    script = Scripted(lambda: over.wait(SOON_S), RecognitionError("torn"))
+    monkeypatch.setattr(speech.pipeline, "transcribe", script)
     response = desk.http.post(GENERATE, json=call(QWEN3, two))
+    over.set()
     assert_refused(response, 500, "RequestTimeOut", "Request timed out, please try again later.")
     labels = {"route": GENERATE, "model": QWEN3, "status": "canceled"}
     assert desk.parts.telemetry.registry.get_sample_value("dashscribe_calls_total", labels) == 1
@@ -271,7 +288,8 @@ def hung_up(server: Server, body: dict[str, Any], headers: dict[str, str], *, af
 
 @pytest.mark.parametrize("model", [QWEN3, FLASH])
 def test_first_event_comes_while_the_engine_is_still_at_work(small: Server, hold: Path, two: str, model: str):
-    release = threading.Timer(SOON_S, hold.unlink)
+    late = threading.Event()
+    release = threading.Timer(SOON_S, lambda: (late.set(), hold.unlink()))
     release.start()
     with small.http() as http, http.stream("POST", GENERATE, json=call(model, two), headers=STREAM) as response:
         came = ""
@@ -281,7 +299,7 @@ def test_first_event_comes_while_the_engine_is_still_at_work(small: Server, hold
                 assert '"stop"' not in came
                 release.cancel()
                 hold.unlink()
-    assert release.finished.is_set(), "the first event came only when the engine was let go"
+    assert not late.is_set(), "the first event came only when the engine was let go"
     assert len(events(came)) == len(stream_ids(came))
 
 
@@ -311,13 +329,15 @@ def test_a_burst_waits_for_its_turn_and_is_then_turned_away(small: Server, hold:
         with small.http() as http:
             return http.post(GENERATE, json=call(QWEN3, two))
 
-    with ThreadPoolExecutor(4) as pool:
-        answers = pool.map(send, range(4))
-        time.sleep(5)
-        with small.http() as http:  # polls are not held up by calls that wait
-            assert http.get("/api/v1/tasks/none").status_code == 200
+    with ThreadPoolExecutor(4) as pool, small.http() as http:
+        calls = [pool.submit(send, number) for number in range(4)]
+        deadline = time.monotonic() + SOON_S
+        while sum(one.done() for one in calls) < 3:  # the one at work is held
+            assert http.get("/api/v1/tasks/none").status_code == 200  # polls are not held up by calls that wait
+            assert time.monotonic() < deadline, "those who wait are not turned away"
+            time.sleep(0.1)
         hold.unlink()
-        answers = list(answers)
+        answers = [one.result() for one in calls]
     refused = [answer for answer in answers if answer.status_code != 200]
     assert len(refused) == 3
     for answer in refused:
@@ -364,7 +384,10 @@ def test_engine_that_fails_at_everything_is_an_internal_error(tmp_path: Path, or
 def test_server_that_stops_tells_those_who_wait(small: Server, two: str):
     with small.http() as http, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(http.post, GENERATE, json=call(QWEN3, two))
-        time.sleep(1.5)
+        deadline = time.monotonic() + SOON_S
+        while 'dashscribe_calls_in_progress{state="working"} 1.0' not in http.get("/metrics").text:
+            assert time.monotonic() < deadline, "the call has not begun"
+            time.sleep(0.1)
         small.process.terminate()
         body = assert_refused(waiting.result(SOON_S), 500, "InternalError", DashscribeError.text)
     assert body["message"].endswith("The server is stopping.")

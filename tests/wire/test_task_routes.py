@@ -103,8 +103,9 @@ def test_cancel_of_an_unknown_task_is_refused(desk: Desk, task_id: str):
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_list_is_flat_and_the_newest_first(desk: Desk, slash: str):
     ids = [desk.task(model=model) for model in ("fun-asr", "paraformer-v2", "sensevoice-v1")]
+    now = datetime.now(UTC)
     for back_s, task_id in enumerate(reversed(ids)):
-        _submitted(desk, task_id, datetime.now(UTC) - timedelta(seconds=back_s))
+        _submitted(desk, task_id, now - timedelta(seconds=back_s))
     body = checked(desk.http.get(f"{TASKS}{slash}"))
     assert {name: body[name] for name in ("total", "total_page", "page_no", "page_size")} == {
         "total": 3,
@@ -161,7 +162,7 @@ def _submitted(desk: Desk, task_id: str, at: datetime) -> None:
 
 
 def test_list_covers_the_last_24_hours_unless_told_otherwise(desk: Desk):
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(microsecond=999_000)  # the last millisecond of a second
     ages_h = (1, 23, 30, 50)
     ids = dict(zip(ages_h, (desk.task() for _ in ages_h), strict=True))
     for age_h, task_id in ids.items():

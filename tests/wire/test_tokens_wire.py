@@ -64,8 +64,11 @@ def test_temporary_key_works_with_the_rights_of_its_lender(desk: Desk):
 
 
 def test_task_outlives_the_temporary_key_that_submitted_it(desk: Desk):
-    lent = bearer(token(desk, expire_in_seconds=1))
-    task_id = checked(desk.submit(headers=lent))["output"]["task_id"]
+    for _ in range(20):  # a second is soon over on a machine with much to do
+        lent = bearer(token(desk, expire_in_seconds=1))
+        if (made := desk.submit(headers=lent)).status_code == 200:
+            break
+    task_id = checked(made)["output"]["task_id"]
     deadline = time.monotonic() + 30
     while (response := desk.http.get(f"/api/v1/tasks/{task_id}", headers=lent)).status_code == 200:
         assert time.monotonic() < deadline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from dashscribe.store import open_store
 from dashscribe.wire.app import Parts, create_app
 from laid_database import lay
 from plain_http import client, loopback
+from ports import free_port
 
 KEY = "sk-wire-tests"
 SUBMIT = "/api/v1/services/audio/asr/transcription"
@@ -168,12 +168,6 @@ def poll(query: Callable[[], dict[str, Any]], within_s: float = 90) -> dict[str,
         assert time.monotonic() < deadline, f"the task did not end: {body}"
         time.sleep(0.1)
     return body
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def start_server(home: Path, *arguments: str, port: int = 0, **settings: str) -> Server:
