@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from object_store import bucket, bucket_name, object_store
 from postgres import cluster
-from sizes import size
+from sizes import FULL, size
 from small_models import dialogues, speak, spoken
 
 __all__ = ["bucket", "bucket_name", "cluster", "dialogues", "object_store", "speak", "spoken"]  # for every folder
@@ -27,10 +27,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # A loaded machine is no failure: no example has a deadline, and nobody asks how long it took to draw them.
-# The tests that share a folder among their examples write it anew for each.
+# The tests that share a folder among their examples write it anew for each. The short run takes the same examples each
+# time, so that a change is judged by what it changes; those in full are drawn.
 settings.register_profile(
     "any machine",
     max_examples=size(30, 400),
+    derandomize=not FULL,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
