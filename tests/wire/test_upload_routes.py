@@ -272,7 +272,7 @@ def test_too_large_upload_is_answered_before_all_of_it_was_sent(server: Server):
     with server.http() as http:
         data = credential(http)
     parts = urlsplit(data["upload_host"])
-    with socket.create_connection((parts.hostname, parts.port), 10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), 60) as connection:
         head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         connection.sendall(f"{head}Content-Length: {10**12}\r\n\r\n--b\r\n".encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 413")
