@@ -187,6 +187,7 @@ def test_checksum_that_does_not_match_takes_the_piece_back(each_desk: Desk, algo
         (TUS | {"Upload-Length": str(2 * 1024**3 + 1)}, 413),
         (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename not-base64!"}, 400),
         (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename /w=="}, 400),
+        (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename ü".encode("latin-1")}, 400),
         (TUS | {"Upload-Length": "5", "Upload-Metadata": named("a", model="no-such-model")}, 404),
         (TUS | {"Upload-Length": "5", "Authorization": "Bearer wrong"}, 401),
     ],
@@ -210,6 +211,7 @@ def test_bad_announcement(desk: Desk, headers: dict[str, str], status: int):
         ({"Upload-Offset": "0"}, b"x" * 11, 413),
         ({"Upload-Offset": "0", "Upload-Checksum": "crc32 AAAA"}, b"x", 400),
         ({"Upload-Offset": "0", "Upload-Checksum": "sha1 ???"}, b"x", 400),
+        ({"Upload-Offset": "0", "Upload-Checksum": "sha1 ü".encode("latin-1")}, b"x", 400),
     ],
 )
 def test_bad_piece_changes_nothing(desk: Desk, headers: dict[str, str], content: bytes, status: int):

@@ -7,7 +7,6 @@ The ticket in the upload address lets a stranger be turned away before a byte of
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import re
 from collections.abc import Mapping, Sequence
@@ -75,7 +74,7 @@ def read(secret: str, policy: str, signature: str) -> Policy:
         )
     try:
         return msgspec.json.decode(base64.b64decode(policy, validate=True), type=Policy)
-    except (binascii.Error, msgspec.MsgspecError) as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise OssError(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from error
 
 

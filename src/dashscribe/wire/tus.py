@@ -7,7 +7,6 @@ uploads can be looked at and removed here, also those that came as a form. An of
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
@@ -295,7 +294,7 @@ def _metadata(header: str) -> dict[str, str]:
         name, _, value = pair.partition(" ")
         try:
             found[name] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # of either
             raise refusal("Upload-Metadata", pair, "give each value as base64 of UTF-8") from error
     return found
 
@@ -308,7 +307,7 @@ def _checksum(header: str) -> _Checksum | None:
         raise refusal("Upload-Checksum", header, f"give {', '.join(CHECKSUMS)}, a space, and the digest as base64")
     try:
         return _Checksum(name, base64.b64decode(value, validate=True))
-    except binascii.Error as error:
+    except ValueError as error:
         raise refusal("Upload-Checksum", header, "give the digest as base64") from error
 
 
