@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from dashscribe.cli.heap import without_collector
+from dashscribe.heap import without_collector
 
 
 def test_collector_rests_during_a_start_and_leaves_alone_what_was_there() -> None:

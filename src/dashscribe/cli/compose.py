@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from dashscribe.cli.heap import give_back_large_blocks
 from dashscribe.cli.private import keep_private
 from dashscribe.cli.usable import unusable
 from dashscribe.db import is_shared, open_database, secret
 from dashscribe.fleet import Offers
+from dashscribe.heap import give_back_large_blocks
 from dashscribe.hosts import Hosts
 from dashscribe.queue.slots import Stage
 from dashscribe.queue.wakeups import Wakeups

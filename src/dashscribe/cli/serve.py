@@ -49,7 +49,7 @@ def serve(
 
     Example: dashscribe serve --port 8000
     """
-    from dashscribe.cli.heap import without_collector
+    from dashscribe.heap import without_collector
 
     with ExitStack() as stack:
         with without_collector():

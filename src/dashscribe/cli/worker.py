@@ -40,7 +40,7 @@ def worker(
 
     Example: DASHSCRIBE_DATABASE_URL=postgresql://… dashscribe worker --port 9100
     """
-    from dashscribe.cli.heap import without_collector
+    from dashscribe.heap import without_collector
 
     with ExitStack() as stack:
         with without_collector():

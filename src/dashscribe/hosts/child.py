@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from dashscribe.heap import give_back_the_rest
 from dashscribe.hosts import isolation
 from dashscribe.hosts.protocol import (
     MAX_MESSAGE_BYTES,
+    Cut,
     Describe,
     End,
     Isolation,
@@ -102,6 +104,9 @@ def _serve(requests: Connection, replies: Connection, answer: Answer, measures: 
             return
         for message in _settle(request, answer, measures):
             replies.send_bytes(message)
+        if isinstance(request, Cut):
+            # Between two files a child may rest for minutes; an hour of sound leaves a dozen MiB or two behind it.
+            give_back_the_rest()
 
 
 def _settle(request: Request, answer: Answer, measures: dict[str, str]) -> Iterator[bytes]:

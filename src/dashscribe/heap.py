@@ -1,4 +1,4 @@
-"""Memory of a long-lived process: how the C library keeps what was freed, when Python looks for garbage."""
+"""Memory of long-lived processes: how the C library keeps what was freed, when Python looks for garbage."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def give_back_large_blocks() -> None:
         libc = ctypes.CDLL(None)
         for name in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
             libc.mallopt(name, MAPPED_BYTES)
+
+
+def give_back_the_rest() -> None:
+    """Have all that is free go back to the system, which takes some milliseconds; nothing happens without glibc."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
