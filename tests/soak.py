@@ -184,7 +184,7 @@ def report(outcomes: list[Outcome], seed: int) -> str:
 def write(path: Path, text: str) -> None:
     """Put the report in the place of the last one, below the line that says so."""
     mark = "<!-- the last run -->\n"
-    page = path.read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
     path.write_text(page.partition(mark)[0] + mark + "\n" + text, encoding="utf-8")
 
 
