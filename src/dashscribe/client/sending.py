@@ -81,8 +81,8 @@ class _Pieces:
         address, offset, fruitless, is_sure = answer.headers["location"], 0, 0, True
         while "dashscribe-upload-url" not in answer.headers:
             try:
-                ask = self._send_from if is_sure else self._ask
-                answer, is_sure = ask(address, offset), True
+                answer = self._send_from(address, offset) if is_sure else self._ask(address)
+                is_sure = True
             except (ApiError, UnreachableError) as error:
                 fruitless += 1
                 if fruitless >= FRUITLESS_TRIES or not _is_passing(error):
@@ -95,8 +95,8 @@ class _Pieces:
             offset = reached
         return unquote(answer.headers["dashscribe-upload-url"])
 
-    def _ask(self, address: str, offset: int) -> httpx.Response:
-        """How much has come; ``offset`` was the last that was known."""
+    def _ask(self, address: str) -> httpx.Response:
+        """How much has come."""
         return self._calls.once("HEAD", address, headers=_TUS)
 
     def _send_from(self, address: str, offset: int) -> httpx.Response:
