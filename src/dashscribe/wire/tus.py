@@ -188,7 +188,7 @@ async def look(request: Request, caller: Caller, parts: Here, key: str) -> Respo
 async def add(request: Request, caller: Caller, parts: Here, key: str) -> Response:
     """Adds the body (`application/offset+octet-stream`) to an upload, from `Upload-Offset` on.
 
-    What came of a broken request counts.
+    What came of a broken request counts, but for up to 64 KiB that were on their way when it broke.
     """
     if request.headers.get("content-type", "") != PIECE:
         raise PieceTypeError
