@@ -228,7 +228,7 @@ class Server:
 
     @staticmethod
     def _assert_no_children(pid: int) -> None:
-        until = time.monotonic() + 30.0
+        until = time.monotonic() + 5.0
         while orphans := _children_of(pid):
             assert time.monotonic() < until, f"children of the dead server {pid} live on: {orphans}"
             time.sleep(0.02)

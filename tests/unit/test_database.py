@@ -307,7 +307,7 @@ def test_rows_that_a_paused_process_holds_are_free_after_a_while(
     rename = text("UPDATE owners SET weight = weight + 1")
     with writing(other) as connection:
         connection.execute(insert(tables.owners).values(name="a", tag_ms=0))
-    paused.dispose()  # its next session is the one that may not be silent for long
+    paused.dispose()  # its next connection is the one that may not be silent for long
     monkeypatch.setattr(connecting, "STOPPED_MS", 300)
     with pytest.raises(DBAPIError), writing(paused) as connection:
         connection.execute(rename)

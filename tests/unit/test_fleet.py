@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from durable import Home, close_homes, run, speech, take
+from durable import Home, close_homes, run, speech, take, within
 from sqlalchemy import insert, select, text, update
 
 from dashscribe import files, fleet, order, redos, windows
@@ -285,13 +285,12 @@ def test_wake_up_reaches_another_process_within_moments(home: Home, monkeypatch:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND state = 'idle' AND query = 'LISTEN dashscribe'"
     )
-    until = time.monotonic() + 60
-    while True:
+
+    def is_heard() -> bool:
         with home.engine.connect() as connection:
-            if connection.execute(listening).scalar():
-                break
-        assert time.monotonic() < until
-        time.sleep(0.02)
+            return bool(connection.execute(listening).scalar())
+
+    within(60, is_heard)
     task = home.submit("http://x/a")
     sender.ring(Stage.FETCH)
     assert home.wait(task).status == "SUCCEEDED"
@@ -329,10 +328,7 @@ def test_worker_lives_on_while_it_cannot_tell_which_models_are_installed(
     queues = home.worker.member.queues
     monkeypatch.setattr(fleet, "offered", away)
     grow_old(home, home.worker.member.id, 60_000)
-    until = time.monotonic() + 60
-    while not fleet.workers(home.engine)[0].is_alive:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    within(60, lambda: fleet.workers(home.engine)[0].is_alive)
     assert home.worker.member.queues == queues
 
 
@@ -344,10 +340,7 @@ def test_worker_lives_on_while_its_work_holds_all_connections(home: Home) -> Non
     try:
         with engine.connect(), engine.connect():
             grow_old(home, worker.member.id, 60_000)
-            until = time.monotonic() + 60
-            while not fleet.workers(home.engine)[0].is_alive:
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            within(60, lambda: fleet.workers(home.engine)[0].is_alive)
     finally:
         worker.stop()
         engine.dispose()

@@ -210,7 +210,7 @@ def test_list_and_get_stay_quick_with_ten_thousand_tasks(home: Home) -> None:
     for _ in range(10):
         home.book.get("default", task.id)
     home.submit("http://x/a")
-    assert time.monotonic() - began < 20.0  # some 0.05 s on an idle core; a scan per task would take minutes
+    assert time.monotonic() - began < 2.0  # some 0.05 s on an idle core; a scan per task would take minutes
 
 
 # --- what becomes of a task -------------------------------------------------------------------------------------------

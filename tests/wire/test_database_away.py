@@ -21,7 +21,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterat
 
 
 def be_silent(connection: Connection, cluster: Cluster) -> None:
-    """For longer than PostgreSQL waits for this session, and for this one alone."""
+    """For longer than PostgreSQL waits for this connection, and for this one alone."""
     number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 100")
     while cluster.execute(f"SELECT 1 FROM pg_stat_activity WHERE pid = {number}"):
