@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -52,19 +51,9 @@ def test_healthy_file_arrives_whole_and_in_place(media: MediaMaker, name: str) -
     assert_known_sound(samples, shift_s)
 
 
-def test_amr_arrives_whole_and_in_place(tmp_path: Path) -> None:
-    path = tmp_path / "phone.amr"
-    with av.open(path, "w", format="amr") as container:
-        stream = container.add_stream("libopencore_amrnb", rate=8000, layout="mono")
-        stream.bit_rate = 12_200
-        sound = tone_bursts(8000)[:1]
-        for begin in range(0, sound.shape[1], 160):
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[:, begin : begin + 160]), layout="mono")
-            frame.sample_rate = 8000
-            frame.pts = begin
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    decoder, samples = decode(path)
+def test_amr_arrives_whole_and_in_place() -> None:
+    """The file is the tones at 12.2 kbit/s by libopencore, which PyAV has up to version 18 and Debian not at all."""
+    decoder, samples = decode(Path(__file__).parent / "phone.amr")
     assert (decoder.media.codec, decoder.media.rate_hz, decoder.lost, decoder.notes) == ("amr_nb", 8000, [], [])
     assert onsets(samples[0]) == pytest.approx(TONES[0][1], abs=0.02)
 

@@ -139,7 +139,7 @@ class StampClock:
                 self._index_at += 1
             if self._index_at < len(self._index) and self._index[self._index_at].pos == position:
                 return self._stamp(self._index[self._index_at].timestamp, packet.time_base)
-        if frame.pts is None or frame.time_base is None:
+        if frame.pts is None or not frame.time_base:  # PyAV 19 gives 0 where others give None
             return None
         return self._stamp(frame.pts, frame.time_base)
 

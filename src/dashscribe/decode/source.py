@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -37,6 +37,9 @@ RATES_HZ = range(2_000, 768_001)
 BRANDS = {"qt  ": "mov", "M4A ": "m4a", "M4B ": "m4a", "3gp": "3gp", "3g2": "3g2"}
 #: A RIFF size from here on is a placeholder of a recorder that could not go back to fill it in.
 RIFF_PLACEHOLDER_BYTES = 0x7FFF_0000
+#: Tags in a legacy encoding (GBK in many a Chinese MP3) raise before PyAV 19, unless it is told to replace what it
+#: cannot read; from then on they never do, and there is nothing to tell.
+_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +128,13 @@ def _open(file: SourceFile, path: Path) -> InputContainer:
     file.name = path.name
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": ""}
     try:
-        # Tags in a legacy encoding (GBK in many a Chinese MP3) would raise under the default, "strict".
-        container = av.open(file, "r", options=options, metadata_errors="replace")
+        container = av.open(file, "r", options=options, **_TAGS)
         if container.format.name == "aac":
             # With FFmpeg's frame parser, packet positions leave out the bytes that were skipped in a damaged file.
             container.close()
             file.seek(0)
             bare = {**options, "fflags": "noparse+nofillin"}
-            container = av.open(file, "r", options=bare, metadata_errors="replace")
+            container = av.open(file, "r", options=bare, **_TAGS)
     except FFmpegError as error:
         raise DecodeError(_open_problem(file, error)) from error
     return container
@@ -191,7 +193,7 @@ def _container_name(container: InputContainer) -> str:
 
 def _duration_s(container: InputContainer, stream: AudioStream) -> float:
     """What the stream, else the container, claims; 0 when neither does."""
-    if stream.duration is not None and stream.time_base is not None:
+    if stream.duration is not None and stream.time_base:  # PyAV 19 gives 0 where others give None
         return max(0.0, float(stream.duration * stream.time_base))
     # Matroska and FLV state the last time stamp, which is later in a recording that does not begin at zero.
     return max(0.0, (container.duration or 0) / av.time_base - _container_start_s(container, 0.0))
