@@ -189,7 +189,7 @@ def test_settings_of_the_pods_are_accepted(monkeypatch: pytest.MonkeyPatch) -> N
     for variable in patch["spec"]["template"]["spec"]["containers"][0]["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
     settings = load()
-    assert (settings.provider, settings.workers, settings.log_format) == ("cuda", 1, "json")
+    assert (settings.provider, settings.workers, settings.log_format) == ("cuda", 2, "json")
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:

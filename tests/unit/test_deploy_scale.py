@@ -185,11 +185,17 @@ def test_what_is_asked_on_a_worker_s_port_is_answered_there(monkeypatch: pytest.
 
 
 def test_models_are_pulled_by_a_command_that_exists() -> None:
-    pulls = {tuple(c["args"]) for d in deployments().values() for c in d["template"]["spec"]["initContainers"]}
+    firsts = {name: d["template"]["spec"]["initContainers"] for name, d in deployments().items()}
+    pulls = {tuple(containers[0]["args"]) for containers in firsts.values()}
     assert len(pulls) == 1  # the same everywhere, or files wait for their like
     (pull,) = pulls
     assert parsed(list(pull))
     assert_licenses_are_accepted(list(pull))
+    assert {name for name, containers in firsts.items() if len(containers) > 1} == {"dashscribe-gpu-worker"}
+    _, verify = firsts["dashscribe-gpu-worker"]
+    assert set(parsed(verify["args"])["names"]) <= set(pull)
+    assert verify["env"] == [{"name": "DASHSCRIBE_PROVIDER", "value": "cuda"}]
+    assert verify["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
 def test_pages_pull_models_where_nobody_can_be_asked_with_their_licenses_accepted() -> None:
@@ -281,7 +287,7 @@ def test_settings_of_the_pods_are_accepted(monkeypatch: pytest.MonkeyPatch) -> N
     for variable in main_container(deployments()["dashscribe-gpu-worker"])["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
     settings = load()
-    assert (settings.provider, settings.workers, settings.log_format) == ("cuda", 1, "json")
+    assert (settings.provider, settings.workers, settings.log_format) == ("cuda", 2, "json")
     assert settings.store_url.startswith("s3://")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from pkgutil import resolve_name
 from types import ModuleType
@@ -14,12 +16,13 @@ from numpy.typing import NDArray
 
 from dashscribe import weights
 from dashscribe.config import Settings
-from dashscribe.engines import Engine, engines, find_engine
+from dashscribe.engines import Engine, engines, find_engine, sherpa
 from dashscribe.engines.runaway import runaway
-from dashscribe.engines.sherpa.complaints import heard
+from dashscribe.engines.sherpa.complaints import Complaints, heard
 from dashscribe.engines.sherpa.recognizer import KEPT_OPEN, SherpaEngine
-from dashscribe.errors import WeightsError
+from dashscribe.errors import EngineUnavailableError, WeightsError
 from dashscribe.types import Fate, Hotword, Options, Outcome, Waveform
+from dashscribe.weights.cards import write_card
 from small_models import Speak, install, samples_of
 
 ALL = ("sensevoice-small", "paraformer-small", "qwen3-asr-tiny", "funasr-nano-tiny", "whisper-tiny", "transducer-tiny")
@@ -216,7 +219,8 @@ def test_what_native_code_writes_is_collected_and_passed_on(capfd: pytest.Captur
     with heard() as said:
         os.write(2, b"first\nCaught exception: no such thing\n")
     assert said.exception == "Caught exception: no such thing"
-    assert said.truncation == said.fallback == ""
+    assert said.truncation == ""
+    said.refuse_fallback("cuda")
     assert capfd.readouterr().err == "first\nCaught exception: no such thing\n"
 
 
@@ -227,6 +231,62 @@ def test_stderr_is_back_in_place_whatever_happens(capfd: pytest.CaptureFixture[s
         raise ValueError("inside")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
+
+
+#: What sherpa-onnx 2.0.1 wrote where CUDA cannot be used: as pip installs it; without the libraries; without a GPU.
+_ENABLING = "/project/sherpa-onnx/csrc/session.cc:AppendCudaProviderV2:198 Failed to enable CUDA: /onnxruntime_src/"
+_LIBRARY = (
+    "onnxruntime/core/session/provider_bridge_ort.cc:1988 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get()"
+)
+_DEVICE = "onnxruntime/core/providers/cuda/cuda_execution_provider_info.cc"
+_END = "\n. Available providers: TensorrtExecutionProvider, CUDAExecutionProvider, . Fallback to cpu\n"
+FALLBACKS = {
+    "Please compile with -DSHERPA_ONNX_ENABLE_GPU=ON": "/project/sherpa-onnx/csrc/session.cc:GetSessionOptionsImpl:345 "
+    "Please compile with -DSHERPA_ONNX_ENABLE_GPU=ON. Available providers: CPUExecutionProvider, . Fallback to cpu!\n",
+    "Failed to load library /lib/libonnxruntime_providers_cuda.so with error: libcublasLt.so.13: cannot open": (
+        f"{_ENABLING}{_LIBRARY} [ONNXRuntimeError] : 1 : FAIL : Failed to load library "
+        "/lib/libonnxruntime_providers_cuda.so with error: libcublasLt.so.13: cannot open shared object file: No such "
+        f"file or directory{_END}"
+    ),
+    "CUDA failure 100: no CUDA-capable device is detected": (
+        "\x1b[1;31m2026-11-28 05:44:03.454783368 [E:onnxruntime:, cuda_call.cc:148 CudaCall] CUDA failure 100: no "
+        f"CUDA-capable device is detected ; GPU=-1 ; hostname=vm ; file=/onnxruntime_src/{_DEVICE} ; line=69 ; "
+        f"expr=cudaGetDeviceCount(&num_devices); \x1b[m\n{_ENABLING}{_DEVICE}:62 and so on{_END}"
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", FALLBACKS)
+def test_a_gpu_that_cannot_be_used_is_refused_with_the_runtimes_own_reason(reason: str) -> None:
+    said = Complaints(FALLBACKS[reason])
+    with pytest.raises(EngineUnavailableError) as refused:
+        said.refuse_fallback("cuda")
+    assert reason in str(refused.value) and "\x1b" not in str(refused.value)
+    compiled = reason.startswith("Please compile")
+    assert ("Install a sherpa-onnx that was built for it" in str(refused.value)) is compiled
+    assert ("nvidia-smi" in str(refused.value)) is not compiled
+    said.refuse_fallback("cpu")
+
+
+def test_a_gpu_without_batches_is_said_to_be_slow(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime with CUDA is what its folder looks like; which models may decode together their cards tell."""
+    cuda = settings.model_copy(
+        update={"provider": "cuda", "models_dir": install(tmp_path / "models", "sensevoice-small")}
+    )
+    assert "was not built for it" in sherpa.provider_problem(cuda)
+    (tmp_path / "runtime" / "lib").mkdir(parents=True)
+    (tmp_path / "runtime" / "lib" / "libonnxruntime_providers_cuda.so").touch()
+    spec = ModuleSpec("sherpa_onnx", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path / "runtime")]
+    monkeypatch.setattr(sherpa, "find_spec", lambda name: spec)
+    assert "`dashscribe models verify sensevoice-small`" in sherpa.provider_problem(cuda)
+    model = weights.find(tmp_path / "models", "sensevoice-small")
+    write_card(replace(model, batches={"cpu": 8, "cuda": 32}))
+    assert sherpa.provider_problem(cuda) == "" == sherpa.provider_problem(settings)
+    assert find_engine("sensevoice-small", cuda).batch == 32
+    assert find_engine("sensevoice-small", cuda.model_copy(update={"provider": "cpu"})).batch == 8
 
 
 # --- damaged models ---------------------------------------------------------------------------------------------------

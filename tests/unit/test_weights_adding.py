@@ -212,7 +212,7 @@ def test_card_is_read_as_it_was_written(tmp_path: Path, text: str) -> None:
         languages=("zh",),
         source=text,
         license=text,
-        batch=4,
+        batches={"cpu": 4, "cuda": 32},
     )
     assert tomllib.loads(card_text(model))["source"] == text
     write_card(model)
@@ -221,6 +221,20 @@ def test_card_is_read_as_it_was_written(tmp_path: Path, text: str) -> None:
 
 
 # --- verifying -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_gpu_may_decode_at_once_is_kept_apart_from_what_a_processor_may(source: Path, models: Path) -> None:
+    model = add(source, models)
+    assert read_card(model.folder).batches == {"cpu": 1}
+    on_gpu = verify(model, decode=lambda m: "text", find_batch=lambda m: ("cuda", 32))
+    assert on_gpu.notes == ["decodes 32 pieces at once on cuda, with the same results as one by one"]
+    assert read_card(model.folder).batches == {"cpu": 1, "cuda": 32}
+    verify(read_card(model.folder), decode=lambda m: "text", find_batch=lambda m: ("cpu", 8))
+    assert read_card(model.folder).batches == {"cpu": 8, "cuda": 32}
+    assert verify(read_card(model.folder), decode=lambda m: "text", find_batch=lambda m: ("cuda", 1)).notes == [
+        "decodes one by one on cuda"
+    ]
+    assert read_card(model.folder).batches == {"cpu": 8, "cuda": 1}
 
 
 @pytest.mark.parametrize(

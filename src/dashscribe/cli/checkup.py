@@ -30,6 +30,7 @@ from dashscribe.cli import database_check
 from dashscribe.cli.findings import ASK_S, Check, Finding, Patient
 from dashscribe.cli.usable import unusable
 from dashscribe.config import Settings, config_file
+from dashscribe.engines.sherpa import untried_batches
 from dashscribe.errors import DashscribeError
 from dashscribe.redact import redact
 from dashscribe.store import StoreError, open_store
@@ -246,6 +247,9 @@ def _engine(patient: Patient) -> Iterator[Finding]:
     if reason:
         remedy = f"dashscribe models verify {info.weights}" if info.weights else f"pip install -U {info.package}"
         yield Finding("engine", "fail", f"{info.name} does not recognize: {reason}", remedy)
+    elif info.weights in untried_batches(settings):
+        what = f"{info.name} heard half a second, but decodes piece by piece, which makes a GPU several times slower"
+        yield Finding("engine", "warn", what, f"dashscribe models verify {info.weights}")
     else:
         yield Finding("engine", "ok", f"{info.name}, for fun-asr, heard half a second")
 

@@ -243,27 +243,29 @@ def _speech() -> Path:
 def batch_finder(settings: Settings, hosts: Hosts) -> FindBatch:
     """Decodes pieces of the built-in utterance alone and together, and compares every word, time and tag."""
     from dashscribe.engines import find_engine
-    from dashscribe.engines.sherpa import BATCH, BATCHING
+    from dashscribe.engines.sherpa import BATCHES, BATCHING
     from dashscribe.types import Options, Window
 
-    def find(model: Installed) -> int:
+    def find(model: Installed) -> tuple[str, int]:
         if model.family not in BATCHING:
-            return 1
+            return settings.provider, 1
         engine, options = find_engine(model.name, settings), Options(words=True, emotion=True)
+        most = BATCHES[settings.provider]
         with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
-            speech = _pieces_of_speech(Path(folder) / "pieces.wav")
-            cut = list(hosts.cut(speech, url="pieces.wav", options=options, limits=engine.limits))
-        for window in [message for message in cut if isinstance(message, Window)]:
-            alone, together = (list(hosts.recognize(engine.name, window, options, batch=n)) for n in (1, BATCH))
-            if alone != together:
-                return 1
-        return BATCH
+            speech = _pieces_of_speech(Path(folder) / "pieces.wav", max(24, 2 * most))
+            cut = list(hosts.cut(speech, url="pieces.wav", options=options, limits=engine.limits, packed=False))
+        windows = [message for message in cut if isinstance(message, Window)]
+        # A window holds fewer pieces than a GPU takes at once: they are made one.
+        spans = tuple(span for window in windows for span in window.spans)
+        whole = Window(0, 0, spans, b"".join(window.audio for window in windows), packed=False)
+        alone, together = (list(hosts.recognize(engine.name, whole, options, batch=n)) for n in (1, most))
+        return settings.provider, most if alone == together else 1
 
     return find
 
 
-def _pieces_of_speech(path: Path) -> Path:
-    """The built-in utterance again and again, begun later each time, with a second of silence between: 24 lengths."""
+def _pieces_of_speech(path: Path, count: int) -> Path:
+    """The built-in utterance again and again with a second of silence between, begun later each time: 24 lengths."""
     with wave.open(str(_speech())) as source:
         rate_hz, samples = source.getframerate(), source.readframes(source.getnframes())
     step = 2 * (len(samples) // 2 // 32)  # bytes of whole int16 samples
@@ -271,7 +273,7 @@ def _pieces_of_speech(path: Path) -> Path:
         target.setnchannels(1)
         target.setsampwidth(2)
         target.setframerate(rate_hz)
-        target.writeframes(b"".join(samples[step * part :] + bytes(2 * rate_hz) for part in range(24)))
+        target.writeframes(b"".join(samples[step * (part % 24) :] + bytes(2 * rate_hz) for part in range(count)))
     return path
 
 

@@ -130,7 +130,7 @@ def _print_footer(stands: dict[Model, Standing], settings: Settings) -> None:
     engines = {stand.engine.name: stand.engine for stand in stands.values() if stand.engine}
     for name in sorted(engines):
         typer.echo(f"\n{name}: {engines[name].summary}")
-    problem = provider_problem(settings.provider)
+    problem = provider_problem(settings)
     typer.echo(f"\nEngines with weights compute on {settings.provider}{f': {problem}' if problem else ''}.")
     typer.echo("\n`dashscribe models pull NAME` installs weights, `dashscribe models ls --installed` lists them.")
 
@@ -144,7 +144,8 @@ def _list_installed(settings: Settings, *, as_json: bool) -> None:
         print_json(
             [
                 {"name": m.name, "family": m.family, "languages": list(m.languages), "source": m.source}
-                | {"license": m.license, "digest": m.digest, "batch": m.batch, "folder": str(m.folder)}
+                | {"license": m.license, "digest": m.digest, "folder": str(m.folder)}
+                | {"batch": m.batches.get(settings.provider, 1)}
                 for m in models.values()
             ]
         )

@@ -183,7 +183,7 @@ def _greeting(parts: Parts, listener: socket.socket, engine_lines: str, *, with_
         key = "the one in DASHSCRIBE_API_KEY, and those of `dashscribe keys ls`"
     else:
         key = "the one shown at the first start; `dashscribe keys create` makes others"
-    problem = provider_problem(settings.provider)
+    problem = provider_problem(settings)
     if parts.offers:
         work = f"done by `dashscribe worker`, wherever it uses this database; {parts.offers.seen()}"
     else:

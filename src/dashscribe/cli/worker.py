@@ -62,6 +62,7 @@ def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack)
     """The worker, at work, until ``stack`` takes it apart; the server of the page of health, if there is to be one."""
     from dashscribe.cli.compose import compose
     from dashscribe.cli.serve import http_server, listen
+    from dashscribe.engines.sherpa import provider_problem
     from dashscribe.wire.app import create_probe_app
 
     listener = None if port is None else stack.enter_context(listen(host, port))
@@ -69,7 +70,9 @@ def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack)
     assert worker is not None
     where = f"; health on http://{host}:{listener.getsockname()[1]}" if listener else ""
     name = f" {worker.member.id}" if worker.member.id else ""
-    typer.echo(f"worker{name}: {settings.workers} recognitions at once on {settings.provider}{where}")
+    problem = provider_problem(settings)
+    work = f"{settings.workers} recognitions at once on {settings.provider}" + (f" ({problem})" if problem else "")
+    typer.echo(f"worker{name}: {work}{where}")
     return (http_server(create_probe_app(parts)), listener) if listener else None
 
 

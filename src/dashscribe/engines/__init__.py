@@ -71,7 +71,10 @@ def engines(settings: Settings) -> dict[str, EngineInfo]:
     """The engines of this package, those of installed speech models, and the endpoint that is set up, by name."""
     models = _models(settings)
     speaking = [model for model in models.values() if model.layout.family.task == "speech"]
-    infos = [*ENGINES.values(), *(sherpa.info_of(model) for model in speaking if model.name not in ENGINES)]
+    infos = [
+        *ENGINES.values(),
+        *(sherpa.info_of(model, settings.provider) for model in speaking if model.name not in ENGINES),
+    ]
     infos += openai.infos(settings)
     return {info.name: _with_helpers(info, models) for info in infos}
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dashscribe import weights
 from dashscribe.config import Settings
+from dashscribe.engines.sherpa import complaints
 from dashscribe.errors import DashscribeError, EngineUnavailableError, HostError
 from dashscribe.hosts import spectral
 from dashscribe.hosts.pieces import pieces
@@ -100,8 +101,10 @@ class _Models:
             model=str(embedding.path("model")), num_threads=1, provider=settings.provider
         )
         try:
-            self._extractor = runtime.SpeakerEmbeddingExtractor(extractor)
-            self._diarization = segmentation and _diarization(runtime, segmentation, extractor, settings)
+            with complaints.heard() as said:
+                self._extractor = runtime.SpeakerEmbeddingExtractor(extractor)
+                self._diarization = segmentation and _diarization(runtime, segmentation, extractor, settings)
+            said.refuse_fallback(settings.provider)
         except DashscribeError:
             raise
         except Exception as error:

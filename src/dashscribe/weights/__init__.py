@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from dashscribe.weights.families import FAMILIES, Layout, Task, check
 
 #: The file that makes a folder an installed model.
 CARD = "model.toml"
+#: What it calls the number of pieces that may be decoded at once, by what computes.
+BATCH_KEYS = {"cpu": "batch", "cuda": "cuda_batch"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     """A model on this machine. ``files`` are by role, relative to ``folder``; ``sums`` their SHA-256 by file name.
 
-    ``batch`` is how many pieces of sound may be decoded at once without changing any result, as `models verify` found
-    by trying; 1 until then. ``digest`` identifies the weights: twelve hexadecimal digits.
+    ``batches`` is how many pieces of sound may be decoded at once without changing any result, by what computes ("cpu",
+    "cuda"), as `models verify` found by trying; 1 where it did not. ``digest`` identifies the weights: twelve
+    hexadecimal digits.
     """
 
     name: str
@@ -38,7 +41,7 @@ class Installed:
     languages: tuple[str, ...]
     source: str = ""
     license: str = ""
-    batch: int = 1
+    batches: Mapping[str, int] = field(default_factory=lambda: {"cpu": 1})
     digest: str = ""
 
     @property
@@ -118,7 +121,7 @@ def _installed(folder: Path, card: dict[str, Any]) -> Installed:
         languages=tuple(map(str, card["languages"])),
         source=str(card.get("source", "")),
         license=str(card.get("license", "")),
-        batch=int(card.get("batch", 1)),
+        batches={provider: int(card[key]) for provider, key in BATCH_KEYS.items() if key in card},
         digest=digest_of(sums),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from dashscribe.errors import WeightsError
-from dashscribe.weights import CARD, Installed
+from dashscribe.weights import BATCH_KEYS, CARD, Installed
 from dashscribe.weights.room import disk_errors
 from dashscribe.weights.shelf import sync_folder, write_whole
 
@@ -80,7 +80,7 @@ def card_text(model: Installed) -> str:
         f"languages = [{', '.join(map(_string, model.languages))}]",
         f"source = {_string(model.source)}",
         f"license = {_string(model.license)}",
-        f"batch = {model.batch}",
+        *(f"{BATCH_KEYS[provider]} = {batch}" for provider, batch in model.batches.items()),
         *_table("files", model.files),
         *_table("sha256", model.sums),
     ]

@@ -15,8 +15,9 @@ from dashscribe.weights.shelf import Shelf
 
 #: Transcribes the built-in utterance, which is English, with a model, in a child process; raises DashscribeError.
 Decode = Callable[[Installed], str]
-#: Finds out how many pieces of sound a model may decode at once without any result changing; raises DashscribeError.
-FindBatch = Callable[[Installed], int]
+#: Finds out how many pieces of sound a model may decode at once without any result changing, and what computed ("cpu",
+#: "cuda"), for which alone that holds; raises DashscribeError.
+FindBatch = Callable[[Installed], tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +89,17 @@ def verify(
 def _settle_batch(model: Installed, find_batch: FindBatch) -> str:
     """Put into the card how many pieces may be decoded at once; says what was found."""
     try:
-        batch = find_batch(model)
+        provider, batch = find_batch(model)
     except DashscribeError as error:
         return f"whether pieces may be decoded together was not found out: {error}"
-    if batch != model.batch:
-        write_card(replace(model, batch=batch))
-    return f"decodes {batch} pieces at once, with the same results as one by one" if batch > 1 else "decodes one by one"
+    if model.batches.get(provider) != batch:
+        write_card(replace(model, batches={**model.batches, provider: batch}))
+    where = "" if provider == "cpu" else f" on {provider}"
+    return (
+        f"decodes {batch} pieces at once{where}, with the same results as one by one"
+        if batch > 1
+        else f"decodes one by one{where}"
+    )
 
 
 def _wrong_files(model: Installed, watch: Watch) -> Iterator[str]:

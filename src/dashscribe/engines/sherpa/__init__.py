@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dashscribe import weights
 from dashscribe.engines.engine import EngineInfo
 from dashscribe.errors import WeightsError
 from dashscribe.types import Limits
@@ -19,13 +20,15 @@ from dashscribe.weights.families import FAMILIES
 from dashscribe.weights.onnx_header import read_header
 
 if TYPE_CHECKING:
+    from dashscribe.config import Settings
     from dashscribe.weights import Installed
 
 PACKAGE = "sherpa_onnx"
 #: Outputs of a Paraformer that tells times: scores, their count, and the two that fire with each token.
 PARAFORMER_OUTPUTS = 4
-#: Pieces that are decoded at once where that changes nothing: more gains little on a processor and delays the first.
-BATCH = 8
+#: Pieces that are decoded at once where that changes nothing. On a processor more gain little and delay the first. On a
+#: GPU a call of SenseVoice's size takes 0.15 s for one piece, 0.16 for 8 and 0.31 for 32 (docs/gpu.md).
+BATCHES = {"cpu": 8, "cuda": 32}
 #: The family whose models can time the words of others and tell language and emotion for them.
 ANNOTATING_FAMILY = "sensevoice"
 
@@ -62,8 +65,8 @@ ENGINES: dict[str, EngineInfo] = {
 BATCHING = frozenset({"sensevoice", "paraformer"})
 
 
-def info_of(model: Installed) -> EngineInfo:
-    """The engine that an installed speech model is."""
+def info_of(model: Installed, provider: str) -> EngineInfo:
+    """The engine that an installed speech model is, where ``provider`` computes."""
     engine = ENGINES[model.family]
     return replace(
         engine,
@@ -73,7 +76,7 @@ def info_of(model: Installed) -> EngineInfo:
         summary=f"{FAMILIES[model.family].title} through sherpa-onnx",
         family=model.family,
         weights=model.name,
-        batch=model.batch if model.family in BATCHING else 1,
+        batch=model.batches.get(provider, 1) if model.family in BATCHING else 1,
         word_times=engine.word_times and _tells_times(model.family, model.folder / model.files.get("model", "")),
     )
 
@@ -89,18 +92,27 @@ def _tells_times(family: str, graph: Path) -> bool:
         return False  # it will not load, and the reason is told then
 
 
-def provider_problem(provider: str) -> str:
-    """Why the installed runtime cannot compute on ``provider``, as far as its files tell; empty if it may.
+def provider_problem(settings: Settings) -> str:
+    """Why the installed runtime cannot compute on what is asked for, or is slow there; empty if nothing is known.
 
-    Nothing is loaded for that; a recognizer that falls back to the processor all the same refuses to open.
+    Nothing is loaded for that, only files are looked at; a recognizer that falls back to the processor all the same
+    refuses to open.
     """
     spec = find_spec(PACKAGE)
-    if provider == "cpu" or spec is None:
+    if settings.provider == "cpu" or spec is None:
         return ""
     folders = [Path(place) / "lib" for place in spec.submodule_search_locations or ()]
-    if any(any(folder.glob(f"*onnxruntime_providers_{provider}*")) for folder in folders):
-        return ""
-    return f"the installed sherpa-onnx {_runtime_version()} was not built for it: docs/gpu.md says what to install"
+    if not any(any(folder.glob(f"*onnxruntime_providers_{settings.provider}*")) for folder in folders):
+        return f"the installed sherpa-onnx {_runtime_version()} was not built for it: docs/gpu.md says what to install"
+    untried = untried_batches(settings)
+    return f"far slower than need be before `dashscribe models verify {' '.join(untried)}`" if untried else ""
+
+
+def untried_batches(settings: Settings) -> list[str]:
+    """The models that decode piece by piece on a GPU because nobody has found out whether they may do otherwise."""
+    models = weights.installed(settings.resolved_models_dir).values()
+    batching = [model for model in models if model.family in BATCHING]
+    return [model.name for model in batching if settings.provider not in {"cpu", *model.batches}]
 
 
 @cache

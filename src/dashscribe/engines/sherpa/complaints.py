@@ -12,6 +12,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dashscribe.errors import EngineUnavailableError
+
 #: Longest part of the text that is looked at and quoted, in bytes and in characters.
 KEPT_BYTES, QUOTED = 16_384, 200
 
@@ -35,16 +37,27 @@ class Complaints:
             *("too large for KV", "leaves no room", "scaffold exceeds"),
         )
 
-    @property
-    def fallback(self) -> str:
-        """What the runtime says of a provider that it lacks; empty if nothing."""
-        return self._quote("Fallback to cpu", "Failed to create CUDA", "Failed to load library")
+    def refuse_fallback(self, provider: str) -> None:
+        """Raise EngineUnavailableError if the runtime said that it computes on the processor instead."""
+        # The ONNX runtime's own reason, if it has one, stands before the line that says so.
+        reason = self._quote("CUDA failure", "Failed to load library", "Failed to create CUDA")
+        reason = reason or self._quote("Fallback to cpu")
+        if provider == "cpu" or not reason:
+            return
+        remedy = "Install a sherpa-onnx that was built for it (docs/gpu.md)"
+        if "Please compile" not in self.text:
+            remedy = "See whether driver and libraries are there (nvidia-smi, docs/gpu.md)"
+        raise EngineUnavailableError(
+            f"DASHSCRIBE_PROVIDER={provider} has no effect: the runtime says {reason!r}. {remedy}, or set "
+            "DASHSCRIBE_PROVIDER=cpu."
+        )
 
     def _quote(self, *signs: str) -> str:
-        lines = [line.strip() for line in self.text.splitlines()]
-        for line in lines:
-            if any(sign in line for sign in signs):
-                return line[-QUOTED:]
+        """The first line with one of these signs; of a long one what follows the sign."""
+        for line in map(str.strip, self.text.splitlines()):
+            for sign in signs:
+                if sign in line:
+                    return line if len(line) <= QUOTED else line[line.index(sign) :][:QUOTED]
         return ""
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from dashscribe.config import Settings, usable_cores
 from dashscribe.engines.sherpa import complaints
-from dashscribe.errors import EngineUnavailableError, HostError
+from dashscribe.errors import HostError
 from dashscribe.languages import spelled
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Fate, Options, Outcome, Sentence, Span, Waveform
 from dashscribe.words import Heard, locate, timed_sentence
@@ -117,11 +117,7 @@ class SherpaEngine(ABC):
             self._open_recognizers.popitem(last=False)
         with complaints.heard() as said:
             recognizer = self._open(key)
-        if self._provider != "cpu" and said.fallback:
-            raise EngineUnavailableError(
-                f"DASHSCRIBE_PROVIDER={self._provider} has no effect: the runtime says {said.fallback!r}. Install a "
-                "sherpa-onnx that was built for it (docs/gpu.md), or set DASHSCRIBE_PROVIDER=cpu."
-            )
+        said.refuse_fallback(self._provider)
         self._open_recognizers[key] = recognizer
         return recognizer
 

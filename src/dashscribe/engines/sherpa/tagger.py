@@ -14,6 +14,7 @@ import numpy as np
 import sherpa_onnx
 
 from dashscribe.config import Settings, usable_cores
+from dashscribe.engines.sherpa import complaints
 from dashscribe.engines.sherpa.recognizer import FULL_SCALE, SHORTEST_MS, Stream
 from dashscribe.errors import HostError
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Span, Waveform
@@ -68,7 +69,9 @@ class Tagger:
         if not is_ced:
             graph.zipformer.model = path
         config = runtime.AudioTaggingConfig(model=graph, labels=str(model.path("labels")))
-        self._tagging = cast("_Tagging", runtime.AudioTagging(config))
+        with complaints.heard() as said:
+            self._tagging = cast("_Tagging", runtime.AudioTagging(config))
+        said.refuse_fallback(settings.provider)
         self._labels = len(read_labels(model.path("labels")))
 
     def events(self, piece: Waveform, span: Span) -> tuple[str, ...]:
