@@ -232,7 +232,7 @@ class Decoder:
         """The frames of a packet; none if it is damaged, which is counted."""
         try:
             frames = [frame for frame in packet.decode() if frame.samples]
-        except FFmpegError:
+        except (FFmpegError, ValueError):  # the latter is PyAV's own from version 19 on: the decoder would not open
             frames = None
         # Garbage that passes for a frame gives itself away by figures that no recording has.
         if frames is None or any(f.sample_rate not in RATES_HZ or f.layout.nb_channels > MAX_CHANNELS for f in frames):

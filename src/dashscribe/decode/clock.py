@@ -6,7 +6,6 @@ positions of their bytes. Healthy files jitter, drift and start late, so only a 
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Protocol
 
 from av.audio.frame import AudioFrame
@@ -29,6 +28,20 @@ CLAIM_SLACK_S = 1.0
 MAX_HOLE_S = 3600.0
 #: The index points at a chunk, a packet's position at its content: 4 bytes of name, 4 of size.
 AVI_CHUNK_HEADER_BYTES = 8
+
+
+class TimeBase(Protocol):
+    """Seconds of one tick: a ``Fraction``, or from PyAV 19 on a rational number of its own."""
+
+    @property
+    def numerator(self) -> int:
+        """What is divided."""
+        ...
+
+    @property
+    def denominator(self) -> int:
+        """By what."""
+        ...
 
 
 class Clock(Protocol):
@@ -143,7 +156,7 @@ class StampClock:
             return None
         return self._stamp(frame.pts, frame.time_base)
 
-    def _stamp(self, ticks: int, time_base: Fraction) -> float:
+    def _stamp(self, ticks: int, time_base: TimeBase) -> float:
         return ticks * time_base.numerator / time_base.denominator - self._origin_s
 
 

@@ -6,12 +6,13 @@ first, and their sums are clustered in place of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import fastcluster
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 #: Most voiceprints that are clustered at once; above it, each block of that many is summed up by ``SUMS``.
 MOST = 1000
@@ -64,7 +65,7 @@ class Space:
 
 
 def speakers(
-    voiceprints: NDArray[np.float32], durations_ms: ArrayLike, space: Space, count: int | None
+    voiceprints: NDArray[np.float32], durations_ms: Sequence[int] | NDArray[np.int64], space: Space, count: int | None
 ) -> NDArray[np.int64]:
     """The speaker of each utterance, shape (n,), numbered in order of first appearance.
 
