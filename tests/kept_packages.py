@@ -35,4 +35,6 @@ def kept_python(name: str, *packages: str) -> Path:
     """A folder for PYTHONPATH with these packages."""
     # The README's environment has no pip of its own: the interpreter that made it has one.
     pip = [sys._base_executable, "-m", "pip", "--python", sys.executable, "install"]  # type: ignore[attr-defined]
-    return kept(name, lambda folder: [*pip, "--quiet", "--target", str(folder), *packages])
+    # Compiled parts fit one version of Python only.
+    named = f"{name}-{sys.implementation.cache_tag}"
+    return kept(named, lambda folder: [*pip, "--quiet", "--target", str(folder), *packages])
