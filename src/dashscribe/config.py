@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +40,7 @@ def default_home() -> Path:
 
 def usable_cores() -> int:
     """Processor cores that this process may run on: fewer than the machine has under taskset or in a container."""
-    if hasattr(os, "sched_getaffinity"):
+    if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
@@ -213,9 +215,13 @@ def test_no_hotword_ends_the_process(
 # --- what the runtime only writes -------------------------------------------------------------------------------------
 
 
-def test_what_native_code_writes_is_collected_and_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
-    import os
-
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_what_native_code_writes_is_collected_and_passed_on(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    if system == "darwin":
+        monkeypatch.delattr(os, "memfd_create")
     with heard() as said:
         os.write(2, b"first\nCaught exception: no such thing\n")
     assert said.exception == "Caught exception: no such thing"
@@ -225,8 +231,6 @@ def test_what_native_code_writes_is_collected_and_passed_on(capfd: pytest.Captur
 
 
 def test_stderr_is_back_in_place_whatever_happens(capfd: pytest.CaptureFixture[str]) -> None:
-    import os
-
     with pytest.raises(ValueError, match="inside"), heard():
         raise ValueError("inside")
     os.write(2, b"after\n")

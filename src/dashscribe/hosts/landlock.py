@@ -60,6 +60,7 @@ def read_only(paths: Iterable[Path]) -> str:
 
 def _grant(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
     """Let one file be read, or all below one folder."""
+    assert sys.platform == "linux"
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         rights = _READ_FILE | (_READ_DIR if stat.S_ISDIR(os.fstat(descriptor).st_mode) else 0)

@@ -8,9 +8,11 @@ read around each call. That works because a host child makes one call at a time.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 
 from dashscribe.errors import EngineUnavailableError
 
@@ -61,12 +63,20 @@ class Complaints:
         return ""
 
 
+def _scratch_file() -> int:
+    """A descriptor of an empty file: in memory, or where the system has no such (macOS), without a name on disk."""
+    if sys.platform == "linux":
+        return os.memfd_create("stderr")
+    with TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
 @contextmanager
 def heard() -> Generator[Complaints]:
     """Collect what native code writes to stderr inside the block; it is passed on to the real stderr afterwards."""
     complaints = Complaints()
     real = os.dup(2)
-    kept = os.memfd_create("stderr")
+    kept = _scratch_file()
     try:
         os.dup2(kept, 2)
         try:
