@@ -180,6 +180,14 @@ def test_a_real_segmentation_fault_costs_one_call(hosts: Hosts) -> None:
     ask(hosts)
 
 
+def test_engine_that_gives_up_ends_its_child_with_the_reason_and_the_next_call_has_another(hosts: Hosts) -> None:
+    before, *_ = ask(hosts)
+    with pytest.raises(HostDiedError, match=r"status 1 .*the GPU is lost"):
+        ask(hosts, "give_up")
+    after, *_ = ask(hosts)
+    assert after != before
+
+
 def test_a_child_that_exits_is_named_with_its_status(hosts: Hosts) -> None:
     with pytest.raises(HostDiedError, match="exited with status 255"):
         ask(hosts, "leave 255")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from dashscribe.decode import encode_flac
 from dashscribe.hosts.asr import recognize
@@ -52,3 +53,13 @@ def test_an_exception_fails_its_span_alone_and_each_piece_is_its_own_sound() -> 
     assert (first.fate, first.reason) == (Fate.FAILED, "ValueError: poisoned")
     assert second.fate is Fate.TRANSCRIBED
     assert [piece.samples[0] for piece in engine.pieces] == [0, 16_000]
+
+
+def test_pieces_that_cannot_be_decoded_at_once_are_decoded_alone_but_for_a_trial() -> None:
+    """The scripted engine takes one piece at a time and raises for more."""
+    engine = ScriptedEngine((Fate.TRANSCRIBED, ""), (Fate.TRANSCRIBED, ""))
+    assert [outcome.fate for outcome in heard(engine, batch=2)] == [Fate.TRANSCRIBED] * 2
+    assert len(engine.pieces) == 2
+    with pytest.raises(ValueError, match="too many values"):
+        list(recognize(engine, None, [Recognize(WINDOW, Options(), batch=2, strict=True)]))
+    assert len(engine.pieces) == 2

@@ -22,7 +22,7 @@ from dashscribe.engines import Engine, engines, find_engine, sherpa
 from dashscribe.engines.runaway import runaway
 from dashscribe.engines.sherpa.complaints import Complaints, heard
 from dashscribe.engines.sherpa.recognizer import KEPT_OPEN, SherpaEngine
-from dashscribe.errors import EngineUnavailableError, WeightsError
+from dashscribe.errors import EngineUnavailableError, HostError, WeightsError
 from dashscribe.types import Fate, Hotword, Options, Outcome, Waveform
 from dashscribe.weights.cards import write_card
 from small_models import Speak, install, samples_of
@@ -270,6 +270,31 @@ def test_a_gpu_that_cannot_be_used_is_refused_with_the_runtimes_own_reason(reaso
     assert ("Install a sherpa-onnx that was built for it" in str(refused.value)) is compiled
     assert ("nvidia-smi" in str(refused.value)) is not compiled
     said.refuse_fallback("cpu")
+
+
+def test_a_gpu_that_fails_ends_its_process_and_a_processor_does_not(
+    opened: Callable[[str], Engine], medium: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After most errors of CUDA every later call fails, too: another process has to try the piece again."""
+    engine = cast("SherpaEngine", opened("sensevoice-small"))
+    (recognizer,) = list(engine._open_recognizers.values())[-1:]
+
+    class Failing:
+        def create_stream(self, hotwords: str | None = None) -> object:
+            return recognizer.create_stream()
+
+        def decode_streams(self, streams: Sequence[object]) -> None:
+            os.write(2, b"Caught exception:\nCUDA failure 700: an illegal memory access was encountered\n")
+
+    monkeypatch.setattr(engine, "_recognizer", lambda key: Failing())
+    piece = Waveform(medium, 0)
+    with pytest.raises(HostError, match="Caught exception"):
+        engine.recognize([piece], Options())
+    monkeypatch.setattr(engine, "_provider", "cuda")
+    with pytest.raises(SystemExit, match="failed on cuda: Caught exception"):
+        engine.recognize([piece], Options())
+    with pytest.raises(HostError):  # several together are tried alone first
+        engine.recognize([piece, piece], Options())
 
 
 def test_a_gpu_without_batches_is_said_to_be_slow(

@@ -57,8 +57,8 @@ def fields_of(record: logging.LogRecord) -> Fields:
 class JsonLines(TextLines):
     """One JSON object per line: time, level, logger, message, what it is about and, where there is one, the traceback.
 
-    Of what it is about: request_id, owner, task_id, file (its number), window, engine, redo; of the line at a request's
-    end also method, route, status and ms.
+    Of what it is about: request_id, owner, task_id, file (its number), window, engine, redo, event, target; of the line
+    at a request's end also method, route, status and ms.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 import time
 import wave
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dashscribe.config import Settings
     from dashscribe.hosts import Hosts
+    from dashscribe.types import Window
     from dashscribe.weights import Installed
     from dashscribe.weights.installing import Watch
     from dashscribe.weights.known import Known
@@ -241,40 +242,46 @@ def _speech() -> Path:
 
 
 def batch_finder(settings: Settings, hosts: Hosts) -> FindBatch:
-    """Decodes pieces of the built-in utterance alone and together, and compares every word, time and tag."""
+    """Decodes pieces of the built-in utterance alone and together, and compares every word, time and tag.
+
+    A number in the card that is smaller than what would be tried was put there by somebody, and stays the most.
+    """
     from dashscribe.engines import find_engine
     from dashscribe.engines.sherpa import BATCHES, BATCHING
-    from dashscribe.types import Options, Window
+    from dashscribe.errors import HostError
+    from dashscribe.types import Options
 
-    def find(model: Installed) -> tuple[str, int]:
+    def find(model: Installed) -> tuple[str, int] | None:
         if model.family not in BATCHING:
-            return settings.provider, 1
+            return None
         engine, options = find_engine(model.name, settings), Options(words=True, emotion=True)
-        most = BATCHES[settings.provider]
-        with tempfile.TemporaryDirectory(prefix="dashscribe-") as folder:
-            speech = _pieces_of_speech(Path(folder) / "pieces.wav", max(24, 2 * most))
-            cut = list(hosts.cut(speech, url="pieces.wav", options=options, limits=engine.limits, packed=False))
-        windows = [message for message in cut if isinstance(message, Window)]
-        # A window holds fewer pieces than a GPU takes at once: they are made one.
-        spans = tuple(span for window in windows for span in window.spans)
-        whole = Window(0, 0, spans, b"".join(window.audio for window in windows), packed=False)
-        alone, together = (list(hosts.recognize(engine.name, whole, options, batch=n)) for n in (1, most))
-        return settings.provider, most if alone == together else 1
+        known = model.batches.get(settings.provider, 1)
+        sizes = [size for size in BATCHES[settings.provider] if known == 1 or size <= known]
+        window = _pieces_of_speech(engine.limits.max_piece_ms, max(24, 2 * max(sizes, default=0)))
+        alone = list(hosts.recognize(engine.name, window, options, batch=1))
+        for size in sizes:
+            with suppress(HostError):  # it does not fit
+                if list(hosts.recognize(engine.name, window, options, batch=size, strict=True)) == alone:
+                    return settings.provider, size
+        return settings.provider, 1
 
     return find
 
 
-def _pieces_of_speech(path: Path, count: int) -> Path:
-    """The built-in utterance again and again with a second of silence between, begun later each time: 24 lengths."""
+def _pieces_of_speech(longest_ms: int, count: int) -> Window:
+    """The built-in utterance as one long piece, then ``count`` times, begun later each time: 24 lengths."""
+    from dashscribe.types import RATE_HZ, Span, Window
+
     with wave.open(str(_speech())) as source:
-        rate_hz, samples = source.getframerate(), source.readframes(source.getnframes())
-    step = 2 * (len(samples) // 2 // 32)  # bytes of whole int16 samples
-    with wave.open(str(path), "wb") as target:
-        target.setnchannels(1)
-        target.setsampwidth(2)
-        target.setframerate(rate_hz)
-        target.writeframes(b"".join(samples[step * (part % 24) :] + bytes(2 * rate_hz) for part in range(count)))
-    return path
+        samples, a_ms = source.readframes(source.getnframes()), 2 * RATE_HZ // 1000  # bytes of a millisecond
+    length_ms = len(samples) // a_ms
+    long = (samples * (1 + longest_ms // length_ms))[: longest_ms * a_ms]
+    pieces = [long, *(samples[length_ms // 32 * (part % 24) * a_ms : length_ms * a_ms] for part in range(count))]
+    spans: list[Span] = []
+    for piece in pieces:
+        begin_ms = spans[-1].end_ms + 1000 if spans else 0
+        spans.append(Span(begin_ms, begin_ms + len(piece) // a_ms))
+    return Window(0, 0, tuple(spans), b"".join(pieces), packed=False)
 
 
 def _make_home(settings: Settings) -> None:

@@ -126,11 +126,13 @@ class Hosts(Decoding):
         express: bool = False,
         first: int = 0,
         batch: int = 0,
+        strict: bool = False,
         stop: threading.Event | None = None,
     ) -> Generator[Outcome]:
         """One outcome per span of the window, in order, each as it becomes ready; waits for a free slot before.
 
-        Spans before number ``first`` are left out. ``batch`` pieces are decoded at once, 0 as many as the engine may.
+        Spans before number ``first`` are left out. ``batch`` pieces are decoded at once, 0 as many as the engine may;
+        ``strict``, it is an error where they cannot be, and they are not decoded one by one instead.
         Raises EngineUnavailableError when the engine cannot be opened,
         InvariantError when the window's audio does not fit its spans, HostDiedError and HostTimeoutError when the child
         does not survive it, HostError soon after ``stop`` was set, even if it was still waiting, EngineDownError when
@@ -144,7 +146,7 @@ class Hosts(Decoding):
         if info.aligned:
             options = change(options, refine_times=False)
         # Whoever waits for the first sentence is not to wait for its neighbors.
-        request = Recognize(window, options, first, batch=1 if express else batch or info.batch)
+        request = Recognize(window, options, first, batch=1 if express else batch or info.batch, strict=strict)
         if request.batch > 1:
             yield from self._together(info, request, stop)
         else:
@@ -208,9 +210,10 @@ class Hosts(Decoding):
         self._observer.worked("recognize", info.name, speech_ms, watch.seconds)
 
     def _limit_s(self, info: EngineInfo, requests: Sequence[Recognize]) -> float:
-        """How long a child may take for its next answer, in seconds: that for a whole batch of the longest spans."""
+        """How long a child may take for its next answer, in seconds: some of the longest spans may come at once."""
         longest_ms = max((span.duration_ms for r in requests for span in r.window.spans), default=0)
-        limit_s = self._bounds.speech_s + self._bounds.per_speech_s * requests[0].batch * longest_ms / 1000
+        at_once = min(requests[0].batch, self._bounds.at_once)
+        limit_s = self._bounds.speech_s + self._bounds.per_speech_s * at_once * longest_ms / 1000
         if info.remote:
             limit_s += 2 * self._settings.openai_timeout_s  # what is heard as nothing is asked for twice
         return limit_s

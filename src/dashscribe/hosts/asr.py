@@ -6,6 +6,7 @@ ready, and fails alone. What the engine lacks, ``completing`` adds.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pkgutil import resolve_name
@@ -64,7 +65,7 @@ def recognize(engine: Engine, completion: Completion | None, requests: Sequence[
     options = requests[0].options
     numbered = ((place, piece) for place, r in enumerate(requests) for piece in pieces(r.window, r.first))
     for batch in _batches(numbered, max(1, requests[0].batch)):
-        outcomes = _recognize_batch(engine, [piece for _, piece in batch], options)
+        outcomes = _recognize_batch(engine, [piece for _, piece in batch], options, strict=requests[0].strict)
         for (place, piece), outcome in zip(batch, outcomes, strict=True):
             yield OutcomeReply(completion.complete(piece, outcome, options) if completion else outcome, place)
 
@@ -74,12 +75,20 @@ def _batches(pieces: Iterator[tuple[int, Waveform]], size: int) -> Iterator[tupl
         yield batch
 
 
-def _recognize_batch(engine: Engine, pieces: Sequence[Waveform], options: Options) -> Sequence[Outcome]:
-    """The outcomes of pieces that are decoded at once; whatever goes wrong with them is left to each alone."""
+def _recognize_batch(
+    engine: Engine, pieces: Sequence[Waveform], options: Options, *, strict: bool
+) -> Sequence[Outcome]:
+    """The outcomes of pieces that are decoded at once; whatever goes wrong with them is left to each alone.
+
+    ``strict``, it is raised.
+    """
     if len(pieces) > 1:
         try:
             outcomes = engine.recognize(pieces, options)
         except Exception:
+            if strict:
+                raise
+            traceback.print_exc()  # pieces one by one are slow, and nothing else would tell why
             outcomes = []
         if len(outcomes) == len(pieces):
             pairs = zip(pieces, outcomes, strict=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         life.start()
         answer = _answer(args)
-    _serve(requests, Connection(args.replies, readable=False), answer, measures)
+    try:
+        _serve(requests, Connection(args.replies, readable=False), answer, measures)
+    except SystemExit as end:
+        # Whoever gave up said why. An ordinary end takes native code apart, which can hang where a GPU is lost.
+        sys.stderr.write(f"{end}\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _network(measures: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from dashscribe.hosts.parent import STOP_S, check_stop
 from dashscribe.hosts.protocol import OutcomeReply, Recognize
 from dashscribe.types import Outcome
 
-#: Windows that one call takes: with 30 s of speech in each, a batch of some eight pieces is always full.
+#: Windows that one call takes: with 30 s of speech in each, eight pieces are always there, and mostly some thirty.
 MOST_WINDOWS = 4
 
 
@@ -103,6 +103,7 @@ def alike(request: Recognize) -> Hashable:
         options.context,
         options.speech_noise_threshold,
         request.batch,
+        request.strict,
     )
 
 

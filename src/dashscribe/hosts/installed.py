@@ -51,7 +51,10 @@ def speaker_kind(settings: Settings, *, segmented: bool = True) -> Kind:
         role="speaker",
         weights=embedding.name,
         annotator=segmentation.name if segmentation else "",
-        version="-".join(model.digest[:16] for model in (embedding, segmentation) if model),
+        version="-".join(
+            [model.digest[:16] for model in (embedding, segmentation) if model]
+            + ([] if settings.provider == "cpu" else [settings.provider])
+        ),
         nice=BATCH_NICE,
     )
 

@@ -103,13 +103,15 @@ class Recognize(Struct, frozen=True, tag=True):
     """To an engine child: answer with one OutcomeReply per span of the window, in order, each when it is ready.
 
     The spans before number ``first`` were answered in an earlier call and are left out. ``batch`` is how many spans are
-    decoded at once: 1 where somebody waits for each.
+    decoded at once: 1 where somebody waits for each. ``strict``: spans that cannot be decoded so are an error; they
+    would else be decoded one by one.
     """
 
     window: Window
     options: Options
     first: int = 0
     batch: int = 1
+    strict: bool = False
 
 
 class RecognizeTogether(Struct, frozen=True, tag=True):

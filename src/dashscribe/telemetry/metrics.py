@@ -76,7 +76,9 @@ FILES_ENDED = _counter(
     "code",
 )
 WINDOWS_ENDED = _counter(
-    "windows_ended_total", "Windows of tasks that were closed: done, or given_up after three failures.", "outcome"
+    "windows_ended_total",
+    "Windows of tasks that were closed: done, or given_up after three failures or the end of twenty workers over it.",
+    "outcome",
 )
 FETCHES = _counter(
     "fetches_total", "Downloads of sources by outcome: ok, aborted, or the class of what went wrong.", "outcome"

@@ -16,8 +16,8 @@ from dashscribe.weights.shelf import Shelf
 #: Transcribes the built-in utterance, which is English, with a model, in a child process; raises DashscribeError.
 Decode = Callable[[Installed], str]
 #: Finds out how many pieces of sound a model may decode at once without any result changing, and what computed ("cpu",
-#: "cuda"), for which alone that holds; raises DashscribeError.
-FindBatch = Callable[[Installed], tuple[str, int]]
+#: "cuda"), for which alone that holds; None for a model whose engine never does. Raises DashscribeError.
+FindBatch = Callable[[Installed], tuple[str, int] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +89,19 @@ def verify(
 def _settle_batch(model: Installed, find_batch: FindBatch) -> str:
     """Put into the card how many pieces may be decoded at once; says what was found."""
     try:
-        provider, batch = find_batch(model)
+        found = find_batch(model)
+        if found is None:
+            return "decodes one by one"
+        provider, batch = found
+        card = read_card(model.folder)  # as it is now: the same may have been found out for something else meanwhile
+        if card.batches.get(provider) != batch:
+            write_card(replace(card, batches={**card.batches, provider: batch}))
     except DashscribeError as error:
-        return f"whether pieces may be decoded together was not found out: {error}"
-    if model.batches.get(provider) != batch:
-        write_card(replace(model, batches={**model.batches, provider: batch}))
+        return f"whether pieces may be decoded together was not found out, or not noted: {error}"
     where = "" if provider == "cpu" else f" on {provider}"
-    return (
-        f"decodes {batch} pieces at once{where}, with the same results as one by one"
-        if batch > 1
-        else f"decodes one by one{where}"
-    )
+    if batch == 1:
+        return f"decodes one by one{where}"
+    return f"decodes {batch} pieces at once{where}, with the same results as one by one"
 
 
 def _wrong_files(model: Installed, watch: Watch) -> Iterator[str]:

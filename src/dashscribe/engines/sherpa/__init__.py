@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 PACKAGE = "sherpa_onnx"
 #: Outputs of a Paraformer that tells times: scores, their count, and the two that fire with each token.
 PARAFORMER_OUTPUTS = 4
-#: Pieces that are decoded at once where that changes nothing. On a processor more gain little and delay the first. On a
-#: GPU a call of SenseVoice's size takes 0.15 s for one piece, 0.16 for 8 and 0.31 for 32 (docs/gpu.md).
-BATCHES = {"cpu": 8, "cuda": 32}
+#: Pieces that are decoded at once where that changes nothing, by what computes, the best number first. On a processor
+#: more than 8 gain little and delay the first; a GPU reads twice as fast with 32 (docs/gpu.md), if they fit.
+BATCHES = {"cpu": (8,), "cuda": (32, 16, 8)}
 #: The family whose models can time the words of others and tell language and emotion for them.
 ANNOTATING_FAMILY = "sensevoice"
 
@@ -72,7 +72,8 @@ def info_of(model: Installed, provider: str) -> EngineInfo:
         engine,
         name=model.name,
         languages=model.languages,
-        version=f"{_runtime_version()}+{model.digest}",
+        # What computes rounds in its own way, which can make another word in places.
+        version=f"{_runtime_version()}+{model.digest}" + ("" if provider == "cpu" else f"+{provider}"),
         summary=f"{FAMILIES[model.family].title} through sherpa-onnx",
         family=model.family,
         weights=model.name,

@@ -84,7 +84,7 @@ class SherpaEngine(ABC):
         self._recognizer(self._key(Options()))  # a model that does not load is to be told at once
 
     def recognize(self, pieces: Sequence[Waveform], options: Options) -> list[Outcome]:
-        """One outcome per piece. Raises HostError for what the runtime failed at."""
+        """One outcome per piece. Raises HostError for what the runtime failed at, SystemExit for one piece on a GPU."""
         # Zeros stand for sound that could not be decoded, or was never recorded.
         sounding = [piece for piece in pieces if piece.samples.any()]
         outcomes = dict(zip(map(id, sounding), self._decode(sounding, options), strict=True)) if sounding else {}
@@ -95,6 +95,9 @@ class SherpaEngine(ABC):
         streams = [self._stream(recognizer, piece, options) for piece in pieces]
         with complaints.heard() as said:
             recognizer.decode_streams(streams)
+        if said.exception and self._provider != "cpu" and len(pieces) == 1:
+            # A GPU that failed, or is full, fails at every later call of this process, too: another one tries again.
+            raise SystemExit(f"{self._model.name} failed on {self._provider}: {said.exception}")
         if said.exception:
             raise HostError(f"{self._model.name} failed: {said.exception}")
         return [
