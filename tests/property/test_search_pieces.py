@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dashscribe.errors import InvalidParameterError
@@ -54,6 +54,7 @@ def test_grams_never_rule_out_what_the_text_proves_and_single_ones_prove_it(text
 
 
 @given(TEXTS)
+@example("ﬁำ")
 def test_case_and_width_do_not_count(text: str) -> None:
     wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
     assert folded_line(pieces(text)) == folded_line(pieces(wide))

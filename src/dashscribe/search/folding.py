@@ -69,7 +69,9 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
     """Characters with what combines with them: the stretches that are folded as one, none of them long."""
     begin = 0
     for at in range(1, len(text)):
-        if text[at].isascii() or at - begin > MAX_MARKS or not _combines(text[at]):
+        combines = not text[at].isascii() and _combines(text[at]) and at - begin <= MAX_MARKS
+        # A vowel that is a mark and a letter (Thai, Lao) stands with its own letters; behind others it is by itself.
+        if not combines or (_brings_a_letter(text[at]) and not _takes_a_letter(text[begin])):
             yield begin, at
             begin = at
     if text:
@@ -80,6 +82,16 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
 def _combines(character: str) -> bool:
     first = unicodedata.normalize("NFKC", character)[0]
     return unicodedata.category(first)[0] == "M" or ord(first) in _JAMO
+
+
+@lru_cache(maxsize=16_384)
+def _brings_a_letter(character: str) -> bool:
+    return any(letter.isalnum() and ord(letter) not in _JAMO for letter in unicodedata.normalize("NFKC", character))
+
+
+@lru_cache(maxsize=16_384)
+def _takes_a_letter(character: str) -> bool:
+    return _is_whole(unicodedata.normalize("NFKC", character)[-1])
 
 
 @lru_cache(maxsize=65_536)
