@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +13,14 @@ from typing import Any, cast
 import pytest
 
 from dashscribe import weights
+from dashscribe.cli import checkup
 from dashscribe.cli.model_files import batch_finder
 from dashscribe.config import Settings
 from dashscribe.errors import HostDiedError, HostError
 from dashscribe.hosts import Hosts
 from dashscribe.types import Fate, Options, Outcome, Sentence, Window
 from dashscribe.weights import Installed
+from dashscribe.weights.cards import write_card
 from dashscribe.weights.verifying import verify
 from small_models import install
 
@@ -108,3 +113,32 @@ def test_a_card_that_cannot_be_written_is_a_note_and_no_problem(
     verdict = verify(model, decode=lambda m: "text", find_batch=lambda m: ("cuda", 32))
     assert verdict.problems == []
     assert "not noted" in verdict.notes[0] and "Read-only file system" in verdict.notes[0]
+
+
+def test_doctor_warns_of_a_gpu_that_is_given_one_piece_after_the_other(model: Installed) -> None:
+    """Half a second is heard, by children that any provider suits."""
+
+    class Children:
+        def recognize(self, engine: str, window: Window, options: Options) -> Iterator[Outcome]:
+            yield from (Outcome(span, Fate.TRANSCRIBED, ()) for span in window.spans)
+
+    def told() -> tuple[str, str]:
+        settings = Settings(models_dir=model.folder.parent, provider="cuda")
+        patient = checkup.Patient(settings=settings, hosts=cast("Hosts", Children()), host="127.0.0.1", port=0)
+        (finding,) = checkup.CHECKS["engine"](patient)
+        return finding.status, finding.remedy
+
+    assert told() == ("warn", "dashscribe models verify sensevoice-small")
+    write_card(replace(model, batches={"cuda": 1}))
+    assert told() == ("ok", "")
+
+
+def test_worker_says_where_it_computes_and_what_is_missing_for_that(tmp_path: Path) -> None:
+    env = os.environ | {"DASHSCRIBE_HOME": str(tmp_path), "DASHSCRIBE_PROVIDER": "cuda", "DASHSCRIBE_WORKERS": "2"}
+    command = [sys.executable, "-m", "dashscribe", "worker"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
+        assert worker.stdout is not None
+        first = worker.stdout.readline()
+        worker.terminate()
+    assert first.startswith("worker: 2 recognitions at once on cuda (the installed sherpa-onnx ")
+    assert "was not built for it: docs/gpu.md" in first
