@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +18,8 @@ def kept(name: str, install: Callable[[Path], list[str]]) -> Path:
     folder = Path(platformdirs.user_cache_dir("dashscribe-tests", appauthor=False)) / name
     if folder.is_dir():
         return folder
-    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-    draft.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{name}."))
     done = subprocess.run(install(draft), capture_output=True, text=True)
     if done.returncode:
         shutil.rmtree(draft)

@@ -177,7 +177,7 @@ class Server:
                 env=environment,
             )
 
-    def wait_ready(self, seconds: float = 60.0) -> None:
+    def wait_ready(self, seconds: float = 240.0) -> None:
         """Wait until it answers."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -201,7 +201,7 @@ class Server:
         assert self.process is not None
         pid = self.process.pid
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self._assert_no_children(pid)
 
     def children(self) -> list[psutil.Process]:
@@ -220,7 +220,7 @@ class Server:
         assert self.process is not None
         pid = self.process.pid
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0, self.last_words()
+        assert self.process.wait(60) == 0, self.last_words()
         self._assert_no_children(pid)
 
     def last_words(self) -> str:
@@ -228,7 +228,8 @@ class Server:
 
     @staticmethod
     def _assert_no_children(pid: int) -> None:
-        until = time.monotonic() + 5.0
+        # A child that has just been started learns of it only once its imports are done, at its low priority.
+        until = time.monotonic() + 60.0
         while orphans := _children_of(pid):
             assert time.monotonic() < until, f"children of the dead server {pid} live on: {orphans}"
             time.sleep(0.02)
@@ -355,7 +356,7 @@ class Site:
         common = {"DASHSCRIBE_DATABASE_URL": database_url, "DASHSCRIBE_STORE_URL": f"file://{folder}/store"}
         if bucket:
             common |= {"DASHSCRIBE_STORE_URL": f"s3://{bucket.make_bucket()}/kept", **bucket.environment()}
-        self._settings = common | {"DASHSCRIBE_LEASE_S": "3", **settings}
+        self._settings = common | {"DASHSCRIBE_LEASE_S": "6", **settings}
         self.servers = [self._new(f"server-{n}", ("serve", "--no-worker")) for n in range(servers)]
         self.workers = [self._new(f"worker-{n}", ("worker",)) for n in range(workers)]
 

@@ -80,11 +80,19 @@ class Visit:
         ]
 
 
+#: Notes stay: what is read or pressed in one may be a while after it came.
+NOTES_STAY = """(() => {
+  const wait = window.setTimeout;
+  window.setTimeout = (act, ms, ...more) => wait(act, ms === 6000 ? 120000 : ms, ...more);
+})()"""
+
+
 @contextmanager
 def visiting(browser: Browser, url: str, key: str = "", **how: Any) -> Iterator[Visit]:
     """Somebody with a browser of their own, signed in if a key is given. At the end nothing wrong may have happened."""
     context = browser.new_context(**({"locale": "en-US", "reduced_motion": "reduce"} | how))
     context.set_default_timeout(20_000)
+    context.add_init_script(NOTES_STAY)
     visit = Visit(context.new_page(), url)
     visit.watch()
     try:

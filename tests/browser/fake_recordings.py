@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from browsing import NOTES_STAY
 from playwright.sync_api import Page, Request, Route
 
 import dashscribe.wire
@@ -165,6 +166,7 @@ class Fake:
 
     def install(self, page: Page, *, language: str = "en", theme: str = "light") -> None:
         """Answer a page's requests, with somebody signed in."""
+        page.add_init_script(NOTES_STAY)
         page.add_init_script(
             f"sessionStorage.setItem('dashscribe.key', '\"sk-fake\"');"
             f"localStorage.setItem('dashscribe.language', '\"{language}\"');"

@@ -275,7 +275,7 @@ def test_keys_are_made_shown_once_and_ended(visit: Visit, server: Server):
     dialog.get_by_label("Hours per month").fill("0.5")
     dialog.get_by_role("button", name="Make the key").click()
     made = dialog.locator("code").inner_text()
-    with client(server.url, headers={"Authorization": f"Bearer {made}"}) as http:
+    with client(server.url, headers={"Authorization": f"Bearer {made}"}, timeout=60) as http:
         assert checked(http.get(f"{V1}/me"))["quota_ms"] == 1_800_000
         page.keyboard.press("Escape")
         row = page.get_by_role("row").filter(has_text="nightly import")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fake_recordings import ID, SHORT, Fake, sentence, transcript_of
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, expect
 from reviewing import at_rest, becomes, edit, row, saved, texts, until
 
 #: Rests once and tells how many listeners that leaves at its signal.
@@ -145,8 +145,12 @@ def test_the_only_sentence_of_a_channel_is_saved_again_when_it_is_back(
     for _ in range(2):  # the row, then its text
         page.keyboard.press("Control+z")
     page.get_by_text("No connection.").wait_for()
-    page.on("dialog", lambda dialog: dialog.accept())
-    fake.offline = False
+
+    def leave(dialog: Dialog) -> None:
+        fake.offline = False  # while the page stands still: it tries again by itself
+        dialog.accept()
+
+    page.on("dialog", leave)
     page.reload()
     page.get_by_text("Changes that were not saved the last time are back.").wait_for()
     until(page, lambda: len(fake.transcripts[ID]["sentences"]) > len(others))

@@ -34,7 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def dashscribe(environment: dict[str, str], *arguments: str | Path) -> str:
     program = Path(sys.executable).with_name("dashscribe")
     ended = subprocess.run(
-        [program, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [program, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

@@ -24,7 +24,7 @@ from chinese_search import terms
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, str(CHECKOUT / "tools" / "build_docs.py"), str(out)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     assert ended.returncode == 0, ended.stderr
     return out
 

@@ -11,11 +11,11 @@ from cli_inputs import dashscribe, program, write_wav
 def test_speeds_of_one_slot_and_of_all_are_measured(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCRIBE_ENGINE", "standin")
     monkeypatch.setenv("DASHSCRIBE_STANDIN_DELAY_MS", "50")  # twenty times as fast as it plays
-    for _ in range(3):  # other work may come in the middle of a measurement
+    for _ in range(5):  # other work may come in the middle of a measurement
         done = program("bench", sample, "--workers", "2", "--seconds", "1", "--json")
         assert done.returncode == 0, done.stderr
         figures = json.loads(done.stdout)
-        if figures["recognize_speed"] < figures["recognize_speed_all_slots"]:
+        if 6 < figures["recognize_speed"] < figures["recognize_speed_all_slots"]:
             break
     assert (figures["engine"], figures["slots"]) == ("standin", 2)
     assert 0 < figures["speech_s"] <= figures["sound_s"]

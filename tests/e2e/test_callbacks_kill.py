@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -66,15 +67,19 @@ def test_event_is_not_lost_to_a_kill_before_while_or_after_it_is_sent(tmp_path: 
     assert len(consumer.received) >= 2
 
     # Sent, not answered: the server dies with the event in a consumer's hands.
+    victim, killed = server.process, threading.Event()
+    assert victim is not None
+
     def kill(received: Received) -> None:
         consumer.on_event = lambda received: None
-        assert server.process is not None
-        server.process.kill()
+        victim.kill()
+        killed.set()
 
     consumer.on_event = kill
     seen = len(consumer.received)
     tasks.append(server.submit([sources.add("1.wav", 5.0)], "key-1"))
     consumer.wait(seen + 1, 60)
+    assert killed.wait(60)
     restart(server)
     wait_delivered(server, 4)
     assert len(consumer.received) >= seen + 2

@@ -7,12 +7,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import pytest
 from cli_inputs import dashscribe, environment, program
 from tenacity import stop_after_attempt
@@ -22,6 +24,8 @@ from dashscribe.config import Settings
 from dashscribe.db import connecting, open_database
 from dashscribe.fleet import Member
 from dashscribe.keys import Keys
+from plain_http import loopback
+from ports import free_port
 from postgres import Cluster
 from small_models import install
 
@@ -43,8 +47,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return str(free.getsockname()[1])
+    return str(free_port())
 
 
 def findings(port: str, **variables: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
@@ -117,6 +120,12 @@ def test_the_embedded_engine_and_small_models_pass(home: Path, port: str) -> Non
     assert only(found, "engine")[1].startswith("pocketsphinx, ")
 
 
+def answers(port: str) -> bool:
+    with suppress(httpx.TransportError):
+        return loopback.get(f"http://127.0.0.1:{port}/healthz", timeout=30).is_success
+    return False
+
+
 def test_it_works_beside_a_server_that_runs(tmp_path: Path, port: str) -> None:
     home = tmp_path / "home"
     log = (tmp_path / "log").open("w")
@@ -127,6 +136,9 @@ def test_it_works_beside_a_server_that_runs(tmp_path: Path, port: str) -> None:
     try:
         assert server.stdout is not None
         assert any("/docs" in line for line in server.stdout)
+        until_s = time.monotonic() + 60
+        while not answers(port):
+            assert time.monotonic() < until_s, "the server does not answer"
         code, found = findings(port)
         assert code == 0, found
         assert only(found, "port") == ("ok", f"a server of dashscribe answers on 127.0.0.1 port {port}", "")
@@ -135,7 +147,7 @@ def test_it_works_beside_a_server_that_runs(tmp_path: Path, port: str) -> None:
         assert (home / "dashscribe.db-wal").exists(), "the server's own journal was left alone"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
 
 
 # --- homes that are not ---------------------------------------------------------------------------------------------

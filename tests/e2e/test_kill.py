@@ -146,7 +146,7 @@ def test_task_is_kept_once_its_id_was_given_out(tmp_path: Path, plan: Plan, calm
     killing = Killing(Server(tmp_path / "killed"), plan)
     for key in keys:
         killing.round([key], 0.0)
-    assert killing.finish(60) == expected
+    assert killing.finish(240) == expected
 
 
 @pytest.mark.slow
@@ -176,9 +176,9 @@ def test_submission_whose_answer_was_lost_is_made_once(tmp_path: Path, plan: Pla
         server.kill()
         server.start()
         server.wait_ready()
-    client.join(60)
+    client.join(240)
     assert len(set(ids.values())) == len(keys)
     assert lost > 0
     assert server.count_tasks() == len(keys)
-    server.wait(list(ids.values()), 120)
+    server.wait(list(ids.values()), 240)
     server.stop()

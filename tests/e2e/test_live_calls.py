@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from dashscribe.pipeline import Progress
 from dashscribe.types import Options, Sentence, Span, Transcript
 
 #: Generous on a busy machine; nothing here is about speed.
-SOON_S = 30.0
+SOON_S = 120.0
 
 
 class GivenUpError(Exception):
@@ -151,12 +149,17 @@ def test_a_child_that_dies_midway_changes_nothing_about_the_result(
 
 
 def test_progress_is_told_every_second_while_the_engine_is_held(hosts: Hosts, speech: Path, hold: Path) -> None:
-    told_s: list[float] = []
+    """Reports must go on by themselves: it is one of them that lets the engine go."""
+    told: list[int] = []
+    late = threading.Event()
+    release = threading.Timer(SOON_S, lambda: (late.set(), hold.unlink()))
+    release.start()
 
     def on_progress(progress: Progress) -> None:
-        told_s.append(time.monotonic())
-        if progress.recognized_ms and told_s[-1] - told_s[0] > 4:
-            hold.unlink(missing_ok=True)
+        told.append(progress.recognized_ms)
+        if len(told) - told.count(0) == 6:
+            hold.unlink()
 
     transcribed(hosts, speech, on_progress)
-    assert max(after - before for before, after in pairwise(told_s)) < SOON_S / 5
+    release.cancel()
+    assert not late.is_set(), told

@@ -114,7 +114,7 @@ class Program:
             return http.get(httpx.URL(subtask["transcription_url"]).raw_path.decode()).raise_for_status().json()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 240.0) -> None:
     until_s = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until_s, "it did not happen in time"
@@ -358,6 +358,6 @@ def test_calls_go_to_the_next_engine_while_the_endpoint_is_down_and_back_when_it
     assert near.log.count("is left alone") == 1
     far.start().wait_ready()
     # The pause may still last, or be doubled by a trial while the far server was starting.
-    wait_until(lambda: near.transcribed(wav).headers["x-dashscribe-engine"] == "openai", seconds=20)
+    wait_until(lambda: near.transcribed(wav).headers["x-dashscribe-engine"] == "openai")
     assert "the engine openai answers again" in near.log
     assert not any("took the place" in note for note in near.transcribed(wav).json()["dashscribe"]["notes"])

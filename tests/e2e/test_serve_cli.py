@@ -27,7 +27,7 @@ import pytest
 import ports
 
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"}
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass
@@ -248,7 +248,7 @@ def test_signal_ends_the_server_within_seconds_though_a_connection_is_open(
         time.sleep(0.2)
         begun = time.monotonic()
         assert server.stop(number) == 0
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 60
     assert "Traceback" not in server.log.read_text()
 
 
@@ -313,8 +313,7 @@ def test_second_worker_of_one_home_is_refused_but_a_server_without_one_is_not(
     serve: Callable[..., Serving], sound: str
 ) -> None:
     first = serve()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = ports.free_port()
     refused = subprocess.run(
         [sys.executable, "-m", "dashscribe", "serve", "--port", str(port)],
         capture_output=True,

@@ -18,7 +18,9 @@ from object_store import ObjectStore
 
 PROGRAM = (str(Path(__file__).with_name("faulty_process.py")),)
 #: How everybody deals with the server of the sources.
-ORIGIN = {"DASHSCRIBE_FETCH_TIMEOUT_S": "8", "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1,10.231.0.0/16"}
+ORIGIN = {"DASHSCRIBE_FETCH_TIMEOUT_S": "120", "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1,10.231.0.0/16"}
+#: The same where sources hang.
+IMPATIENT = {"DASHSCRIBE_FETCH_TIMEOUT_S": "8"}
 EMBEDDED, SHARED = "SQLite, one process", "PostgreSQL, servers and workers"
 BUCKET = "the same with S3"
 
@@ -111,7 +113,7 @@ class Arena:
         self.insist(key)
         return key
 
-    def insist(self, key: str, seconds: float = 60.0) -> None:
+    def insist(self, key: str, seconds: float = 240.0) -> None:
         """Submit a task under its key until a server has accepted it."""
         until = time.monotonic() + seconds
         while key not in self.ids:

@@ -28,7 +28,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import psutil
-from arena import BUCKET, EMBEDDED, ORIGIN, SHARED, Arena, Verdict, restart
+from arena import BUCKET, EMBEDDED, IMPATIENT, ORIGIN, SHARED, Arena, Verdict, restart
 
 import object_store
 from calm import Calm
@@ -155,7 +155,7 @@ def every_state_change(run: Run, backend: str) -> Verdict:
                 with suppress(Exception):
                     for _ in range(3):
                         victim.submit(extra, key + "x")
-            until = time.monotonic() + 60
+            until = time.monotonic() + 180
             while victim.is_up and time.monotonic() < until:
                 time.sleep(0.02)
             if victim.is_up:
@@ -288,7 +288,7 @@ def disk_full(run: Run, backend: str) -> Verdict:
 
 def source_in_trouble(run: Run, backend: str) -> Verdict:
     """The server of the sources hangs, cuts off, lies about the length, changes the file between attempts."""
-    with run.arena("source hangs, cuts, lies, changes", backend) as arena:
+    with run.arena("source hangs, cuts, lies, changes", backend, **IMPATIENT) as arena:
         for _ in range(max(1, run.kills // 25)):
             arena.submit(1, (5.0, 30.0), tricks=("hang", "short", "lie", "swap"))
             arena.verdict.faults += 4
@@ -335,7 +335,9 @@ def network_cut(run: Run, backend: str) -> Verdict:
         ip("netns", "exec", name, "ip", "link", "set", "lo", "up")
         with Sources(SAMPLE, f"{net}.1").open() as sources:
             url = cluster.new_database().replace("127.0.0.1", f"{net}.1")
-            arena = Arena(run.folder / "network", backend, sources, run.seed, url, calm=run.calm)
+            arena = Arena(
+                run.folder / "network", backend, sources, run.seed, url, calm=run.calm, DASHSCRIBE_LEASE_S="3"
+            )
             arena.verdict.case = case
             arena.hands[0].prefix = ("ip", "netns", "exec", name)
             with arena.open():
@@ -394,7 +396,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="dashscribe-faults-", ignore_cleanup_errors=True) as folder,
         object_store.running() as store,
     ):
-        calm = Calm(Path(folder) / "undisturbed", **ORIGIN)
+        calm = Calm(Path(folder) / "undisturbed", **ORIGIN | IMPATIENT)
         run = Run(Path(folder), options.seed, options.kills, calm, cluster, store)
         try:
             for name, (case, backends) in CASES.items():

@@ -475,7 +475,7 @@ def test_question_about_a_task_is_repeated(script: Script, asr: Callable[..., En
 @pytest.fixture
 def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Base URL of a server that takes connections and never answers; patience is short."""
-    monkeypatch.setattr(library, "TIMEOUT", httpx.Timeout(0.1))
+    monkeypatch.setattr(library, "TIMEOUT", httpx.Timeout(60.0, read=0.1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1"
 

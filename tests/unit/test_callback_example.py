@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -53,9 +54,10 @@ def test_example_takes_an_event_once_and_refuses_what_is_not_proved(
     monkeypatch.setattr(example, "SERVER", base)
     body = json.dumps({"id": "e-1", "type": "t", "data": {"task_id": "t-1", "task_status": "SUCCEEDED"}}).encode()
     headers = signed_headers(keys.current(), base, f"{url}/asr-done", body)
-    statuses = [httpx.post(f"{url}/asr-done", content=body, headers=headers).status_code for _ in range(2)]
-    statuses.append(httpx.post(f"{url}/asr-done", content=body + b" ", headers=headers).status_code)
-    statuses.append(httpx.post(f"{url}/asr-done", content=body).status_code)
+    post = partial(httpx.post, f"{url}/asr-done", timeout=60)
+    statuses = [post(content=body, headers=headers).status_code for _ in range(2)]
+    statuses.append(post(content=body + b" ", headers=headers).status_code)
+    statuses.append(post(content=body).status_code)
     assert statuses == [204, 204, 401, 401]
     assert taken == ["t-1"]
     for running in (consumer, server):

@@ -114,7 +114,7 @@ def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> No
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    ends = [process.communicate(timeout=60) for process in running]
+    ends = [process.communicate(timeout=300) for process in running]
     assert [process.returncode for process in running] == [0] * 4, ends
     assert len({stdout for stdout, _ in ends}) == 1
 
@@ -219,7 +219,7 @@ def test_several_processes_may_open_a_new_database_on_postgresql_at_once(cluster
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    ends = [process.communicate(timeout=60) for process in running]
+    ends = [process.communicate(timeout=300) for process in running]
     assert [process.returncode for process in running] == [0] * 4, ends
     assert len({stdout for stdout, _ in ends}) == 1
 
@@ -308,7 +308,7 @@ def test_rows_that_a_paused_process_holds_are_free_after_a_while(
     with writing(other) as connection:
         connection.execute(insert(tables.owners).values(name="a", tag_ms=0))
     paused.dispose()  # its next connection is the one that may not be silent for long
-    monkeypatch.setattr(connecting, "STOPPED_MS", 300)
+    monkeypatch.setattr(connecting, "STOPPED_MS", 2000)
     with pytest.raises(DBAPIError), writing(paused) as connection:
         connection.execute(rename)
         with writing(other) as second:  # waits for the row, less than LOCK_MS, after which it would be an error

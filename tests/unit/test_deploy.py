@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -276,21 +277,23 @@ def kept(folder: Path) -> dict[str, str]:
 def test_rows_of_a_backup_name_files_that_are_there_while_others_write(
     home: Home, backup: ModuleType, tmp_path: Path
 ) -> None:
-    stop = threading.Event()
+    stop, written = threading.Event(), 0
 
     def write() -> None:
-        number = 0
+        nonlocal written
         while not stop.is_set():
-            home.add(number, f"text {number}")
-            if number >= 3:
-                home.remove(number - 3)
-            number += 1
+            home.add(written, f"text {written}")
+            if written >= 3:
+                home.remove(written - 3)
+            written += 1
 
     home.add(-1, "old")
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for turn in range(20):
+            while written <= turn and writer.is_alive():
+                time.sleep(0.005)
             assert backup.main([str(home.path), str(tmp_path / f"backup-{turn}")]) == 0
     finally:
         stop.set()

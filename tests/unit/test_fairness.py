@@ -209,7 +209,7 @@ def test_recognized_seconds_follow_the_weights_whatever_the_files_are(tmp_path: 
     try:
         tasks = [home.submit(*many, owner="alice"), home.submit(*few, owner="bob")]
         home.worker.wake()
-        within(60, lambda: len(cut) == 80)  # all windows of both wait
+        within(180, lambda: len(cut) == 80)  # all windows of both wait
         together.set()
         for task in tasks:
             assert home.wait(task, 300).status is Status.SUCCEEDED

@@ -181,7 +181,7 @@ URLS = [
 
 def refused(url: str, folder: Path, inside: Inside, **how: object) -> str:
     """The name of the error that a fetch ends with; nothing inside was reached, and nothing is left on disk."""
-    settings = Settings(fetch_allow="127.0.0.9/32", fetch_timeout_s=5)
+    settings = Settings(fetch_allow="127.0.0.9/32", fetch_timeout_s=60)
     with pytest.raises(SourceError) as caught:
         fetch(url, folder, settings=settings, sleep=lambda s: None, **how)  # type: ignore[arg-type]
     assert inside.touched == []

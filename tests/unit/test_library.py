@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from durable import Home, indexed_words, only, run, shorten_waits, speech, stored, take
+from durable import Home, indexed_words, only, patient_stop, run, shorten_waits, speech, stored, take
 from sqlalchemy import delete, select, text, update
 
 from dashscribe import library as library_module
@@ -34,6 +34,7 @@ DAY_MS = 24 * 3600 * 1000
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_waits(monkeypatch)
+    patient_stop(monkeypatch)
 
 
 @pytest.fixture
@@ -533,7 +534,7 @@ def test_deleting_what_is_being_recognized_stops_it_and_leaves_nothing(
     task = home.submit(A)
     home.worker.start()
     home.worker.wake()
-    assert inside.wait(20)
+    assert inside.wait(120)
     assert library.delete("default", [f"{task.id}.0"]).stopped == 1
     assert (listed(library), home.book.get("default", task.id)) == ([], None)
     expire.erase(home.bench)
@@ -570,7 +571,7 @@ def test_whatever_is_stored_too_late_is_taken_back(
         home.wait(task)
         redos.ask(home.engine, "default", task.id, StageName.MARKS)
         home.worker.wake()
-    assert is_late.wait(20)
+    assert is_late.wait(120)
     home.worker.stop()
     assert stored(home, tmp_path) == []
 

@@ -6,6 +6,7 @@ of 100 files, in some minutes.
 
 import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def test_all_end_and_the_last_to_come_is_not_the_last_to_be_served(tmp_path: Pat
     heard: list[str] = []
     many = [home.submit(*urls, owner="alice") for _ in range(TASKS - 1)]
     one = home.submit(*theirs, owner="bob")
-    home.hosts.on_recognize = lambda sound: heard.append(sound)
+    left, are_cut = set(theirs), threading.Event()
+    home.hosts.on_cut = lambda url, number: (left.discard(url), left or are_cut.set())
+    home.hosts.on_recognize = lambda sound: (are_cut.wait(120), heard.append(sound))
     home.worker.start()
     try:
         home.worker.wake()

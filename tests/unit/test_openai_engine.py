@@ -495,14 +495,14 @@ def test_nobody_listens(stub: Stub, engine: Callable[..., OpenAIEngine], pauses:
     assert len(pauses) == 2
 
 
-@pytest.mark.parametrize("act", [drip, lambda handler: time.sleep(3)])
+@pytest.mark.parametrize("act", [drip, lambda handler: time.sleep(60)])
 def test_a_slow_answer_is_waited_for_no_longer_than_the_limit(
     stub: Stub, engine: Callable[..., OpenAIEngine], act: Callable[[BaseHTTPRequestHandler], None]
 ) -> None:
     stub.answers = [Answer(act=act)]
     began_s = time.monotonic()
     message = down(engine(openai_timeout_s=0.4))
-    assert time.monotonic() - began_s < 2.5
+    assert time.monotonic() - began_s < 30
     assert message == f"{stub.url} gave no answer within 0.4 s (DASHSCRIBE_OPENAI_TIMEOUT_S) (1 try)"
 
 

@@ -50,7 +50,7 @@ def children() -> set[int]:
 
 
 def wait_for_children(count: int) -> None:
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + 120
     while len(children()) < count:
         assert time.monotonic() < until_s, "the work does not begin"
         time.sleep(0.05)

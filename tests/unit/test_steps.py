@@ -10,6 +10,7 @@ from durable import (
     Home,
     cut_by_hand,
     only,
+    patient_stop,
     result_of,
     run,
     shorten_waits,
@@ -40,6 +41,7 @@ A, B, C = "http://x/a", "http://x/b", "http://x/c"
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_waits(monkeypatch)
+    patient_stop(monkeypatch)
 
 
 @pytest.fixture
@@ -455,13 +457,16 @@ def test_window_that_was_interrupted_three_times_runs_alone(home: Home) -> None:
     home.origin.sources[A] = speech(30)
     running: set[str] = set()
     together: dict[str, int] = {}
-    guard = threading.Lock()
+    guard, both = threading.Lock(), threading.Event()
 
     def watch(sound: str) -> None:
         with guard:
             running.add(sound)
             for one in running:
                 together[one] = max(together.get(one, 0), len(running))
+            if len(running) == 2:
+                both.set()
+        both.wait(20)  # the first two wait for each other, the others for nobody
         time.sleep(0.02)
         with guard:
             running.discard(sound)
@@ -547,4 +552,4 @@ def test_trouble_with_the_database_is_waited_out(home: Home, tmp_path: Path) -> 
     broken.set()
     time.sleep(1.0)
     broken.clear()
-    assert home.wait(task, 40).status is Status.SUCCEEDED
+    assert home.wait(task).status is Status.SUCCEEDED

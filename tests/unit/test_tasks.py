@@ -210,7 +210,7 @@ def test_list_and_get_stay_quick_with_ten_thousand_tasks(home: Home) -> None:
     for _ in range(10):
         home.book.get("default", task.id)
     home.submit("http://x/a")
-    assert time.monotonic() - began < 2.0  # some 0.05 s on an idle core; a scan per task would take minutes
+    assert time.monotonic() - began < 20  # some 0.05 s on an idle core; a scan per task would take minutes
 
 
 # --- what becomes of a task -------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def test_late_task_fails_and_keeps_the_results_it_has(home: Home) -> None:
 def test_task_answers_for_a_day_after_its_end(home: Home) -> None:
     task = home.submit("http://x/a")
     home.book.cancel("default", task.id)
-    set_task(home, task, ended_ms=now_ms() - ANSWERS_MS + 5000, submitted_ms=now_ms() - 3 * ANSWERS_MS)
+    set_task(home, task, ended_ms=now_ms() - ANSWERS_MS + 60_000, submitted_ms=now_ms() - 3 * ANSWERS_MS)
     assert home.book.get("default", task.id) is not None
     set_task(home, task, ended_ms=now_ms() - ANSWERS_MS)
     assert home.book.get("default", task.id) is None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
-from durable import Home, cut_by_hand, run, shorten_waits, source, speech
+from durable import Home, cut_by_hand, patient_stop, run, shorten_waits, source, speech
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert, update
@@ -32,6 +32,7 @@ Values = dict[tuple[str, ...], float]
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_waits(monkeypatch)
+    patient_stop(monkeypatch)
     # Rows that are slow to look at are kept for a while, and on a busy machine all of them are slow.
     monkeypatch.setattr(lookups, "KEPT_FROM_S", 3600.0)
 

@@ -188,7 +188,7 @@ def serving(
         cut = cuts.pop(0) if cuts else None
         handler.wfile.write(body[begin:][:cut])
         if cut is not None and stall:
-            stall.wait(30)
+            stall.wait(600)
 
     return handle
 

@@ -52,7 +52,7 @@ def told(desk: Desk, file: bytes, **fields: Any) -> dict[str, Any]:
 def events(answer: httpx.Response) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")
-    frames = answer.text.split("\n\n")
+    frames = [frame for frame in answer.text.split("\n\n") if frame != ":keep-alive"]
     assert frames[-2:] == ["data: [DONE]", ""]
     return [json.loads(frame.removeprefix("data: ")) for frame in frames[:-2]]
 

@@ -53,7 +53,7 @@ def data_uri(origin: Origin, name: str = "a.wav") -> str:
 def events(answer: httpx.Response) -> list[Any]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")
-    frames = answer.text.split("\n\n")
+    frames = [frame for frame in answer.text.split("\n\n") if frame != ":keep-alive"]
     assert frames.pop() == ""
     assert all(frame.startswith("data: ") and "\n" not in frame for frame in frames)
     return [frame if frame == "data: [DONE]" else json.loads(frame.removeprefix("data: ")) for frame in frames]

@@ -309,9 +309,10 @@ def test_anything_but_enable_asks_for_no_stream(desk: Desk, one: str, header: st
 
 
 def test_usage_is_booked_for_owner_key_and_model_before_the_answer(desk: Desk, one: str):
-    before = used_ms(desk.engine, SETTINGS_KEY_ID, datetime.now(UTC).date())
+    since = datetime.now(UTC).date()
+    before = used_ms(desk.engine, SETTINGS_KEY_ID, since)
     answered(desk, call(QWEN3, one))
-    assert used_ms(desk.engine, SETTINGS_KEY_ID, datetime.now(UTC).date()) - before == 3600
+    assert used_ms(desk.engine, SETTINGS_KEY_ID, since) - before == 3600
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

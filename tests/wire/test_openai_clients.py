@@ -29,7 +29,7 @@ def arguments(server: Server, origin: Origin) -> list[str]:
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> dict[str, Any]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-    done = subprocess.run(command, env=clean | (env or {}), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=clean | (env or {}), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -7,10 +7,9 @@ sherpa-onnx catches and answers with an empty text.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,12 +179,13 @@ def test_killed_children_are_replaced_and_idle_ones_end(server: Server, sounds: 
     killed, deadline = 0, time.monotonic() + 60
     while killed < 2 and time.monotonic() < deadline:
         for child in engines(server):
-            os.kill(child.pid, signal.SIGKILL)
-            killed += 1
+            with suppress(psutil.NoSuchProcess):  # it ended by itself
+                child.kill()
+                killed += 1
         time.sleep(0.05)
     ended = server.wait(task)["output"]
     assert [subtask["subtask_status"] for subtask in ended["results"]] == ["SUCCEEDED", "SUCCEEDED"]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while engines(server, dead=True):
         assert time.monotonic() < deadline, "idle engine processes stay, or dead ones are not waited for"
         time.sleep(0.2)
@@ -201,6 +201,6 @@ def test_no_child_outlives_its_server(sounds: dict[str, str], tmp_path: Path):
         time.sleep(0.02)
     running.process.kill()
     running.process.wait()
-    gone, alive = psutil.wait_procs(children, timeout=30)
+    gone, alive = psutil.wait_procs(children, timeout=90)
     assert gone
     assert not alive

@@ -213,7 +213,7 @@ def test_lists_to_delete_that_cannot_be_are_refused(desk: Desk, body: dict[str, 
 # --- a real server ----------------------------------------------------------------------------------------------------
 
 
-def until(query: Any, good: Any, within_s: float = 30) -> Any:
+def until(query: Any, good: Any, within_s: float = 90) -> Any:
     deadline = time.monotonic() + within_s
     while not good(answer := query()):
         assert time.monotonic() < deadline, answer

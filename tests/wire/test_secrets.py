@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -144,10 +145,11 @@ def processes(pid: int) -> list[str]:
     """Titles, command lines and, of those that decode, variables of the server's processes."""
     told: list[str] = []
     for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        line = process.cmdline()
-        told += [process.name(), *line]
-        if "--role" in line:
-            told.append(Path(f"/proc/{process.pid}/environ").read_text())
+        with suppress(psutil.NoSuchProcess, OSError):  # it ends just now
+            line = process.cmdline()
+            told += [process.name(), *line]
+            if "--role" in line:
+                told.append(Path(f"/proc/{process.pid}/environ").read_text())
     assert any("media" in text for text in told), "no child that decodes was looked at"
     return told
 

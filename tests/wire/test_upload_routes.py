@@ -361,7 +361,7 @@ def test_official_client_uploads_files(server: Server, origin: Origin, tmp_path:
         file.write_bytes((origin.folder / "a.wav").read_bytes())
     command = [sys.executable, "-c", SDK, *map(str, files), KEY]
     env = {"DASHSCOPE_HTTP_BASE_URL": server.api, "PATH": ""}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     urls = json.loads(done.stdout)
     assert urls[1].endswith("/会议 记录.wav")

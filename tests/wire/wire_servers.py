@@ -146,7 +146,7 @@ class Server:
 
     def http(self) -> httpx.Client:
         """A plain client that sends the key."""
-        return client(self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+        return client(self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=120)
 
     def submit(self, model: str, *urls: str, parameters: dict[str, Any] | None = None) -> str:
         """Submit and give the task id."""
@@ -161,7 +161,7 @@ class Server:
             return poll(lambda: checked(http.get(f"/api/v1/tasks/{task_id}")))
 
 
-def poll(query: Callable[[], dict[str, Any]], within_s: float = 90) -> dict[str, Any]:
+def poll(query: Callable[[], dict[str, Any]], within_s: float = 300) -> dict[str, Any]:
     """Repeat a query until its task has ended."""
     deadline = time.monotonic() + within_s
     while (body := query())["output"]["task_status"] not in FINAL:
@@ -195,7 +195,7 @@ def start_server(home: Path, *arguments: str, port: int = 0, **settings: str) ->
         stdin=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert process.poll() is None, home.with_suffix(".log").read_text()
         try:
@@ -211,7 +211,7 @@ def start_server(home: Path, *arguments: str, port: int = 0, **settings: str) ->
 def stop_server(server: Server) -> None:
     server.process.terminate()
     try:
-        server.process.wait(30)
+        server.process.wait(60)
     except subprocess.TimeoutExpired:
         server.process.kill()
         raise
