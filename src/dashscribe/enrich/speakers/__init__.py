@@ -6,6 +6,7 @@ enricher: no sentence that they see is said by two.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Optio
     if any(kind != kinds[-1] for kind in kinds):
         failures.append("speakers are not told in places: other models were installed meanwhile")
     notes = list(failures)
-    said = _said([outcome.span for outcome in heard if outcome.fate is not Fate.NON_SPEECH], voices, kinds[-1:])
+    said = _said([outcome.span for outcome in heard if outcome.fate is not Fate.NON_SPEECH], voices, kinds[-1:], keep)
     if said is None:
         notes = notes or ["speakers are not told: no voice was heard for long enough"]
         return Spoken(heard, (), tuple(notes), tuple(failures))
@@ -80,7 +81,8 @@ def _by_voice(heard: Sequence[Outcome], voices: Sequence[Voices], options: Optio
         notes.append("people who talk at once are taken for one in places: the segmentation ended its process there")
     durations_ms = said.times[:, 1] - said.times[:, 0]
     labels = speakers(said.voiceprints, durations_ms, said.space, options.speaker_count)
-    said_by = zip(said.times, labels, strict=True)
+    in_time = np.lexsort((said.times[:, 1], said.times[:, 0]))
+    said_by = zip(said.times[in_time], labels[in_time], strict=True)
     turns = list(_turns((int(begin_ms), int(end_ms), int(label)) for (begin_ms, end_ms), label in said_by))
     assignment = Assignment(turns)
     outcomes = keep(Outcome, (_with(outcome, assignment.parted(outcome.sentences)) for outcome in heard))
@@ -103,43 +105,32 @@ def _kind(voices: Voices) -> _Kind:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """The utterances of a channel in order of their begin: when, shape (n, 2), and the voiceprints, shape (n, d)."""
+    """The utterances of a channel: when, shape (n, 2), and the voiceprints, float32."""
 
     times: NDArray[np.int64]
-    voiceprints: NDArray[np.float32]
+    voiceprints: Sequence[bytes]
     space: Space
     unsegmented: bool
 
 
-def _said(spans: Sequence[Span], voices: Sequence[Voices], kinds: Sequence[_Kind]) -> _Said | None:
-    """Those that lie in spans and can be compared, which are those of the last models; None where there are none.
+def _said(spans: Sequence[Span], voices: Sequence[Voices], kinds: Sequence[_Kind], keep: Keep) -> _Said | None:
+    """Those that lie in spans and can be compared, which are those of the last models; None where there are none."""
+    bounds_ms = array("q")
 
-    Both go straight to their place in one array: twelve hours of them take as much as all other stages.
-    """
-    bounds_ms = (
-        bound_ms
-        for heard in _of_kind(voices, kinds)
-        for utterance in heard.utterances
-        if _is_in(spans, utterance)
-        for bound_ms in (utterance.begin_ms, utterance.end_ms)
-    )
-    times = np.fromiter(bounds_ms, np.int64).reshape(-1, 2)
-    if not len(times):
+    def voiceprints() -> Iterator[bytes]:
+        for heard in _of_kind(voices, kinds):
+            for utterance in heard.utterances:
+                if _is_in(spans, utterance):
+                    bounds_ms.extend((utterance.begin_ms, utterance.end_ms))
+                    yield utterance.voiceprint
+
+    kept = keep(bytes, voiceprints())
+    if not kept:
         return None
-    order = np.lexsort((times[:, 1], times[:, 0]))
-    places = np.empty(len(times), np.intp)
-    places[order] = np.arange(len(times))
-    voiceprints = np.empty((len(times), kinds[0].size_bytes // np.dtype(np.float32).itemsize), np.float32)
-    came, space, unsegmented = 0, None, False
-    for heard in _of_kind(voices, kinds):
-        space = space or Space(heard.measured, heard.same_speaker)
-        unsegmented |= heard.unsegmented
-        for utterance in heard.utterances:
-            if _is_in(spans, utterance):
-                voiceprints[places[came]] = np.frombuffer(utterance.voiceprint, np.float32)
-                came += 1
-    assert space is not None, "there are some"
-    return _Said(times[order], voiceprints, space, unsegmented)
+    first = next(_of_kind(voices, kinds))
+    unsegmented = any(heard.unsegmented for heard in _of_kind(voices, kinds))
+    times = np.array(bounds_ms, np.int64).reshape(-1, 2)
+    return _Said(times, kept, Space(first.measured, first.same_speaker), unsegmented)
 
 
 def _of_kind(voices: Sequence[Voices], kinds: Sequence[_Kind]) -> Iterator[Voices]:

@@ -6,9 +6,9 @@ first, and their sums are clustered in place of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import islice
 
 import fastcluster
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 #: Most voiceprints that are clustered at once; above it, each block of that many is summed up by ``SUMS``.
 MOST = 1000
 SUMS = 100
+#: How many are read at once.
+READ = 250
 #: Utterances below this length are not asked how many speakers there are and what they sound like, in milliseconds:
 #: they go to the nearest speaker once those are known.
 SHORT_MS = 600
@@ -32,7 +34,7 @@ PITCH_WEIGHT = 2.0
 FEW, ASKED, NEIGHBORHOODS, LEAST_NEAR = 15, 300, 20, 5
 
 Floats = NDArray[np.float64]
-Row = TypeVar("Row", bound=np.generic)
+Prints = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,74 +47,103 @@ class Space:
     measured: bool
     same_speaker: float = 0.5
 
-    def placed(self, voiceprints: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are.
+    def placing(self, voiceprints: Sequence[bytes]) -> Callable[[Prints], Prints]:
+        """What places voiceprints, shape (n, d), as points whose Euclidean distances tell how unlike the voices are.
 
-        Those that were measured are changed in place: there may be tens of megabytes of them.
+        Statistics are placed by the mean and the spread of all ``voiceprints``.
         """
         if self.measured:
-            for block in _blocks(voiceprints):
-                block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), np.float32(1e-9))
-            return voiceprints
-        filled = voiceprints.astype(np.float64)
-        unpitched = np.isnan(filled[:, -1])
-        filled[unpitched, -1] = 0.0 if unpitched.all() else np.nanmedian(filled[:, -1])
-        mean, spread = filled.mean(axis=0), np.maximum(filled.std(axis=0), 1e-9)
-        filled -= mean
-        filled /= spread
-        filled[:, -1] *= PITCH_WEIGHT
-        return filled.astype(np.float32)
+            return lambda block: block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), np.float32(1e-9))
+        pitches = np.concatenate([block[:, -1] for block in _read(voiceprints)]).astype(np.float64)
+        pitch = 0.0 if np.isnan(pitches).all() else np.nanmedian(pitches)
+
+        def filled(block: Prints) -> Floats:
+            values = block.astype(np.float64)
+            values[np.isnan(values[:, -1]), -1] = pitch
+            return values
+
+        def averaged(of: Callable[[Prints], Floats]) -> Floats:
+            return np.sum([of(block).sum(axis=0) for block in _read(voiceprints)], axis=0) / len(voiceprints)
+
+        mean = averaged(filled)
+        scale = 1 / np.maximum(np.sqrt(averaged(lambda block: (filled(block) - mean) ** 2)), 1e-9)
+        scale[-1] *= PITCH_WEIGHT
+        return lambda block: ((filled(block) - mean) * scale).astype(np.float32)
 
 
 def speakers(
-    voiceprints: NDArray[np.float32], durations_ms: Sequence[int] | NDArray[np.int64], space: Space, count: int | None
+    voiceprints: Sequence[bytes], durations_ms: Sequence[int] | NDArray[np.int64], space: Space, count: int | None
 ) -> NDArray[np.int64]:
     """The speaker of each utterance, shape (n,), numbered in order of first appearance.
 
-    ``voiceprints``, shape (n, d), are not to be used afterwards; ``durations_ms`` has shape (n,). ``count`` is how many
-    speakers there are, None if nobody knows; fewer come back where there are not so many utterances.
+    ``voiceprints`` are float32 values and all as long; they are gone through several times, a block at a time, so that
+    they may lie on disk. ``durations_ms`` has shape (n,). ``count`` is how many speakers there are, None if nobody
+    knows; fewer come back where there are not so many utterances.
     """
-    if not len(voiceprints):
+    if not voiceprints:
         return np.zeros(0, np.int64)
-    points = space.placed(voiceprints)
+    place = space.placing(voiceprints)
     long = np.asarray(durations_ms) >= SHORT_MS
     if long.sum() < max(2, count or 0):
         long[:] = True
-    certain = np.flatnonzero(long)
-    labels = _labels(points, certain, space, count)
-    centers = np.array([_mean(points, certain[labels == label]) for label in range(labels.max() + 1)], np.float32)
+    labels = _labels(_parts(map(place, _read(voiceprints)), long), int(long.sum()), space, count)
+    every = np.full(len(voiceprints), -1)
+    every[long] = labels
+    centers = _means(map(place, _read(voiceprints)), every).astype(np.float32)
     # Of squared distances, less what is the same for all centers: no array of points by centers by values.
-    nearest = ((centers**2).sum(axis=1) - points @ (2 * centers).T).argmin(axis=1)
-    nearest[long] = labels
-    return _in_order(nearest)
+    bias = (centers**2).sum(axis=1)
+    nearest = [(bias - place(block) @ (2 * centers).T).argmin(axis=1) for block in _read(voiceprints)]
+    return _in_order(np.where(long, every, np.concatenate(nearest)))
 
 
-def _labels(
-    every: NDArray[np.float32] | Floats, chosen: NDArray[np.intp], space: Space, count: int | None
-) -> NDArray[np.int64]:
-    """A label from 0 for each of the ``chosen`` points, no number left out."""
-    if len(chosen) > MOST:
-        # Twelve hours have some 25,000 points: as float64, or apart from the others, only a block at a time.
-        trees = (_tree(every[block].astype(np.float64)) for block in _blocks(chosen))
-        sums = np.concatenate([tree.labels(SUMS) + SUMS * i for i, tree in enumerate(trees)])
-        used, place = np.unique(sums, return_inverse=True)
-        centers = np.array([every[chosen[sums == number]].mean(axis=0, dtype=np.float64) for number in used])
-        return _labels(centers, np.arange(len(centers)), space, count)[place]
-    points = every[chosen].astype(np.float64)
-    tree = _tree(points)
-    return tree.labels(count if count is not None else _count(points, tree, space))
+def _read(voiceprints: Sequence[bytes]) -> Iterator[Prints]:
+    """The voiceprints in blocks of at most ``READ``, shape (n, d)."""
+    rest = iter(voiceprints)
+    while some := list(islice(rest, READ)):
+        yield np.frombuffer(b"".join(some), np.float32).reshape(len(some), -1)
 
 
-def _mean(points: NDArray[np.float32], chosen: NDArray[np.intp]) -> Floats:
-    """The mean of the chosen points, without a copy of them: they may be nearly all that there are."""
-    is_chosen = np.zeros((len(points), 1), bool)
-    is_chosen[chosen] = True
-    return points.mean(axis=0, dtype=np.float64, where=is_chosen)
+def _parts(blocks: Iterable[Prints], chosen: NDArray[np.bool_]) -> Iterator[Floats]:
+    """The chosen rows of all blocks as even parts in order, none of more than ``MOST``."""
+    total, begin, waiting = int(chosen.sum()), 0, list[Prints]()
+    parts = -(-total // MOST)
+    wanted = iter([len(part) for part in np.array_split(np.arange(total), parts)])
+    size = next(wanted)
+    for block in blocks:
+        waiting.append(block[chosen[begin : begin + len(block)]])
+        begin += len(block)
+        while sum(map(len, waiting)) >= size > 0:
+            rows = np.concatenate(waiting)
+            yield rows[:size].astype(np.float64)
+            waiting = [rows[size:]]
+            size = next(wanted, 0)
 
 
-def _blocks(rows: NDArray[Row]) -> list[NDArray[Row]]:
-    """Views of the rows, even parts in order, none of more than ``MOST``."""
-    return np.array_split(rows, max(1, -(-len(rows) // MOST)))
+def _labels(parts: Iterable[Floats], total: int, space: Space, count: int | None) -> NDArray[np.int64]:
+    """A label from 0 for each of so many points in parts, no number left out."""
+    if total <= MOST:
+        (points,) = parts
+        tree = _tree(points)
+        return tree.labels(count if count is not None else _count(points, tree, space))
+    sums, centers = list[NDArray[np.int64]](), list[Floats]()
+    for part in parts:
+        labels = _tree(part).labels(SUMS)
+        sums.append(labels + sum(map(len, centers)))
+        centers.append(np.array([part[labels == number].mean(axis=0) for number in range(labels.max() + 1)]))
+    summed = np.concatenate(centers)
+    fewer = np.array_split(summed, -(-len(summed) // MOST))
+    return _labels(fewer, len(summed), space, count)[np.concatenate(sums)]
+
+
+def _means(blocks: Iterable[Prints], labels: NDArray[np.int64]) -> Floats:
+    """The mean of the points of each label from 0, shape (labels, d); those with a label below it are left out."""
+    count, begin = int(labels.max()) + 1, 0
+    total: Floats | float = 0.0
+    for block in blocks:
+        members = labels[begin : begin + len(block)] == np.arange(count)[:, None]
+        total = total + members.astype(np.float64) @ block
+        begin += len(block)
+    return total / np.bincount(labels[labels >= 0], minlength=count)[:, None]
 
 
 def _count(points: Floats, tree: _Tree, space: Space) -> int:
