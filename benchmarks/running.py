@@ -38,8 +38,8 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     return kept | ours | settings
 
 
-def install(home: Path, *names: str) -> None:
-    """Install small models of the tests."""
+def install(home: Path, *names: str | Path) -> None:
+    """Install small models of the tests by their names, others by their folders."""
     for name in names:
         command = [sys.executable, "-m", "dashscribe", "models", "add", MODELS / name]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment(home))

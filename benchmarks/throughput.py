@@ -1,13 +1,15 @@
 """How much of a bare engine's throughput is left when the whole program runs around it, on one core and on two.
 
-    python benchmarks/throughput.py [--minutes 6] [--runs 3] [--engine pocketsphinx|small] [--cores 0 0,1]
+    python benchmarks/throughput.py [--minutes 6] [--runs 3] [--engine pocketsphinx|small|full] [--cores 0 0,1]
 
 All sides work on the same files on the same cores, in turn: the bare engine, one process per core; ``dashscribe
 transcribe`` (start-up, decoding, detection, ledger and rendering included); a server that runs, from the first submit
 to the end of the last task. Bare pocketsphinx has its own defaults, a fresh utterance per file and samples handed over
-ready-made; the small SenseVoice of ``tests/models``, which cannot take whole files, has the program's own detector
-before it. Figures are bare / dashscribe: of wall times, which others on the machine disturb, and of processor times,
-which are the share of a saturated core that goes into recognition. The goal is 0.9.
+ready-made. SenseVoice, which cannot take whole files, has the program's own detector before it: ``small`` is that of
+``tests/models``, ``full`` one of SenseVoice-Small's size with weights of 8 bits (``full_size``).
+
+Figures are bare / dashscribe: of wall times, which others on the machine disturb, and of processor times, which are the
+share of a saturated core that goes into recognition. The goal is 0.9.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ from pathlib import Path
 import psutil
 
 from common import machine, recordings, table
+from full_size import make_model
 from running import MODELS, await_task, environment, family, install, origin, running, submit
 
-SMALL = "sensevoice-small"
+SMALL, FULL = "sensevoice-small", "sensevoice-full"
 
 
 def make_audio(folder: Path, minutes: float) -> list[Path]:
@@ -74,7 +77,7 @@ for path in sys.argv[1:]:
     words += len(decoder.hyp().hypstr.split()) if decoder.hyp() else 0
 assert words
 """,
-    SMALL: """
+    "sensevoice": """
 import sys, wave
 import numpy as np, sherpa_onnx
 from dashscribe.segment import Segmenter
@@ -108,15 +111,15 @@ def timed(work: Callable[[], object]) -> Spent:
     return time.perf_counter() - begin_s, used_s
 
 
-def run_bare(engine: str, files: list[Path], cores: str) -> Spent:
+def run_bare(engine: str, model: Path | None, files: list[Path], cores: str) -> Spent:
     """One process per core, each with its part of the files."""
-    given = [MODELS / SMALL] if engine == SMALL else []
+    script, given = (BARE["sensevoice"], [model]) if model else (BARE[engine], [])
     count = len(cores.split(","))
 
     def some(number: int) -> None:
         # One core each, so that runtimes start one thread as the program's do.
         pinned = ["taskset", "-c", cores.split(",")[number]]
-        subprocess.run([*pinned, sys.executable, "-c", BARE[engine], *given, *files[number::count]], check=True)
+        subprocess.run([*pinned, sys.executable, "-c", script, *given, *files[number::count]], check=True)
 
     with ThreadPoolExecutor(count) as pool:
         return timed(lambda: list(pool.map(some, range(count))))
@@ -125,20 +128,8 @@ def run_bare(engine: str, files: list[Path], cores: str) -> Spent:
 def run_command(engine: str, files: list[Path], cores: str, home: Path) -> Spent:
     """``dashscribe transcribe`` over all files."""
     out = home / "out"
-    command = [
-        "taskset",
-        "-c",
-        cores,
-        sys.executable,
-        "-m",
-        "dashscribe",
-        "transcribe",
-        "--quiet",
-        "-f",
-        "txt",
-        "-o",
-        out,
-    ]
+    command = ["taskset", "-c", cores, sys.executable, "-m", "dashscribe", "transcribe"]
+    command += ["--quiet", "--force", "-f", "txt"]
     env = environment(home, DASHSCRIBE_ENGINE=engine)
     spent = timed(lambda: subprocess.run([*command, "-o", out, *files], check=True, stdout=subprocess.DEVNULL, env=env))
     assert all((out / f"{file.stem}.txt").stat().st_size for file in files)
@@ -146,13 +137,15 @@ def run_command(engine: str, files: list[Path], cores: str, home: Path) -> Spent
 
 
 def run_server(engine: str, files: list[Path], cores: str, home: Path) -> Spent:
-    """A task for each file, all at once, in a server that has done one before."""
+    """A task for each file, all at once, in a server whose children have done some before."""
     with (
         origin(files[0].parent) as base,
         running(home, cores=cores, DASHSCRIBE_ENGINE=engine) as server,
         server.client() as client,
     ):
-        await_task(client, submit(client, f"{base}/{files[0].name}"))
+        warm = [submit(client, f"{base}/{files[0].name}") for _ in range(2 + len(cores.split(",")))]
+        for task in warm:  # as many as engines run at once, that for short tasks among them
+            await_task(client, task)
         before_s, begin_s = cpu_s(server.process), time.perf_counter()
         for task in [submit(client, f"{base}/{file.name}") for file in files]:
             await_task(client, task)
@@ -169,22 +162,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--engine", choices=("pocketsphinx", "small"), default="pocketsphinx")
+    parser.add_argument("--engine", choices=("pocketsphinx", "small", "full"), default="pocketsphinx")
     parser.add_argument("--cores", nargs="+", default=["0", "0,1"], help="sets of cores, as for taskset")
     arguments = parser.parse_args()
-    engine = SMALL if arguments.engine == "small" else arguments.engine
+    engine = {"small": SMALL, "full": FULL}.get(arguments.engine, arguments.engine)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name) / "home"
         home.mkdir()
-        if engine == SMALL:
-            install(home, SMALL)
+        model = None
+        if engine != "pocketsphinx":
+            model = MODELS / SMALL if engine == SMALL else make_model(Path(name) / FULL, int8=True)
+            install(home, model)
         files = make_audio(Path(name), arguments.minutes)
         seconds = sum(file.stat().st_size for file in files) / 32_000
         print(f"{machine()}; {engine}, {len(files)} files, {seconds:.0f} s of audio; load {psutil.getloadavg()[0]:.0f}")
         rows = []
         for cores in arguments.cores:
             for run in range(arguments.runs):
-                bare = run_bare(engine, files, cores)
+                bare = run_bare(engine, model, files, cores)
                 for way, act in (("command", run_command), ("server", run_server)):
                     ours = act(engine, files, cores, home)
                     ratios = [f"{theirs / own:.2f}" for theirs, own in zip(bare, ours, strict=True)]
