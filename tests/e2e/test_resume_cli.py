@@ -143,6 +143,31 @@ def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(number: int, 
     assert "interrupted, 1 not finished" in said
 
 
+def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pipe").mkdir()
+    slow = tmp_path / "pipe" / "first.wav"
+    os.mkfifo(slow)
+    spoken = speechlike(tmp_path / "second.wav", 3)
+    running = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "dashscribe", "transcribe", str(slow), str(spoken)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with slow.open("wb") as file:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "second.wav" in line:
+                break
+        running.send_signal(signal.SIGHUP)
+        file.write(spoken.read_bytes())
+    printed, said = running.communicate(timeout=120)
+    assert running.returncode == 0, said
+    assert printed.count("==> ") == 2
+
+
 def test_verbose_tells_what_a_recording_was_and_quiet_tells_nothing(tmp_path: Path) -> None:
     spoken = speechlike(tmp_path / "a.wav", 3)
     verbose = dashscribe("transcribe", spoken, "-v")

@@ -142,3 +142,4 @@ def test_worker_says_where_it_computes_and_what_is_missing_for_that(tmp_path: Pa
         worker.terminate()
     assert first.startswith("worker: 2 recognitions at once on cuda (the installed sherpa-onnx ")
     assert "was not built for it: docs/gpu.md" in first
+    assert worker.returncode == 0, "a signal that comes so early is heeded, too"

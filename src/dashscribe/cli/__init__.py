@@ -120,9 +120,13 @@ def reason(error: Exception) -> str:
 
 
 def unwind_when_killed() -> None:
-    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, through all its clean-up; the status is 128 + signal."""
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does, through all its clean-up; the status is 128 + signal.
+
+    One that is ignored, as ``nohup`` has it, stays so.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def _open_closed_streams() -> None:

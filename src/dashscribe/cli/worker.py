@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from socket import socket
     from types import FrameType
-
-    from uvicorn import Server
 
     from dashscribe.config import Settings
 
@@ -49,17 +48,16 @@ def worker(
 
             settings = load(workers=workers, engine=engine)
             logs.set_up(settings.log_format)
-            health = _composed(settings, host, port, stack)
-        if health:
-            server, listener = health
-            server.run(sockets=[listener])
-        else:
-            _wait()
+            wait = _composed(settings, host, port, stack)
+        wait()
         logger.info("stopping; what is not done goes on elsewhere, or with the next start")
 
 
-def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack) -> tuple[Server, socket] | None:
-    """The worker, at work, until ``stack`` takes it apart; the server of the page of health, if there is to be one."""
+def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack) -> Callable[[], object]:
+    """The worker, at work, until ``stack`` takes it apart; what waits for the first signal that comes from now on.
+
+    Meanwhile the page of health is there, if there is to be one.
+    """
     from dashscribe.cli.compose import compose
     from dashscribe.cli.serve import http_server, listen
     from dashscribe.engines.sherpa import provider_problem
@@ -67,17 +65,18 @@ def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack)
 
     listener = None if port is None else stack.enter_context(listen(host, port))
     parts, worker = compose(settings, stack, with_worker=True)
+    wait = partial(http_server(create_probe_app(parts)).run, [listener]) if listener else _signaled()
     assert worker is not None
     where = f"; health on http://{host}:{listener.getsockname()[1]}" if listener else ""
     name = f" {worker.member.id}" if worker.member.id else ""
     problem = provider_problem(settings)
     work = f"{settings.workers} recognitions at once on {settings.provider}" + (f" ({problem})" if problem else "")
     typer.echo(f"worker{name}: {work}{where}")
-    return (http_server(create_probe_app(parts)), listener) if listener else None
+    return wait
 
 
-def _wait() -> None:
-    """Until the first signal; the second one ends the program on the spot."""
+def _signaled() -> Callable[[], None]:
+    """What waits for the first signal; the second one ends the program on the spot."""
     ended = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -87,5 +86,10 @@ def _wait() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    while not ended.wait(3600.0):
-        pass
+
+    def wait() -> None:
+        # One that comes just before the thread begins to wait does not wake it.
+        while not ended.wait(5.0):
+            pass
+
+    return wait
