@@ -16,7 +16,7 @@ from ports import free_port
 #: What the line lets through while it is slow, in bytes per second.
 SLOW = 300_000
 #: The same while nothing is to go on.
-HARDLY = 1000
+HARDLY = 30_000
 
 #: Whether it is kept that a recording is to be transcribed; waits for what is being written.
 ORDERED = """() => new Promise((told) => {
