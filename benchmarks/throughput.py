@@ -29,10 +29,10 @@ from pathlib import Path
 import psutil
 
 from common import machine, recordings, table
-from full_size import make_model
+from full_size import SMALL, make_model
 from running import MODELS, await_task, environment, family, install, origin, running, submit
 
-SMALL, FULL = "sensevoice-small", "sensevoice-full"
+FULL = "sensevoice-full"
 
 
 def make_audio(folder: Path, minutes: float) -> list[Path]:

@@ -220,7 +220,7 @@ class Server:
         assert self.process is not None
         pid = self.process.pid
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, self.last_words()
+        assert self.process.wait(20) == 0, self.last_words()
         self._assert_no_children(pid)
 
     def last_words(self) -> str:
@@ -229,7 +229,7 @@ class Server:
     @staticmethod
     def _assert_no_children(pid: int) -> None:
         # A child that has just been started learns of it only once its imports are done, at its low priority.
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + 20.0
         while orphans := _children_of(pid):
             assert time.monotonic() < until, f"children of the dead server {pid} live on: {orphans}"
             time.sleep(0.02)

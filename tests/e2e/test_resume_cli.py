@@ -137,7 +137,7 @@ def test_what_ended_before_ctrl_c_is_printed_and_the_rest_is_named(number: int, 
             if "second.wav" in line:
                 break
         running.send_signal(number)
-        printed, said = running.communicate(timeout=60)
+        printed, said = running.communicate(timeout=20)
     assert running.returncode == status
     assert text.strip() in printed and "==> " in printed
     assert "interrupted, 1 not finished" in said

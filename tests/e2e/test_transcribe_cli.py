@@ -225,10 +225,10 @@ def test_interrupting_ends_at_once_and_leaves_nothing_behind(tmp_path: Path, kil
         children = psutil.Process(running.pid).children(recursive=True)
     assert len(children) >= 2, "no engine process came up"
     os.killpg(running.pid, kill)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=20)
     assert running.returncode == status
     assert b"Traceback" not in said
-    _, alive = psutil.wait_procs(children, timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
     assert list((tmp_path / "out").iterdir()) == []
     assert list(temporary.iterdir()) == []

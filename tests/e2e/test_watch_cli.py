@@ -44,10 +44,10 @@ def end(running: subprocess.Popen[str]) -> tuple[str, str]:
     """Press Ctrl-C: what it printed and said."""
     children = psutil.Process(running.pid).children(recursive=True)
     running.send_signal(signal.SIGINT)
-    told = running.communicate(timeout=60)
+    told = running.communicate(timeout=20)
     assert running.returncode == 130
     assert "Traceback" not in told[1]
-    assert psutil.wait_procs(children, timeout=60)[1] == []
+    assert psutil.wait_procs(children, timeout=20)[1] == []
     return told
 
 

@@ -481,6 +481,7 @@ def test_our_client_uploads_through_a_server_that_is_killed(tmp_path: Path):
         assert hashlib.sha256(stored.read_bytes()).digest() == hashlib.sha256(file.read_bytes()).digest()
         assert seen[-1] == 60_000_000
         assert server.process.returncode == -signal.SIGKILL
+        assert seen != sorted(seen)  # it had to go back
     finally:
         for running in restarted:
             stop_server(running)

@@ -114,7 +114,10 @@ class _Said:
 
 
 def _said(spans: Sequence[Span], voices: Sequence[Voices], kinds: Sequence[_Kind], keep: Keep) -> _Said | None:
-    """Those that lie in spans and can be compared, which are those of the last models; None where there are none."""
+    """Those that lie in spans and can be compared, which are those of the last models; None where there are none.
+
+    Voiceprints stay where ``keep`` keeps them: twelve hours of them take as much as all other stages.
+    """
     bounds_ms = array("q")
 
     def voiceprints() -> Iterator[bytes]:
