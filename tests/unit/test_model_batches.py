@@ -140,6 +140,10 @@ def test_worker_says_where_it_computes_and_what_is_missing_for_that(tmp_path: Pa
         assert worker.stdout is not None
         first = worker.stdout.readline()
         worker.terminate()
+        try:
+            worker.wait(60)
+        finally:
+            worker.kill()
     assert first.startswith("worker: 2 recognitions at once on cuda (the installed sherpa-onnx ")
     assert "was not built for it: docs/gpu.md" in first
     assert worker.returncode == 0, "a signal that comes so early is heeded, too"
