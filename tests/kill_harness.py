@@ -13,7 +13,7 @@ import time
 import wave
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,6 +154,11 @@ class Server:
         """Where the stand-in engine says what it has recognized."""
         return (self.shared or self.home) / "heard.log"
 
+    @property
+    def begins(self) -> Path:
+        """Where it says what it begins with."""
+        return self.log.with_name("begun.log")
+
     def start(self) -> None:
         """Start the process; it need not be up yet."""
         self.home.mkdir(parents=True, exist_ok=True)
@@ -167,6 +172,7 @@ class Server:
             "DASHSCRIBE_DISK_RESERVE_BYTES": "0",
             "DASHSCRIBE_STANDIN_DELAY_MS": str(self.delay_ms),
             "DASHSCRIBE_STANDIN_LOG": str(self.log),
+            "DASHSCRIBE_STANDIN_BEGINS": str(self.begins),
             **self.settings,
         }
         with (self.home / "server.log").open("ab") as log:
@@ -287,12 +293,13 @@ class Server:
 
     # --- what can be seen from outside ---
 
-    def complete(self, sources: Sources, urls: dict[tuple[str, int], str]) -> set[Heard]:
-        """The stretches of sound that need no more recognition; ``urls`` by task and file.
+    def complete(self, sources: Sources, urls: dict[tuple[str, int], str]) -> dict[Heard, frozenset[Heard]]:
+        """The stretches of sound that need no more recognition, and all of their window; ``urls`` by task and file.
 
-        Their window has a whole result in the store, or their file has.
+        Their window has a whole result in the store, or their file has; then nothing tells their window any more, and
+        they stand alone.
         """
-        found: set[Heard] = set()
+        found: dict[Heard, frozenset[Heard]] = {}
         ended: set[str] = set()
         for key in self._stored():
             _, task_id, number, *rest = key.split("/")
@@ -304,10 +311,13 @@ class Server:
                     outcomes = msgspec.json.decode(self._blob(key), type=list[Outcome])
                 except FileNotFoundError:
                     continue  # its file has ended meanwhile
-                found |= {sources.heard(url, outcome.span.begin_ms, outcome.span.end_ms) for outcome in outcomes}
+                spans = (outcome.span for outcome in outcomes)
+                window = frozenset(sources.heard(url, span.begin_ms, span.end_ms) for span in spans)
+                found |= dict.fromkeys(window, window)
             elif rest[0].startswith("result-"):
                 ended.add(url)
-        return found | {heard for heard in self.heard() if sources.url_of(heard) in ended}
+        alone = {heard: frozenset({heard}) for heard in self.heard() if sources.url_of(heard) in ended}
+        return alone | found
 
     def _stored(self) -> list[str]:
         """The keys of all blobs of tasks."""
@@ -336,6 +346,46 @@ class Server:
             return []
         lines = self.log.read_text(encoding="ascii").splitlines()
         return [tuple(map(int, line.split())) for line in lines]  # type: ignore[misc]
+
+    def begun(self) -> list[tuple[int, Heard]]:
+        """All that the stand-in engine has begun to recognize so far, and in which process."""
+        if not self.begins.exists():
+            return []
+        lines = (map(int, line.split()) for line in self.begins.read_text(encoding="ascii").splitlines())
+        return [(process, (checksum, begin_ms, end_ms)) for process, checksum, begin_ms, end_ms in lines]
+
+
+class Repetitions:
+    """What of the work of a server, or of all on its store, is begun although it was complete, seen again and again.
+
+    Whoever took a window over may be in the middle of it when a result comes that was on its way: what it does then
+    is no repetition, and nothing that begins while one looks is taken for one.
+    """
+
+    def __init__(self, server: Server, sources: Sources) -> None:
+        self._server, self._sources = server, sources
+        self.complete: dict[Heard, frozenset[Heard]] = {}
+        self.found: set[Heard] = set()
+        self._judged = 0  # lines of the log
+        self._last: dict[int, tuple[Heard, bool]] = {}  # by process, and whether it was in time
+
+    def note(self, urls: dict[tuple[str, int], str]) -> None:
+        """Judge what has begun since the last time, and look what is complete now; ``urls`` by task and file."""
+        self._judge(self.complete)
+        for heard, window in self._server.complete(self._sources, urls).items():
+            if len(window) > 1 or heard not in self.complete:  # it keeps its company when its file has ended
+                self.complete[heard] = window
+        self._judge({})
+
+    def _judge(self, complete: Mapping[Heard, frozenset[Heard]]) -> None:
+        begun = self._server.begun()
+        for process, heard in begun[self._judged :]:
+            before, was_in_time = self._last.get(process, (heard, False))
+            goes_on = was_in_time and before in complete.get(heard, ()) and before[1] < heard[1]
+            if heard in complete and not goes_on:
+                self.found.add(heard)
+            self._last[process] = heard, heard not in complete or goes_on
+        self._judged = len(begun)
 
 
 class Site:

@@ -35,7 +35,8 @@ class StandInEngine:
     ``DASHSCRIBE_STANDIN_HOLD`` names a file: while it exists, the process lets one piece pass, counted from when it
     first sees the file, and holds all others, so that a test can look at what has left before the rest is recognized.
     ``DASHSCRIBE_STANDIN_LOG`` names a file to which every piece appends a line when it is done: the CRC-32 of its
-    samples, its begin and its end, so that a test can tell what was recognized twice.
+    samples, its begin and its end, so that a test can tell what was recognized twice. ``DASHSCRIBE_STANDIN_BEGINS``
+    names one to which it appends the same line, behind the id of the process, when it begins.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,6 +44,7 @@ class StandInEngine:
         self._delay_ms = float(os.environ.get("DASHSCRIBE_STANDIN_DELAY_MS", "0"))
         self._call_ms = float(os.environ.get("DASHSCRIBE_STANDIN_CALL_MS", "0"))
         self._log = os.environ.get("DASHSCRIBE_STANDIN_LOG", "")
+        self._begins = os.environ.get("DASHSCRIBE_STANDIN_BEGINS", "")
         self._hold = Path(os.environ.get("DASHSCRIBE_STANDIN_HOLD", os.devnull))
         self._passed: Span | None = None  # the piece that was let pass while the file existed
 
@@ -50,10 +52,11 @@ class StandInEngine:
         """One outcome per piece: words for sound, non-speech for silence."""
         outcomes: list[Outcome] = []
         for piece in pieces:
+            line = f"{zlib.crc32(piece.samples.tobytes())} {piece.span.begin_ms} {piece.span.end_ms}\n"
+            _append(self._begins, f"{os.getpid()} {line}")
             self._wait_at_gate(piece.span)
             outcomes.append(self._piece(piece))
-            if self._log:
-                _append(self._log, f"{zlib.crc32(piece.samples.tobytes())} {piece.span.begin_ms} {piece.span.end_ms}\n")
+            _append(self._log, line)
         return outcomes
 
     def _wait_at_gate(self, span: Span) -> None:
@@ -92,6 +95,8 @@ class StandInEngine:
 
 
 def _append(path: str, line: str) -> None:
-    """Add a line in one write, so that lines of several processes stay whole."""
+    """Add a line in one write, so that lines of several processes stay whole; no path, no line."""
+    if not path:
+        return
     with Path(path).open("ab", buffering=0) as file:
         file.write(line.encode())

@@ -146,6 +146,28 @@ def test_express_calls_neither_wait_for_company_nor_get_any(desk: Desk) -> None:
     assert desk.calls().count(1) == SPANS
 
 
+def test_who_looks_again_before_it_begins_goes_alone_and_may_leave_it(desk: Desk) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(len(desk.calls()))
+
+    def leave() -> None:
+        raise LookupError("somebody has done it")
+
+    looking, leaving, other = desk.call(100, on_ready=look), desk.call(200, on_ready=leave), desk.call(300)
+    desk.waiting(1)
+    assert seen == []  # not before there is a slot
+    desk.hold.unlink()
+    assert said(looking.result(120)) == [100, 101, 102]
+    assert said(other.result(120)) == [300, 301, 302]
+    with pytest.raises(LookupError, match="somebody"):
+        leaving.result(120)
+    assert len(seen) == 1
+    assert desk.calls() == [SPANS, SPANS, SPANS]
+    assert [state for *_, state in desk.hosts.activity().children.elements()] == ["idle"]  # one child did it all
+
+
 def test_closing_wakes_up_those_who_wait(desk: Desk) -> None:
     other = desk.call(100)
     desk.waiting(1)

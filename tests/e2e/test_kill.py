@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from calm import Calm
-from kill_harness import Heard, Plan, Server, Sources
+from kill_harness import Plan, Repetitions, Server, Sources
 
 KILLS = int(os.environ.get("KILLS", "7"))
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
@@ -41,8 +41,7 @@ class Killing:
     def __init__(self, server: Server, plan: Plan) -> None:
         self.server, self.plan = server, plan
         self.ids: dict[str, str] = {}
-        self.complete: set[Heard] = set()
-        self.repeated: set[Heard] = set()
+        self.repetitions = Repetitions(server, plan.sources)
 
     def round(self, keys: list[str], up_s: float, *, wait_ready: bool = True, pieces: int = 0) -> None:
         """Start, submit, wait for so many pieces of sound and some time more, kill.
@@ -60,11 +59,7 @@ class Killing:
             time.sleep(0.02)
         time.sleep(up_s)
         self.server.kill()
-        self.note(seen)
-
-    def note(self, seen: int) -> None:
-        self.repeated |= self.complete & set(self.server.heard()[seen:])
-        self.complete |= self.server.complete(self.plan.sources, self.urls)
+        self.repetitions.note(self.urls)
 
     @property
     def urls(self) -> dict[tuple[str, int], str]:
@@ -77,14 +72,13 @@ class Killing:
 
     def finish(self, seconds: float) -> dict[str, list]:
         """Let the server end its work: the results of every task."""
-        seen = len(self.server.heard())
         self.server.start()
         self.server.wait_ready()
         for key, task_id in self.ids.items():  # a client that never saw the answer asks again and gets the same task
             assert self.server.submit(self.plan.tasks[key], key) == task_id
         answers = self.server.wait(list(self.ids.values()), seconds)
         results = {key: self.server.results(answers[task_id]) for key, task_id in self.ids.items()}
-        self.note(seen)
+        self.repetitions.note(self.urls)
         self.server.stop()
         return results
 
@@ -119,8 +113,8 @@ def test_nothing_is_lost_and_nothing_done_twice_when_the_server_is_killed_again_
     for key in plan.tasks:
         for url, got, wanted in zip(plan.tasks[key], results[key], expected[key], strict=True):
             assert got == wanted, url
-    assert killing.repeated == set()
-    assert len(killing.complete) > KILLS  # the kills came while there was work
+    assert killing.repetitions.found == set()
+    assert len(killing.repetitions.complete) > KILLS  # the kills came while there was work
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from calm import Calm
-from kill_harness import KEY, Plan, Site, Sources
+from kill_harness import KEY, Plan, Repetitions, Site, Sources
 from plain_http import loopback
 from postgres import Cluster
 
@@ -92,18 +92,19 @@ def test_windows_of_one_file_are_spread_and_any_server_answers(
 
 def test_work_of_a_dead_worker_is_taken_over(site: Site, sources: Sources, calm: Calm) -> None:
     urls = [sources.add("dead-a.wav", 200.0), sources.add("dead-b.wav", 20.0)]
-    before = len(site.front.heard())
     task_id = site.front.submit(urls, "dead")
-    wait_until(lambda: len(site.front.heard()) >= before + 3)
+    files = {(task_id, n): url for n, url in enumerate(urls)}
+    wait_until(lambda: site.front.complete(sources, files))
     victim, other = site.workers
-    complete = site.front.complete(sources, {(task_id, n): url for n, url in enumerate(urls)})
-    seen = len(site.front.heard())
+    repetitions = Repetitions(site.front, sources)
+    repetitions.note(files)
     victim.kill()
     answer = site.front.wait([task_id], 60)[task_id]  # taken over and done within a minute
     assert other.process is not None
     assert other.process.poll() is None
     assert site.front.results(answer) == alone(calm, sources, *urls)
-    assert not complete & set(site.front.heard()[seen:])
+    repetitions.note(files)
+    assert not repetitions.found
 
 
 def test_worker_that_is_asked_to_stop_hands_its_windows_back(site: Site, sources: Sources, calm: Calm) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from calm import Calm
-from kill_harness import FINAL, Heard, Plan, Server, Site, Sources
+from kill_harness import FINAL, Heard, Plan, Repetitions, Server, Site, Sources
 from object_store import ObjectStore
 
 PROGRAM = (str(Path(__file__).with_name("faulty_process.py")),)
@@ -68,8 +68,6 @@ class Arena:
         self.plan = Plan(sources, self.random)
         self.ids: dict[str, str] = {}
         self.verdict = Verdict("", backend)
-        self._complete: set[Heard] = set()
-        self._repeated: set[Heard] = set()
         settings = {"DASHSCRIBE_STANDIN_DELAY_MS": "20", **ORIGIN, **settings}
         if backend == EMBEDDED:
             server = Server(folder / "home", program=PROGRAM, settings=settings)
@@ -77,6 +75,7 @@ class Arena:
         else:
             site = Site(folder, database_url, servers=2, workers=2, program=PROGRAM, bucket=bucket, **settings)
             self.fronts, self.hands = site.servers, site.workers
+        self._repetitions = Repetitions(self.fronts[0], sources)
 
     @property
     def processes(self) -> list[Server]:
@@ -135,13 +134,10 @@ class Arena:
             time.sleep(0.1)
 
     def note(self) -> None:
-        """Look what is complete; whatever of it is recognized from now on counts as repeated."""
-        heard = self.fronts[0].heard()
-        self._repeated |= self._complete & set(heard[self.verdict.pieces :])
-        self._complete |= self._completed()
-        self.verdict.pieces = len(self.fronts[0].heard())
+        """Look what is complete; whatever of it is begun from now on counts as repeated."""
+        self._repetitions.note(self._urls())
 
-    def _completed(self) -> set[Heard]:
+    def _completed(self) -> Mapping[Heard, frozenset[Heard]]:
         return self.fronts[0].complete(self.sources, self._urls())
 
     def _urls(self) -> dict[tuple[str, int], str]:
@@ -163,8 +159,9 @@ class Arena:
             process.kill()
         expected = self._calm.outcomes(self.plan)
         verdict.tasks, verdict.files = len(self.plan.tasks), sum(map(len, self.plan.tasks.values()))
-        verdict.repeated = len(self._repeated)
-        for heard in self._repeated:
+        verdict.pieces = len(self.fronts[0].heard())
+        verdict.repeated = len(self._repetitions.found)
+        for heard in self._repetitions.found:
             verdict.remarks.append(f"{self.sources.url_of(heard)}: recognized again from {heard[1]} to {heard[2]} ms")
         for key, urls in self.plan.tasks.items():
             if key not in results:

@@ -13,10 +13,12 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -171,6 +173,38 @@ def every_state_change(run: Run, backend: str) -> Verdict:
         for key in arena.plan.tasks:
             arena.insist(key)
         return arena.judge()
+
+
+def results_on_their_way(run: Run, backend: str) -> Verdict:
+    """kill -9 of workers whose results are on their way to the bucket, and come there while others take over."""
+    assert run.store is not None
+    is_on_its_way = threading.Event()
+
+    def hold(number: int) -> float:
+        is_on_its_way.set()
+        return random.Random(number).uniform(0.5, 6.0)
+
+    def is_result(line: str) -> bool:
+        return bool(re.match(r"PUT \S+/windows/\S+\.json\b", line))
+
+    fault = Fault(concerns=is_result, delay_s=hold)
+    with faulty_store(run.store.endpoint, fault) as endpoint:
+        environment = run.store.environment(endpoint)
+        with run.arena("killed, results on their way", backend, **environment) as arena:
+            for _ in range(max(2, run.kills // 10)):
+                is_on_its_way.clear()
+                arena.submit(2, (20.0, 60.0))
+                is_on_its_way.wait(60)
+                for hand in arena.hands:
+                    hand.kill()
+                    arena.verdict.faults += 1
+                for hand in arena.hands:
+                    restart(hand)
+                until = time.monotonic() + 8
+                while time.monotonic() < until:
+                    arena.note()
+                    time.sleep(0.05)
+            return arena.judge()
 
 
 # --- the database -------------------------------------------------------------------------------------------------
@@ -361,6 +395,7 @@ CASES: dict[str, tuple[Case, tuple[str, ...]]] = {
     "process": (processes_at_random, (EMBEDDED, SHARED, BUCKET)),
     "child": (children_at_random, (EMBEDDED, SHARED, BUCKET)),
     "change": (every_state_change, (EMBEDDED, SHARED, BUCKET)),
+    "flight": (results_on_their_way, (BUCKET,)),
     "database": (database_restarted, (SHARED,)),
     "connections": (connections_cut, (SHARED,)),
     "store": (store_in_trouble, (EMBEDDED, SHARED, BUCKET)),

@@ -125,12 +125,22 @@ class FakeHosts:
         yield CutEnd(media, tuple(range(made_up["channels"])), 0, media.duration_ms, (), ())
 
     def recognize(
-        self, engine: str, window: Window, options: Options, *, express: bool, first: int, stop: object
+        self,
+        engine: str,
+        window: Window,
+        options: Options,
+        *,
+        express: bool,
+        first: int,
+        stop: object,
+        on_ready: Callable[[], None] | None,
     ) -> Iterator[Outcome]:
         assert first == 0 and stop is None, "a durable step recognizes whole windows"
         sound = window.audio.decode()
         self.engines[sound] = engine
         self.on_recognize(sound)
+        if on_ready:
+            on_ready()
         self.recognized[sound] += 1
         if express:
             self.express.add(sound)

@@ -79,7 +79,15 @@ class FailingHosts(ScriptedHosts):
         return dict(self.is_down)
 
     def recognize(
-        self, engine: str, item: Window, options: Options, *, express: bool, first: int, stop: threading.Event
+        self,
+        engine: str,
+        item: Window,
+        options: Options,
+        *,
+        express: bool,
+        first: int,
+        stop: threading.Event,
+        on_ready: None = None,
     ) -> Iterator[Outcome]:
         self.used.append(engine)
         if engine == "openai":

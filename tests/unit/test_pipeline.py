@@ -79,7 +79,15 @@ class ScriptedHosts:
             self.closed = True
 
     def recognize(
-        self, engine: str, item: Window, options: Options, *, express: bool, first: int, stop: threading.Event
+        self,
+        engine: str,
+        item: Window,
+        options: Options,
+        *,
+        express: bool,
+        first: int,
+        stop: threading.Event,
+        on_ready: None = None,
     ) -> Iterator[Outcome]:
         self.asked |= {"engine": engine, "express": express}
         self.attempts[item.channel, item.index] += 1

@@ -268,6 +268,33 @@ def test_result_that_comes_while_the_sound_is_read_is_adopted(home: Home, monkey
     assert set(home.hosts.recognized.values()) == {1}
 
 
+def test_result_that_comes_while_the_child_starts_is_adopted(home: Home) -> None:
+    """A process is killed with its result on the way to the store; whoever takes over has looked, and needs a child."""
+    task = cut_by_hand(home, A)
+    row = windows.claim(home.engine)
+    assert row is not None
+    recognize.recognize(home.bench, row)
+    key, sound = windows.result_key(row.audio_key, "standin", "1"), home.store.read(row.audio_key).decode()
+    late = home.store.read(key)
+    home.store.delete(key)
+    with writing(home.engine) as connection:
+        again = update(tables.windows).where(tables.windows.c.id == row.id).values(state=WindowState.READY)
+        connection.execute(again.values(result_key="", result_bytes=0))
+        connection.execute(update(tables.files).values(open=4, recognized_ms=0))
+    asked: list[str] = []
+
+    def start(wanted: str) -> None:
+        asked.append(wanted)
+        if wanted == sound:
+            home.store.put(key, late)
+
+    home.hosts.on_recognize = start
+    home.worker.start()
+    assert home.wait(task).status is Status.SUCCEEDED
+    assert sound in asked
+    assert set(home.hosts.recognized.values()) == {1}
+
+
 @pytest.mark.parametrize(
     "damage", [b"", b"[]", b"[{", b'[{"span":{"begin_ms":0,"end_ms":1},"fate":"non_speech"}]', b"\xff"]
 )

@@ -128,11 +128,14 @@ class Hosts(Decoding):
         batch: int = 0,
         strict: bool = False,
         stop: threading.Event | None = None,
+        on_ready: Callable[[], None] | None = None,
     ) -> Generator[Outcome]:
         """One outcome per span of the window, in order, each as it becomes ready; waits for a free slot before.
 
         Spans before number ``first`` are left out. ``batch`` pieces are decoded at once, 0 as many as the engine may;
-        ``strict``, it is an error where they cannot be, and they are not decoded one by one instead.
+        ``strict``, it is an error where they cannot be, and they are not decoded one by one instead. ``on_ready`` is
+        called when slot and child are there and nothing is recognized yet, in a call of the window's own; what it
+        raises is the end of it.
         Raises EngineUnavailableError when the engine cannot be opened,
         InvariantError when the window's audio does not fit its spans, HostDiedError and HostTimeoutError when the child
         does not survive it, HostError soon after ``stop`` was set, even if it was still waiting, EngineDownError when
@@ -147,20 +150,26 @@ class Hosts(Decoding):
             options = change(options, refine_times=False)
         # Whoever waits for the first sentence is not to wait for its neighbors.
         request = Recognize(window, options, first, batch=1 if express else batch or info.batch, strict=strict)
-        if request.batch > 1:
+        if request.batch > 1 and on_ready is None:
             yield from self._together(info, request, stop)
         else:
-            yield from self._alone(info, request, express=express, stop=stop)
+            yield from self._alone(info, request, express=express, stop=stop, on_ready=on_ready)
 
     def _alone(
-        self, info: EngineInfo, request: Recognize, *, express: bool, stop: threading.Event | None
+        self,
+        info: EngineInfo,
+        request: Recognize,
+        *,
+        express: bool,
+        stop: threading.Event | None,
+        on_ready: Callable[[], None] | None = None,
     ) -> Generator[Outcome]:
         """The outcomes of one window in a call of its own."""
         with (
             self._remote_place(info, express=express, stop=stop),
             self._permits.held(express=express, stop=stop) as nice,
             self._watched(info, stop) as answered,
-            closing(self._answers(info, nice, request, self._limit_s(info, [request]), stop)) as replies,
+            closing(self._answers(info, nice, request, self._limit_s(info, [request]), stop, on_ready)) as replies,
         ):
             for reply in replies:
                 answered()
@@ -197,14 +206,18 @@ class Hosts(Decoding):
         request: Recognize | RecognizeTogether,
         limit_s: float,
         stop: threading.Event | None,
+        on_ready: Callable[[], None] | None = None,
     ) -> Generator[OutcomeReply]:
         """What a child of the engine answers."""
         kind, watch = engine_kind(info, nice), Stopwatch()
-        with self._pool.borrowed(kind, stop) as host, closing(host.call(request, limit_s, stop)) as replies:
-            for reply in watch.over(replies):
-                if not isinstance(reply, OutcomeReply):
-                    raise unexpected(reply)
-                yield reply
+        with self._pool.borrowed(kind, stop) as host:
+            if on_ready:
+                on_ready()
+            with closing(host.call(request, limit_s, stop)) as replies:
+                for reply in watch.over(replies):
+                    if not isinstance(reply, OutcomeReply):
+                        raise unexpected(reply)
+                    yield reply
         requests = request.requests if isinstance(request, RecognizeTogether) else (request,)
         speech_ms = sum(total_ms(one.window.spans[one.first :]) for one in requests)
         self._observer.worked("recognize", info.name, speech_ms, watch.seconds)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 from dashscribe import ledger
@@ -51,13 +51,15 @@ def recognize(
     express: bool = False,
     first: int = 0,
     stop: threading.Event | None = None,
+    on_ready: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
     """One admitted outcome per span of the window from number ``first`` on, in order, each as it becomes ready.
 
-    Raises HostError when the host dies or hangs, or soon after ``stop`` was set, InvariantError when the engine's
-    answer breaks a promise, and EngineDownError, which is no fault of the window.
+    ``on_ready`` is called right before the engine begins; what it raises is the end of it. Raises HostError when the
+    host dies or hangs, or soon after ``stop`` was set, InvariantError when the engine's answer breaks a promise, and
+    EngineDownError, which is no fault of the window.
     """
-    heard = hosts.recognize(engine.name, window, options, express=express, first=first, stop=stop)
+    heard = hosts.recognize(engine.name, window, options, express=express, first=first, stop=stop, on_ready=on_ready)
     with closing(heard):
         for span, outcome in zip(window.spans[first:], heard, strict=True):
             yield ledger.admit(outcome, span)

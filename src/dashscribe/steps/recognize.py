@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -66,12 +67,26 @@ def _sound(bench: Bench, window: ClaimedWindow) -> Window | None:
     return window.window(sound) if len(sound) == window.audio_bytes else None
 
 
+class _HeardMeanwhileError(Exception):
+    """The outcomes of the window have come into the store."""
+
+
 def _recognize(bench: Bench, window: ClaimedWindow, sound: Window | None, info: EngineInfo, key: str) -> None:
     """Put the window's outcomes into the store, unless they lie there. Raises _SoundGoneError."""
-    if read_outcomes(bench.store, key, window.spans) is None:
+
+    def refuse_heard() -> None:
+        if read_outcomes(bench.store, key, window.spans) is not None:
+            raise _HeardMeanwhileError
+
+    with suppress(_HeardMeanwhileError):
+        refuse_heard()
         if sound is None:
             raise _SoundGoneError
-        outcomes = list(pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express))
+        # A child may take seconds to start: time enough for what a process had on its way to the store when it died.
+        look_again = refuse_heard if window.claim > 1 else None
+        outcomes = list(
+            pipeline.recognize(bench.hosts, info, sound, window.options, express=window.express, on_ready=look_again)
+        )
         bench.store.put(key, msgspec.json.encode(outcomes))
 
 
