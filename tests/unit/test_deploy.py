@@ -1,22 +1,16 @@
-"""What lies in ``deploy/`` and its page agree with the program; the backup is whole while others write."""
+"""What lies in ``deploy/`` and its page agree with the program."""
 
-import errno
-import importlib.util
 import json
 import os
 import re
 import shlex
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,7 +18,6 @@ import yaml
 
 from dashscribe import cli
 from dashscribe.config import Settings, load
-from dashscribe.store.folder import Folder
 from dashscribe.wire.app import health
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -68,7 +61,10 @@ def parsed(words: list[str]) -> dict[str, Any]:
 # -- settings and commands ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [PAGE, CAPACITY, *(p for p in DEPLOY.rglob("*") if p.is_file())], ids=lambda p: p.name)
+FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+
+
+@pytest.mark.parametrize("path", [PAGE, CAPACITY, *FILES], ids=lambda p: p.name)
 def test_every_variable_is_a_setting(path: Path) -> None:
     known = {f"DASHSCRIBE_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"DASHSCRIBE_[A-Z][A-Z_]*", path.read_text(encoding="utf-8"))) <= known
@@ -111,9 +107,9 @@ def shell_commands() -> Iterator[str]:
     """Every call of the program in the page's shell blocks."""
     for block in re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            for call in re.findall(r"(?:exec \S+ (?:-- )?|bin/)dashscribe ((?!install)[a-z].*)", line.split(" #")[0]):
-                if not call.startswith("python"):
-                    yield call.strip()
+            said = line.split(" #")[0]
+            calls = r"(?:\bexec [a-z/]+ (?:-- )?dashscribe|/bin/dashscribe|^dashscribe-as-service) ([a-z].*)"
+            yield from (call.strip() for call in re.findall(calls, said) if not call.startswith("python"))
 
 
 @pytest.mark.parametrize("call", sorted(set(shell_commands())))
@@ -122,7 +118,7 @@ def test_commands_of_the_page_exist(call: str) -> None:
 
 
 def test_the_page_shows_calls_of_the_program() -> None:
-    assert len(set(shell_commands())) >= 2
+    assert len(set(shell_commands())) >= 5
 
 
 def test_files_that_the_page_and_compose_name_exist() -> None:
@@ -168,7 +164,7 @@ def test_probes_ask_routes_that_exist() -> None:
         probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
     }
     assert set(asked.values()) <= {route.path for route in health.routes}  # type: ignore[attr-defined]
-    assert asked["readinessProbe"] == "/readyz"
+    assert asked["readinessProbe"] == "/readyz"  # of one pod, in whose place nobody answers
 
 
 @pytest.mark.parametrize("folder", [KUBERNETES / "base", KUBERNETES / "overlays" / "gpu"], ids=lambda f: f.name)
@@ -227,120 +223,3 @@ def test_health_check_fails_where_nobody_listens() -> None:
     _, *flags, script = health_check()
     command = [sys.executable, *flags, script.replace("8000", "9")]
     assert subprocess.run(command, timeout=60, check=False, stderr=subprocess.DEVNULL).returncode == 1
-
-
-# -- backup ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def backup() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("deploy_backup", DEPLOY / "backup.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Home:
-    """A home whose rows name stored files, changed by the server's rule: file, row; then row, file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        self.store = Folder(f"file://{path / 'store'}")
-        self.database = sqlite3.connect(path / "dashscribe.db", isolation_level=None, check_same_thread=False)
-        for statement in ("PRAGMA journal_mode=WAL", "CREATE TABLE blobs (key TEXT PRIMARY KEY, text TEXT)"):
-            self.database.execute(statement)
-
-    def add(self, number: int, text: str = "kept") -> None:
-        self.store.put(f"blobs/{number}", text.encode())
-        self.database.execute("INSERT INTO blobs VALUES (?, ?)", (f"blobs/{number}", text))
-
-    def remove(self, number: int) -> None:
-        self.database.execute("DELETE FROM blobs WHERE key = ?", (f"blobs/{number}",))
-        self.store.delete(f"blobs/{number}")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path / "home")
-    with closing(home.database):
-        yield home
-
-
-def kept(folder: Path) -> dict[str, str]:
-    with closing(sqlite3.connect(folder / "dashscribe.db")) as database:
-        return dict(database.execute("SELECT key, text FROM blobs"))
-
-
-def test_rows_of_a_backup_name_files_that_are_there_while_others_write(
-    home: Home, backup: ModuleType, tmp_path: Path
-) -> None:
-    stop, written = threading.Event(), 0
-
-    def write() -> None:
-        nonlocal written
-        while not stop.is_set():
-            home.add(written, f"text {written}")
-            if written >= 3:
-                home.remove(written - 3)
-            written += 1
-
-    home.add(-1, "old")
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for turn in range(20):
-            while written <= turn and writer.is_alive():
-                time.sleep(0.005)
-            assert backup.main([str(home.path), str(tmp_path / f"backup-{turn}")]) == 0
-    finally:
-        stop.set()
-        writer.join()
-    seen = set[str]()
-    for turn in range(20):
-        folder = tmp_path / f"backup-{turn}"
-        rows = kept(folder)
-        assert {key: (folder / "store" / key).read_text() for key in rows} == rows
-        assert rows["blobs/-1"] == "old"
-        seen |= rows.keys()
-    assert len(seen) > 4  # it was written meanwhile
-
-
-def test_backup_keeps_what_is_replaced_or_added_to_later(home: Home, backup: ModuleType, tmp_path: Path) -> None:
-    home.add(1, "before")
-    (home.path / "uploads").mkdir()
-    (home.path / "uploads" / "begun").write_bytes(b"half")
-    (home.path / "uploads" / "gone").symlink_to("nowhere")  # as one that is finished between listing and copying
-    (home.path / "store" / ".drafts" / "draft").write_bytes(b"not finished")
-    assert backup.main([str(home.path), str(tmp_path / "copy")]) == 0
-    home.store.put("blobs/1", b"after")
-    with (home.path / "uploads" / "begun").open("ab") as file:
-        file.write(b" and half")
-    assert (tmp_path / "copy" / "store" / "blobs" / "1").read_text() == "before"
-    assert (tmp_path / "copy" / "uploads" / "begun").read_bytes() == b"half"
-    assert not (tmp_path / "copy" / "store" / ".drafts").exists()
-
-
-def test_no_backup_is_better_than_half_of_one(
-    home: Home, backup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    home.add(1)
-    copy = tmp_path / "copy"
-
-    def other_file_system(*about: object) -> None:
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(backup.os, "link", other_file_system)
-        assert backup.main([str(home.path), str(copy)]) == 1
-    assert "cross-device" in capsys.readouterr().err
-    assert not copy.exists()
-    assert backup.main([str(tmp_path / "no-home"), str(copy)]) == 1
-    assert not copy.exists()
-    assert not (tmp_path / "no-home").exists()
-    copy.mkdir()
-    assert backup.main([str(home.path), str(copy)]) == 1
-    assert not any(copy.iterdir())
-    home.add(2)  # the lock is free again
