@@ -89,7 +89,8 @@ def verify(
     ``url`` is the callback URL as it was configured, query included. Say whose certificates count, by one of:
     ``server``, the base URL of a dashscribe server; ``certificates``, what the URLs of another issuer's begin with, as
     the cloud's do; ``certificate``, one or more of them as PEM. By URL they are fetched once and remembered. ``token``
-    is the one configured with the target. ``legacy`` takes the older HMAC-SHA1 signature, too.
+    is the one configured with the target. ``legacy`` takes the older HMAC-SHA1 signature, too: give a ``token`` with
+    it, since its secret, once seen, can be used over another URL and body.
     """
     told = {name.lower(): value for name, value in headers.items()}
     _check_clock(told.get(TIMESTAMP, ""), now())
@@ -156,9 +157,31 @@ def _is_legacy(key: RSAPublicKey, url: str, headers: Mapping[str, str], body: by
         secret = key.recover_data_from_signature(_decode(headers.get(LEGACY_SECRET, "")), PKCS1v15(), None)
     except InvalidSignature:
         return False
+    if _is_digest_info(secret):
+        return False
     signature = _decode(headers[LEGACY_SIGNATURE])
     signed = string_to_sign(url, headers, body, LEGACY_SIGNED)
     return any(hmac.compare_digest(hmac.digest(secret, text, "sha1"), signature) for text in (signed, signed + b"\n"))
+
+
+def _is_digest_info(secret: bytes) -> bool:
+    """Whether it is what signatures hold, of whatever hash: SEQUENCE { SEQUENCE { OID, NULL }, OCTET STRING }.
+
+    Everybody can make a "secret" of a signature that they have seen, such as that of a certificate by its own key.
+    """
+    whole, behind = _element(0x30, secret)
+    algorithm, rest = _element(0x30, whole)
+    oid, _ = _element(0x06, algorithm)  # NULL may be left out (RFC 8017 section 9.2)
+    digest, left = _element(0x04, rest)
+    return bool(oid and digest) and not behind and not left
+
+
+def _element(tag: int, data: bytes) -> tuple[bytes, bytes]:
+    """What is in the DER element of that tag, at most 127 bytes, that data begins with, and what follows it."""
+    if len(data) < 2 or data[0] != tag or data[1] > min(127, len(data) - 2):
+        return b"", data
+    end = 2 + data[1]
+    return data[2:end], data[end:]
 
 
 def _decode(text: str) -> bytes:

@@ -33,6 +33,7 @@ from dashscribe.steps import deliver, expire
 
 URL = "https://media.example.net/a.wav"
 BASE = "https://asr.example.org"
+HOUR_MS, WEEK_MS = 3600 * 1000, 7 * 24 * 3600 * 1000
 SECRETS = {"url": "?key=url-secret", "token": "token-secret-1234"}
 
 
@@ -628,6 +629,92 @@ def test_events_go_with_their_tasks_and_dead_letters_after_a_week(home: Home) ->
     expire.expire(home.bench, now + 7 * day_ms + 60_000)
     assert [count(home, table) for table in (tables.callback_events, tables.callback_deliveries)] == [0, 0]
     assert count(home, tables.callback_targets) == 0
+
+
+def age(home: Home, ms: int) -> None:
+    """Let all events have come, and been tried, so much earlier."""
+    with writing(home.engine) as connection:
+        event, delivery = tables.callback_events, tables.callback_deliveries
+        connection.execute(update(event).values(created_ms=event.c.created_ms - ms))
+        connection.execute(update(delivery).values(tried_ms=delivery.c.tried_ms - ms))
+
+
+def forgotten(home: Home, in_ms: int = 0) -> int:
+    """How many events a round forgets that comes so much later."""
+    return deliveries.expire(home.engine, now_ms() + in_ms, 24 * HOUR_MS)
+
+
+def give_up(home: Home) -> None:
+    """The last try of what is due fails."""
+    assert deliveries.book(home.engine, replace(claim(home), tries=3), Outcome(error="no")) is DeliveryState.DEAD
+
+
+def test_dead_letter_lives_a_week_from_its_last_try_however_long_it_had_waited(home: Home) -> None:
+    target = add(home, "http://127.0.0.1:9/", paused=True)
+    end_task(home)
+    age(home, WEEK_MS - HOUR_MS)
+    TargetBook(home.engine).change("default", target.id, {"paused": False}, operates=False)
+    give_up(home)
+    assert [forgotten(home, ms) for ms in (2 * HOUR_MS, WEEK_MS - HOUR_MS)] == [0, 0]
+    wait_for(home, DeliveryState.DEAD)
+    assert forgotten(home, WEEK_MS + HOUR_MS) == 1
+
+
+def test_late_replay_is_tried_to_its_end(home: Home) -> None:
+    add(home, "http://127.0.0.1:9/")
+    end_task(home)
+    age(home, WEEK_MS)
+    give_up(home)
+    age(home, WEEK_MS - HOUR_MS)
+    (dead,) = wait_for(home, DeliveryState.DEAD)
+    deliveries.replay(home.engine, "default", dead.id, operates=False)
+    assert forgotten(home, 2 * HOUR_MS) == 0  # it waits for its first try
+    tried = claim(home)
+    assert forgotten(home, 2 * HOUR_MS) == 0
+    assert deliveries.book(home.engine, tried, Outcome(error="no")) is DeliveryState.WAITING
+    assert forgotten(home, 2 * HOUR_MS) == 0
+    with writing(home.engine) as connection:
+        connection.execute(update(tables.callback_deliveries).values(due_ms=0))
+    give_up(home)
+    assert [forgotten(home, WEEK_MS + ms) for ms in (-HOUR_MS, HOUR_MS)] == [0, 1]
+
+
+def test_what_is_replayed_while_a_round_looks_is_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(home, "http://127.0.0.1:9/")
+    end_task(home)
+    give_up(home)
+    age(home, WEEK_MS + HOUR_MS)
+    (dead,) = wait_for(home, DeliveryState.DEAD)
+    really = deliveries.writing
+
+    def late(engine: Any) -> Any:
+        monkeypatch.setattr(deliveries, "writing", really)
+        deliveries.replay(home.engine, "default", dead.id, operates=False)
+        return really(engine)
+
+    monkeypatch.setattr(deliveries, "writing", late)
+    forgotten(home)
+    wait_for(home, DeliveryState.WAITING)
+
+
+def test_what_waits_for_a_paused_target_is_forgotten_after_a_week(home: Home) -> None:
+    add(home, "http://127.0.0.1:9/paused", paused=True)
+    end_task(home)
+    assert [forgotten(home, WEEK_MS + ms) for ms in (-HOUR_MS, HOUR_MS)] == [0, 1]
+    add(home, "http://127.0.0.1:9/")
+    end_task(home)
+    assert forgotten(home, WEEK_MS + HOUR_MS) == 0
+
+
+@pytest.mark.one_machine
+def test_round_looks_at_old_events_only_and_at_the_deliveries_of_each(home: Home) -> None:
+    with reading(home.engine) as connection:
+        query = select(tables.callback_events.c.id).where(deliveries._is_over(now_ms(), HOUR_MS))
+        compiled = query.compile(home.engine, compile_kwargs={"literal_binds": True})
+        plan = " ".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}"))
+    assert "ix_callback_events_created (created_ms<?)" in plan
+    assert "callback_deliveries_1 (event_id=?)" in plan
+    assert "SCAN" not in plan
 
 
 def test_owner_with_many_targets_has_no_more_turns_than_one_with_one(home: Home) -> None:

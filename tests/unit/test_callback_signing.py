@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,13 +16,18 @@ from threading import Thread
 import callback_vectors as vectors
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from sqlalchemy import Engine, select, update
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from sqlalchemy import Engine, insert, select, update
 
 from dashscribe import callbacks
 from dashscribe.callbacks import CERTIFICATES_PATH, SignatureError, string_to_sign, verify
-from dashscribe.db import open_database, reading, tables, writing
+from dashscribe.db import now_ms, open_database, reading, tables, writing
 from dashscribe.notify import signing
 from dashscribe.notify.signing import SigningKeys, signed_headers
 from dashscribe.notify.targets import Scheme
@@ -125,6 +132,128 @@ def test_signed_bytes_that_are_no_event_are_refused(keys: SigningKeys) -> None:
 def test_verify_wants_a_pin() -> None:
     with pytest.raises(TypeError, match="whose certificates"):
         verify(vectors.URL, CURRENT, vectors.BODY, now=lambda: vectors.MILLISECONDS / 1000)
+
+
+# --- what everybody can make of the legacy scheme ---------------------------------------------------------------------
+
+#: What the digest follows in a signature: RFC 8017, section 9.2, note 1.
+DIGEST_INFOS = {
+    "md5": "3020300c06082a864886f70d020505000410",
+    "sha1": "3021300906052b0e03021a05000414",
+    "sha224": "302d300d06096086480165030402040500041c",
+    "sha256": "3031300d060960864801650304020105000420",
+    "sha384": "3041300d060960864801650304020205000430",
+    "sha512": "3051300d060960864801650304020305000440",
+    "sha512_224": "302d300d06096086480165030402050500041c",
+    "sha512_256": "3031300d060960864801650304020605000420",
+    "sha3_256": "3031300d060960864801650304020805000420",
+}
+FORGED = b'{"id": "forged", "type": "t", "data": {"task_id": "t", "task_status": "SUCCEEDED"}}'
+
+
+@pytest.fixture(scope="module")
+def private() -> RSAPrivateKey:
+    return generate_private_key(65537, 2048)
+
+
+def self_signed(private: RSAPrivateKey) -> x509.Certificate:
+    """As earlier versions made them."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dashscribe callbacks")])
+    begin, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 7, begin, end)
+    return builder.sign(private, SHA256())
+
+
+def pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def with_secret(closed: bytes, secret: bytes) -> dict[str, str]:
+    """What somebody sends who has a secret, open and closed, over a body and URL of their own."""
+    headers = {
+        "x-eventbridge-signature-timestamp": str(vectors.MILLISECONDS),
+        "x-eventbridge-signature-method": "HMAC-SHA1",
+        "x-eventbridge-signature-version": "1.0",
+        "x-eventbridge-signature-url": vectors.CERTIFICATE_URL,
+    }
+    signed = string_to_sign(vectors.URL, headers, FORGED, callbacks.LEGACY_SIGNED)
+    headers["x-eventbridge-signature-secret"] = base64.b64encode(closed).decode()
+    return headers | {
+        "x-eventbridge-signature": base64.b64encode(hmac.digest(secret, signed, "sha1")).decode(),
+    }
+
+
+def test_signature_that_somebody_has_seen_is_no_secret() -> None:
+    secret = bytes.fromhex(DIGEST_INFOS["sha256"]) + hashlib.sha256(vectors.SIGNED).digest()
+    headers = with_secret(base64.b64decode(vectors.SIGNATURE), secret)
+    with pytest.raises(SignatureError, match="not made for"):
+        check(headers, body=FORGED, legacy=True)
+
+
+def test_signature_of_a_certificate_by_its_own_key_is_no_secret(private: RSAPrivateKey) -> None:
+    certificate = self_signed(private)
+    secret = private.public_key().recover_data_from_signature(certificate.signature, PKCS1v15(), None)
+    headers = with_secret(certificate.signature, secret)
+    with pytest.raises(SignatureError, match="not made for"):
+        check(headers, body=FORGED, legacy=True, certificate=pem(certificate))
+
+
+@pytest.mark.parametrize("name", DIGEST_INFOS)
+@pytest.mark.parametrize("null", ["0500", ""])
+def test_signature_of_no_hash_is_a_secret(private: RSAPrivateKey, name: str, null: str) -> None:
+    prefix = bytes.fromhex(DIGEST_INFOS[name])
+    if not null:  # RFC 8017: to be taken without it, too
+        before, behind = prefix.split(b"\x05\x00")
+        prefix = bytes([0x30, before[1] - 2, 0x30, before[3] - 2]) + before[4:] + behind
+    secret = prefix + bytes(prefix[-1])
+    headers = with_secret(private.sign(secret, PKCS1v15(), NoDigestInfo()), secret)
+    with pytest.raises(SignatureError, match="not made for"):
+        check(headers, body=FORGED, legacy=True, certificate=pem(self_signed(private)))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        b"0",
+        b"00" + b"0" * 48,
+        b"0123456789abcdef",
+        bytes(range(16)),
+        b"\x30\x06\x30\x02\x06\x00\x04\x00",
+        bytes.fromhex(DIGEST_INFOS["sha256"]) + bytes(31),
+        bytes.fromhex(DIGEST_INFOS["sha256"]) + bytes(33),
+    ],
+)
+def test_secret_of_any_other_form_is_taken(private: RSAPrivateKey, secret: bytes) -> None:
+    headers = with_secret(private.sign(secret, PKCS1v15(), NoDigestInfo()), secret)
+    assert check(headers, body=FORGED, legacy=True, certificate=pem(self_signed(private))).id == "forged"
+
+
+def test_certificate_is_not_signed_by_its_own_key(keys: SigningKeys) -> None:
+    for fingerprint in (keys.current().fingerprint, keys.rotate()):
+        certificate = x509.load_pem_x509_certificate((keys.certificate(fingerprint) or "").encode())
+        assert certificate.issuer != certificate.subject
+        assert certificate.fingerprint(SHA256()).hex() == fingerprint
+        public = certificate.public_key()
+        assert isinstance(public, RSAPublicKey)
+        with pytest.raises(InvalidSignature):
+            public.recover_data_from_signature(certificate.signature, PKCS1v15(), None)
+
+
+def test_key_that_an_earlier_version_made_goes_on_signing(tmp_path: Path, private: RSAPrivateKey) -> None:
+    engine, certificate = open_database(lay(f"sqlite:///{tmp_path}/a.db")), self_signed(private)
+    fingerprint = certificate.fingerprint(SHA256()).hex()
+    closed = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    row = {"fingerprint": fingerprint, "certificate": pem(certificate), "private_key": closed, "created_ms": now_ms()}
+    with writing(engine) as connection:
+        connection.execute(insert(tables.callback_keys).values(row))
+    keys = SigningKeys(engine)
+    assert keys.current().fingerprint == fingerprint
+    served = keys.certificate(fingerprint) or ""
+    assert served == pem(certificate)
+    for scheme in Scheme:
+        headers = signed_headers(keys.current(), BASE, vectors.URL, vectors.BODY, scheme=scheme)
+        verify(vectors.URL, headers, vectors.BODY, certificate=served, legacy=True)
+    assert keys.rotate() != fingerprint
 
 
 # --- what the server signs --------------------------------------------------------------------------------------------

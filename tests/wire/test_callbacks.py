@@ -122,17 +122,36 @@ def test_target_that_cannot_be_is_refused(refusing: Desk, members: dict[str, Any
 
 
 def test_target_is_changed_and_removed(desk: Desk) -> None:
-    target = add(desk, token=TOKEN)
+    target = add(desk)
     path = f"{PATH}/targets/{target['id']}"
     changed = checked(desk.http.patch(path, json={"paused": True, "url": f"{PUBLIC}/2", "models": ["fun-asr"]}))
     assert (changed["paused"], changed["url"], changed["models"]) == (True, f"{PUBLIC}/2", ["fun-asr"])
-    assert changed["token_hint"] == "…sees"
+    assert checked(desk.http.patch(path, json={"token": TOKEN}))["token_hint"] == "…sees"
     assert_refused(desk.http.patch(path, json={"url": "http://127.0.0.1/"}), 400, "InvalidParameter", "")
     assert_refused(desk.http.patch(path, json={"owner": "x"}), 400, "InvalidParameter", "")
     assert "token_hint" not in checked(desk.http.patch(path, json={"token": ""}))
     checked(desk.http.delete(path))
     assert_refused(desk.http.get(path), 404, "NotFound", "")
     assert_refused(desk.http.delete(path), 404, "NotFound", "")
+
+
+def test_token_that_is_kept_goes_to_no_other_url(desk: Desk) -> None:
+    target = add(desk, token=TOKEN)
+    path = f"{PATH}/targets/{target['id']}"
+    for url in ("https://93.184.216.35/done", f"{PUBLIC}/2", f"{PUBLIC}?tenant=8"):
+        refused = assert_refused(desk.http.patch(path, json={"url": url, "paused": True}), 400, "InvalidParameter", "")
+        assert "token: the one that is kept" in refused["message"]
+        assert 'give it again with the url, or another, or "" for none' in refused["message"]
+    shown = checked(desk.http.get(path))
+    assert (shown["url"], shown["paused"], shown["token_hint"]) == (PUBLIC, False, "…sees")
+    # The page sends the url with every change.
+    same = checked(desk.http.patch(path, json={"url": PUBLIC.replace("https", "HTTPS"), "name": "billing"}))
+    assert (same["url"], same["name"], same["token_hint"]) == (PUBLIC, "billing", "…sees")
+    moved = checked(desk.http.patch(path, json={"url": f"{PUBLIC}/2", "token": "another-token-beef"}))
+    assert (moved["url"], moved["token_hint"]) == (f"{PUBLIC}/2", "…beef")
+    bare = checked(desk.http.patch(path, json={"url": PUBLIC, "token": ""}))
+    assert bare["url"] == PUBLIC
+    assert "token_hint" not in bare
 
 
 def test_owner_has_a_limited_number_of_targets(desk: Desk, somebody: dict[str, str]) -> None:
@@ -198,6 +217,30 @@ def test_targets_of_the_server_belong_to_the_operator(desk: Desk, somebody: dict
         assert checked(desk.http.get(f"{PATH}/targets", headers=headers))["targets"] == []
         assert_refused(desk.http.get(f"{PATH}/targets/{target['id']}", headers=headers), 404, "NotFound", "")
     assert "callbacks" not in desk.query(task, headers=somebody).get("dashscribe", {})
+
+
+def test_temporary_key_changes_no_target_which_would_outlive_it(desk: Desk) -> None:
+    target = add(desk, token=TOKEN)
+    lent = {"Authorization": f"Bearer {desk.http.post('/api/v1/tokens').json()['token']}"}
+    path = f"{PATH}/targets/{target['id']}"
+    elsewhere = {"url": "https://93.184.216.35/", "token": "x"}
+    for method, where, body in (
+        ("POST", f"{PATH}/targets", elsewhere),
+        ("POST", f"{PATH}/targets", {"url": ""}),
+        ("PATCH", path, elsewhere),
+        ("PATCH", path, {"paused": True}),
+        ("PATCH", f"{PATH}/targets/cb-0", {}),
+        ("DELETE", path, None),
+    ):
+        response = desk.http.request(method, where, headers=lent, json=body)
+        refused = assert_refused(response, 403, "AccessDenied", "")
+        assert "temporary key" in refused["message"]
+        assert "send a permanent one" in refused["message"]
+    (left,) = checked(desk.http.get(f"{PATH}/targets", headers=lent))["targets"]
+    assert (left["id"], left["url"], left["paused"]) == (target["id"], PUBLIC, False)
+    tested = desk.http.post(f"{path}/test", headers=lent)
+    assert tested.status_code == 202
+    assert [one["id"] for one in listed(desk, lent)] == [checked(tested)["id"]]
 
 
 @pytest.mark.parametrize("path", ["targets", "deliveries", "deliveries/1", "certificates", "targets/cb-1"])

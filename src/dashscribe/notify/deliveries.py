@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     Case,
+    ColumnElement,
     Connection,
     Engine,
     RowMapping,
@@ -40,7 +41,8 @@ SLOTS, TARGET_SLOTS = 16, 4
 BACKOFF_RETRIES, BACKOFF_S = 3, (10.0, 20.0)
 #: EXPONENTIAL_DECAY_RETRY: so many retries, 1, 2, 4 … seconds apart up to this: one day in all.
 DECAY_RETRIES, DECAY_S, LONGEST_DECAY_S = 176, 1.0, 512.0
-#: How long an event is kept that some target never got, in milliseconds, unless DASHSCRIBE_RETENTION is longer.
+#: How long an event is kept that some target never got, in milliseconds after it was stored or last tried, unless
+#: DASHSCRIBE_RETENTION is longer.
 DEAD_LIVES_MS = 7 * 24 * 3600 * 1000
 #: When tests are due: they go out although their target is paused, which is when one tests.
 TEST_DUE_MS = -1
@@ -51,6 +53,7 @@ _delivery, _event, _target = tables.callback_deliveries, tables.callback_events,
 _task = tables.tasks
 _GONE = _delivery.c.target_id.in_(select(_target.c.id).where(_target.c.removed))
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DROPPED)
+_NOT_GOT = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.DEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,24 +363,29 @@ def replay(engine: Engine, owner: str, delivery_id: int, *, operates: bool) -> D
 def expire(engine: Engine, now: int, task_lives_ms: int, limit: int = 100) -> int:
     """Forget some events that are past their time at this instant; how many.
 
-    Events live as long as tasks after their end, those that some target has not got a week at least.
+    Events live as long as tasks after their end; those that some target has not got, a week at least after they were
+    stored or last tried, and until a target that is not paused has had its first try.
     """
-    unfinished = exists().where(
-        _delivery.c.event_id == _event.c.id,
-        _delivery.c.state.in_((DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.DEAD)),
-    )
-    old = select(_event.c.id).where(
-        _event.c.created_ms <= now - task_lives_ms,
-        or_(_event.c.created_ms <= now - max(task_lives_ms, DEAD_LIVES_MS), ~unfinished),
-    )
+    over = _is_over(now, task_lives_ms)
     with reading(engine) as connection:
-        ids = connection.execute(old.limit(limit)).scalars().all()
+        ids = connection.execute(select(_event.c.id).where(over).limit(limit)).scalars().all()
     if ids:
-        with writing(engine) as connection:
-            connection.execute(delete(_event).where(_event.c.id.in_(ids)))
+        with writing(engine) as connection:  # once more: one may have been replayed meanwhile
+            connection.execute(delete(_event).where(_event.c.id.in_(ids), over))
     else:
         _forget_targets(engine)
     return len(ids)
+
+
+def _is_over(now: int, task_lives_ms: int) -> ColumnElement[bool]:
+    """Which events are past their time at this instant."""
+    since = now - max(task_lives_ms, DEAD_LIVES_MS)
+    sends = exists().where(_target.c.id == _delivery.c.target_id, ~_target.c.paused, ~_target.c.removed)
+    untried = and_(_delivery.c.state == DeliveryState.WAITING, _delivery.c.tries == 0, sends)
+    under_way = or_(_delivery.c.state == DeliveryState.SENDING, untried)
+    is_young = or_(_event.c.created_ms > since, _delivery.c.tried_ms > since)
+    not_got = (_delivery.c.event_id == _event.c.id, _delivery.c.state.in_(_NOT_GOT))
+    return and_(_event.c.created_ms <= now - task_lives_ms, ~exists().where(*not_got, or_(is_young, under_way)))
 
 
 def _forget_targets(engine: Engine) -> None:

@@ -1,5 +1,8 @@
 """The signature of callbacks: our own RSA key, a certificate of it for everybody to read, both documented schemes.
 
+A certificate says whose key it is by where it is served, not by who signed it: its issuer's key is thrown away at once.
+Were it signed by the key itself, everybody could send that signature as a secret of the legacy scheme.
+
 The newest key signs. Rotation makes another one and deletes the private part of the old; its certificate goes on being
 served, for requests that are under way. The private key lies in the database like the other secrets of an installation.
 """
@@ -110,25 +113,29 @@ def _newest(connection: Connection) -> tuple[str, str] | None:
 
 
 def _make(connection: Connection) -> tuple[str, str]:
-    """A new key and its self-signed certificate, kept: the fingerprint and the private key as PEM."""
+    """A new key and its certificate, kept: the fingerprint and the private key as PEM."""
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
     from cryptography.x509.oid import NameOID
 
     private = generate_private_key(65537, KEY_BITS)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dashscribe callbacks")])
+    name, issuer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+        for text in ("dashscribe callbacks", "dashscribe callbacks, an issuer for this once")
+    )
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(issuer)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))  # clocks differ
         .not_valid_after(now + CERTIFICATE_LIVES)
-        .sign(private, SHA256())
+        .sign(ec.generate_private_key(ec.SECP256R1()), SHA256())
     )
     fingerprint = certificate.fingerprint(SHA256()).hex()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -42,6 +42,8 @@ _TOPIC = re.compile(r"/([%A-Za-z0-9_-]{1,127})")
 
 #: What is said of what is not sent any more because its target is gone.
 REMOVED = "the target was removed"
+#: A token is never told: who sends it somewhere else has to know it.
+_STAYS = 'the one that is kept is not sent to another url: give it again with the url, or another, or "" for none'
 
 _target, _delivery = tables.callback_targets, tables.callback_deliveries
 
@@ -211,6 +213,8 @@ class TargetBook:
             if found.origin == "settings" and set(changes) - {"paused"}:
                 raise ConflictError("It stands in the settings (DASHSCRIBE_CALLBACK_URL): change it there.")
             changed = checked(replace(found, **changes))  # type: ignore[arg-type]
+            if found.token and changed.url != found.url and "token" not in changes:
+                raise _refusal("token", _STAYS)
             connection.execute(update(_target).where(_target.c.id == target_id).values(_row(changed)))
         return changed
 

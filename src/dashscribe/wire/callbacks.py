@@ -1,7 +1,8 @@
 """Callbacks for finished tasks, on paths of our own: targets, what became of deliveries, and the certificates.
 
 Owners see their own targets and what was sent to them. Targets of the whole server belong to the operator: a permanent
-key of the owner ``default``. Certificates are for everybody, since consumers check signatures with them.
+key of the owner ``default``. Temporary keys change no target: what they set up would outlive them. Certificates are for
+everybody, since consumers check signatures with them.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ async def list_targets(request: Request, caller: Caller, parts: Here) -> Respons
 )
 async def add_target(request: Request, caller: Caller, parts: Here) -> Response:
     """It is told of every task of the caller that ends from now on; with ``server_wide``, of everybody's."""
+    _check_permanent(caller)
     members = body.parse_object(await body.receive(request))
     server_wide = members.pop("server_wide", False)
     if not isinstance(server_wide, bool):
@@ -69,6 +71,11 @@ async def add_target(request: Request, caller: Caller, parts: Here) -> Response:
     target = Target(owner=EVERYBODY if server_wide else caller.owner, **given)
     added = await in_thread(parts.names, _add, parts, target)
     return envelope.answer(request, _target(added), status=201)
+
+
+def _check_permanent(caller: Identity) -> None:
+    if caller.temporary:
+        raise AccessDeniedError("A temporary key adds, changes and removes no callback target; send a permanent one.")
 
 
 def _add(parts: Parts, target: Target) -> Target:
@@ -91,7 +98,11 @@ async def get_target(request: Request, caller: Caller, parts: Here, target_id: s
     responses=openapi.TARGET_CHANGED,
 )
 async def change_target(request: Request, caller: Caller, parts: Here, target_id: str) -> Response:
-    """Sets the members that are given. While it is ``paused``, events wait; they are sent once it is not any more."""
+    """Sets the members that are given. While it is ``paused``, events wait; they are sent once it is not any more.
+
+    A token that is kept does not go to another ``url``: give ``token``, too, the same or another or an empty one.
+    """
+    _check_permanent(caller)
     given = read_members(body.parse_object(await body.receive(request)))
     changed = await in_thread(parts.names, _change, parts, caller, target_id, given)
     parts.wake()
@@ -107,6 +118,7 @@ def _change(parts: Parts, caller: Identity, target_id: str, given: dict[str, Any
 @router.delete("/targets/{target_id}", summary="Remove a callback target", responses=openapi.TARGET_REMOVED)
 async def remove_target(request: Request, caller: Caller, parts: Here, target_id: str) -> Response:
     """Nothing is sent to it any more; what waited for it is dropped."""
+    _check_permanent(caller)
     book = TargetBook(parts.database)
     await in_thread(parts.queries, book.remove, caller.owner, target_id, operates=caller.operates)
     return envelope.answer(request, {})

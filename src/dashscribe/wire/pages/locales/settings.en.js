@@ -105,7 +105,7 @@ export default {
   "callbacks.modelsHint": "Names with commas between them.",
   "callbacks.token": "Token (optional)",
   "callbacks.tokenHint": "Is sent along, so that the program knows who calls.",
-  "callbacks.tokenKept": "One that ends with {hint} is kept unless you type another.",
+  "callbacks.tokenKept": "One that ends with {hint} is kept unless you type another; a new address wants it again.",
   "callbacks.policy": "If it fails",
   "callbacks.policy.BACKOFF_RETRY": "3 more tries within a minute",
   "callbacks.policy.EXPONENTIAL_DECAY_RETRY": "Many tries over a day",

@@ -105,7 +105,7 @@ export default {
   "callbacks.modelsHint": "多个名称用逗号分隔。",
   "callbacks.token": "令牌（可选）",
   "callbacks.tokenHint": "随通知一起发送，供程序确认来源。",
-  "callbacks.tokenKept": "当前令牌以 {hint} 结尾，不填写则保持不变。",
+  "callbacks.tokenKept": "当前令牌以 {hint} 结尾，不填写则保持不变；更改地址时需要重新填写。",
   "callbacks.policy": "发送失败时",
   "callbacks.policy.BACKOFF_RETRY": "一分钟内再试 3 次",
   "callbacks.policy.EXPONENTIAL_DECAY_RETRY": "一天内多次重试",
