@@ -173,6 +173,9 @@ REACHING = {
     "spawn": "import os; os.waitpid(os.posix_spawn('/bin/true', ['true'], {{}}), 0)",
     "signal to the server": "import os; os.kill({parent}, 0)",
     "signal to itself": "import os; os.kill(os.getpid(), 0)",
+    "signal by a pipe": "import fcntl, os; fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, {parent})",
+    "another signal": "import fcntl, os; fcntl.fcntl(os.pipe()[0], fcntl.F_SETSIG, 9)",
+    "slow the server down": "import os; os.setpriority(0, {parent}, os.getpriority(0, {parent}))",
 }
 
 
@@ -204,6 +207,8 @@ CORNERS = [
     "prctl(1, 0, 0, 0, 0)",  # to outlive the parent
     "syscall(425, 8, b' ' * 120)",  # io_uring
     "shmget(0, 4096, 0o1600)",
+    "fcntl(0, 15, 0)",  # F_SETOWN_EX
+    "ioctl(0, 0x8901, 0)",  # FIOSETOWN
 ]
 CALLS = """
 import ctypes

@@ -27,8 +27,9 @@ PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWNET = 0x4000_0000
 
-#: Address space of a media child. Decoding needs a tenth of it; a file that claims absurd dimensions needs more.
-MEDIA_MEMORY_BYTES = 4 * 1024**3
+#: Address space of a media child, at most and at least. Decoding needs half a GiB; a file that claims absurd dimensions
+#: needs any amount.
+MOST_MEDIA_MEMORY_BYTES, LEAST_MEDIA_MEMORY_BYTES = 4 * 1024**3, 1024**3
 #: A media child has its pipes, one source and what the interpreter opens for an import.
 MEDIA_OPEN_FILES = 64
 #: Processor time of a media child for a request in which nothing gets done, in seconds; ``grant_time`` adds to it.
@@ -113,6 +114,23 @@ def limit(what: int, most: int) -> str:
     return str(most)
 
 
+def media_memory_bytes(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """How much address space a media child gets: no more than half of what its container or service may use in all.
+
+    What goes beyond that limit, the kernel ends, in Kubernetes with all else that is in it. ``groups`` is where control
+    groups are mounted, ``own`` says which one this process is in; see cgroups(7), of both versions.
+    """
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = own.read_text(encoding="ascii").splitlines()
+    version_2 = [groups / line[4:] / "memory.max" for line in lines if line.startswith("0::/")]
+    limits = [MOST_MEDIA_MEMORY_BYTES]
+    for file in (groups / "memory.max", *version_2, groups / "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # not there, or "max"
+            limits.append(int(file.read_text(encoding="ascii")) // 2)
+    return max(min(limits), LEAST_MEDIA_MEMORY_BYTES)
+
+
 def grant_time(seconds: float) -> None:
     """Let this process use so much more processor time from now on; the kernel ends it with SIGXCPU behind that.
 
@@ -153,7 +171,7 @@ def limit_media(models_dir: Path | None) -> dict[str, str]:
     readable, None if there is none.
     """
     measures = {
-        "memory_bytes": limit(resource.RLIMIT_AS, MEDIA_MEMORY_BYTES),
+        "memory_bytes": limit(resource.RLIMIT_AS, media_memory_bytes()),
         "written_bytes": limit(resource.RLIMIT_FSIZE, 0),
         "open_files": limit(resource.RLIMIT_NOFILE, MEDIA_OPEN_FILES),
         "capabilities": drop_capabilities(),

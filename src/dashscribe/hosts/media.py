@@ -7,6 +7,7 @@ first window leaves before the rest is decoded. A source without speech is no er
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -20,7 +21,7 @@ from dashscribe import decode
 from dashscribe.denoise import Denoiser
 from dashscribe.errors import HostError
 from dashscribe.errors.sources import DecodeError, DurationTooLongError
-from dashscribe.hosts.isolation import MEDIA_CPU_S, MEDIA_MEMORY_BYTES, grant_time
+from dashscribe.hosts.isolation import MEDIA_CPU_S, grant_time
 from dashscribe.hosts.playable import Mp3, Peaks
 from dashscribe.hosts.protocol import (
     CodecsReply,
@@ -79,7 +80,8 @@ class MediaRole:
                 case _:
                     raise HostError(f"a media child cannot answer {type(request).__name__}")
         except MemoryError as error:
-            raise DecodeError(f"Decoding needs more than {MEDIA_MEMORY_BYTES // 1024**2} MiB of memory.") from error
+            most = resource.getrlimit(resource.RLIMIT_AS)[0]
+            raise DecodeError(f"Decoding needs more than {most // 1024**2} MiB of memory.") from error
 
     def _file(self) -> decode.SourceFile:
         return decode.SourceFile(recv_handle(self._requests))

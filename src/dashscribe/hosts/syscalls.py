@@ -15,6 +15,7 @@ import os
 import platform
 import struct
 import sys
+from collections.abc import Sequence
 
 # <linux/seccomp.h>, <linux/prctl.h>, <linux/filter.h>
 _SECCOMP_SET_MODE_FILTER = 1
@@ -26,6 +27,9 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
 _CLONE_THREAD = 0x0001_0000
 _PR_SET_PDEATHSIG = 1
+#: Commands of fcntl and ioctl by which the kernel sends signals to others: F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN,
+#: SIOCSPGRP.
+_FCNTL_SIGNALS, _IOCTL_SIGNALS = (8, 10, 15), (0x8901, 0x8902)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 #: Number on x86-64, number on 64-bit ARM (0: there is none), of what is refused whatever its arguments.
@@ -57,6 +61,12 @@ _REFUSED = {
     "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
+    "setpriority": (141, 140),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "sched_setaffinity": (203, 122),
+    "ioprio_set": (251, 30),
     "mount": (165, 40),
     "umount2": (166, 39),
     "pivot_root": (155, 41),
@@ -184,6 +194,15 @@ def _only(number: int, argument: int, test: int, value: int, *, refused: bool) -
     return _step(_JUMP_EQUAL, number, 0, len(steps)) + b"".join(steps)
 
 
+def _but_for(number: int, argument: int, values: Sequence[int]) -> bytes:
+    """Refuse a call if the low half of an argument is one of these."""
+    steps = [_step(_LOAD, _ARGUMENTS + 8 * argument)]
+    for value in values:
+        steps += [_step(_JUMP_EQUAL, value, 0, 1), _refuse(errno.EPERM)]
+    steps.append(_step(_RETURN, _RET_ALLOW))
+    return _step(_JUMP_EQUAL, number, 0, len(steps)) + b"".join(steps)
+
+
 def program(*, arm: bool, pid: int) -> bytes:
     """The filter for a process with this id, as an array of struct sock_filter."""
     column = 1 if arm else 0
@@ -206,6 +225,9 @@ def program(*, arm: bool, pid: int) -> bytes:
     steps.append(_only(tgkill[column], 0, _JUMP_EQUAL, pid, refused=False))  # abort() signals itself
     steps.append(_only(prctl[column], 0, _JUMP_EQUAL, _PR_SET_PDEATHSIG, refused=True))
     steps.append(_only(prlimit[column], 0, _JUMP_EQUAL, 0, refused=False))
+    fcntl, ioctl = (72, 25), (16, 29)
+    steps.append(_but_for(fcntl[column], 1, _FCNTL_SIGNALS))
+    steps.append(_but_for(ioctl[column], 1, _IOCTL_SIGNALS))
     steps += [_only(number, at, _JUMP_ANY_BIT, _WRITING, refused=True) for number, at in opened.items()]
     steps.append(_step(_RETURN, _RET_ALLOW))
     return b"".join(steps)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
+
+from dashscribe.redact import redact
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -131,9 +134,13 @@ def _tell(
         span.update_name(name)
     span.set_attributes(dict(attributes or {}))
     if error is not None:
-        span.set_status(StatusCode.ERROR, str(error))
+        span.set_status(StatusCode.ERROR, redact(str(error)))
     if isinstance(error, BaseException):
-        span.record_exception(error)
+        # Not by ``record_exception``, which would tell of URLs with their passwords and signatures.
+        kind = type(error)
+        told = {"type": f"{kind.__module__}.{kind.__qualname__}", "message": str(error)}
+        told["stacktrace"] = "".join(traceback.format_exception(error))
+        span.add_event("exception", {f"exception.{name}": redact(text) for name, text in told.items()})
 
 
 def open_traces() -> Traces:
