@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from dashscribe.catalog import MODELS, find_model
 from dashscribe.choice import lacks
 from dashscribe.engines import ENGINES
 from dashscribe.errors import InvalidParameterError, NotFoundError
-from dashscribe.types import Censor, Hotword, Options
+from dashscribe.types import Censor, Hotword, Options, is_unspaced
+from dashscribe.wire import values
 from dashscribe.wire.params import ROWS, TABLE, Asked, pin_hotwords, read
+from dashscribe.wire.values import CHARS_PER_TOKEN, MAX_CONTEXT_TOKENS
 
 FILETRANS = "qwen3-asr-flash-filetrans"
 
@@ -358,6 +361,22 @@ def test_context_counts_up_to_ten_thousand_tokens(text: str, counted: int, door:
     assert result.options.context == text[:counted]
     note = f"context: {counted} of its {len(text)} characters count"
     assert result.notes == ([note] if counted < len(text) else [])
+
+
+@pytest.mark.parametrize("text", ["x" * 2**21, "字" * 700_000, "x" * 39_999 + "字x" * 10**6, "字x" * 10**6])
+def test_no_more_of_a_context_is_looked_at_than_can_count(text: str, monkeypatch: pytest.MonkeyPatch):
+    looked_at = 0
+
+    def look(character: str) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return is_unspaced(character)
+
+    costs = accumulate(CHARS_PER_TOKEN if is_unspaced(character) else 1 for character in text)
+    counted = sum(total <= MAX_CONTEXT_TOKENS * CHARS_PER_TOKEN for total in costs)  # the whole rule, without a bound
+    monkeypatch.setattr(values, "is_unspaced", look)
+    assert values.counted_context(text) == (text[:counted], f"context: {counted} of its {len(text)} characters count")
+    assert looked_at <= MAX_CONTEXT_TOKENS * CHARS_PER_TOKEN
 
 
 @pytest.mark.parametrize("value", ["x", ["x"], {"text": 1}])

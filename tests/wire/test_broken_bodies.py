@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from generation_calls import GENERATE, QWEN3, call, data_uri, heard, sounds
-from wire_servers import KEY, SUBMIT, Desk, checked, open_desk
+from wire_servers import SUBMIT, Desk, checked, in_pieces, open_desk
 
 from dashscribe.wire import body
 
@@ -40,23 +40,8 @@ def _path(desk: Desk, path: str) -> str:
 async def _call(desk: Desk, path: str, receive: Any) -> int:
     """Call the application with a body of one's own making: the status of its answer."""
     kind = FORM if BEGUN.get(path, BEGUN_FORM) == BEGUN_FORM else "application/json"
-    headers = {"authorization": f"Bearer {KEY}", "content-type": kind, "x-dashscope-async": "enable"}
-    if path != SUBMIT:
-        del headers["x-dashscope-async"]
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
-    }  # fmt: skip
-    statuses: list[int] = []
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    await desk.app(scope, receive, send)
-    return statuses[0]
+    task = {"x_dashscope_async": "enable"} if path == SUBMIT else {}
+    return (await in_pieces(desk, "POST", path, receive, content_type=kind, **task)).status_code
 
 
 @pytest.mark.parametrize("path", BEGUN)

@@ -237,7 +237,7 @@ def test_applications_in_one_process_count_apart(tmp_path: Path) -> None:
 
 def test_too_many_calls_at_once_show_as_such(tmp_path: Path) -> None:
     with open_desk(tmp_path, calls=1, call_wait_s=0.0) as desk:
-        desk.app.state.turns.waiting = WAITING_PER_TURN  # bodies are coming in
+        desk.app.state.turns.places.taken = WAITING_PER_TURN  # bodies are coming in
         body = {"model": "qwen3-asr-flash", "input": {"messages": []}}
         assert desk.http.post(SYNC, json=body).status_code == 429
         families = {f.name: f for f in text_string_to_metric_families(desk.http.get("/metrics").text)}

@@ -8,20 +8,24 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+import anyio
 import httpx
 import pytest
 from sqlalchemy import update
 from wire_origin import Origin
-from wire_servers import KEY, Desk, Server, assert_refused, checked, open_desk, poll
+from wire_servers import KEY, Desk, Server, assert_refused, checked, in_pieces, open_desk, poll
 
 from dashscribe.db import tables, writing
+from dashscribe.errors.sources import UploadGoneError
 from dashscribe.wire import policies
 from plain_http import loopback
 
@@ -31,6 +35,13 @@ NAMES = ["a.wav", "会议 录音.mp3", "große Datei (1).m4a", "a+b&c=d?e#f%20g.
 
 def credential(http: Any, model: str = "fun-asr") -> dict[str, Any]:
     return checked(http.get("/api/v1/uploads", params={"action": "getPolicy", "model": model}))["data"]
+
+
+def credential_of(desk: Desk, owner: str) -> dict[str, Any]:
+    """A credential of another owner's."""
+    _, key = desk.parts.keys.create(owner)
+    asked = {"action": "getPolicy", "model": "fun-asr"}
+    return checked(desk.http.get("/api/v1/uploads", params=asked, headers={"Authorization": f"Bearer {key}"}))["data"]
 
 
 def fields(data: dict[str, Any], name: str = "a.wav", **changes: str | None) -> dict[str, str]:
@@ -216,6 +227,52 @@ def test_expired_policy_is_refused_before_the_file_is_read(desk: Desk, monkeypat
     data = credential(desk.http)
     message = refused(send(desk.http, data, fields(data)), 403, "AccessDenied")
     assert message == "Invalid according to Policy: Policy expired."
+
+
+def test_expired_policy_is_refused_at_an_address_that_is_fresh(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(policies, "LIFETIME", -timedelta(days=1))
+        old = {"default": credential(desk.http), "ann": credential_of(desk, "ann")}
+    for owner, data in old.items():
+        form = fields(data)
+        message = refused(send(desk.http, credential(desk.http), form), 403, "AccessDenied")
+        assert message == "Invalid according to Policy: Policy expired."
+        with pytest.raises(UploadGoneError):
+            desk.parts.uploads.find(owner, f"oss://{form['key']}")
+
+
+def test_policy_and_address_belong_together(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    while True:
+        given = credential(desk.http), credential(desk.http), credential_of(desk, "ann")
+        if len({urlsplit(data["upload_host"]).path.split("-")[1] for data in given}) == 1:
+            break  # all expire at the same second
+    mine, another, ann = given
+    monkeypatch.setattr(policies, "LIFETIME", policies.LIFETIME + timedelta(seconds=60))
+    longer = credential(desk.http)
+    for policy, address in ((ann, mine), (mine, ann), (mine, longer), (longer, mine)):
+        message = refused(send(desk.http, address, fields(policy)), 403, "AccessDenied")
+        assert "belongs to another policy" in message
+    assert send(desk.http, another, fields(mine)).status_code == 200
+    assert send(desk.http, ann, fields(ann)).status_code == 200
+
+
+def test_upload_that_began_in_time_may_take_as_long_as_it_takes(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    data = credential(desk.http)
+    form = fields(data)
+    request = httpx.Request("POST", data["upload_host"], data=form, files={"file": ("file", SOUND)})
+    sent, begun_s = request.read(), time.time()
+    pieces = iter([sent[:100], sent[100:]])
+
+    async def receive() -> dict[str, Any]:
+        piece = next(pieces)
+        monkeypatch.setattr(time, "time", lambda: begun_s + 7200)  # two hours later
+        return {"type": "http.request", "body": piece, "more_body": piece == sent[:100]}
+
+    path, kind = urlsplit(data["upload_host"]).path, request.headers["content-type"]
+    answer = anyio.run(partial(in_pieces, desk, "POST", path, receive, content_type=kind))
+    monkeypatch.undo()
+    assert answer.status_code == 200
+    assert desk.parts.uploads.find("default", f"oss://{form['key']}").size_bytes == len(SOUND)
 
 
 @pytest.mark.parametrize("ticket", ["x", "99999999999-x", "1-%E6%B5%B7", "-", "9" * 400])

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,27 @@ def open_desk(home: Path, **changes: Any) -> Iterator[Desk]:
         yield Desk(http, app, parts, engine, ready, woken)
     hosts.close()
     engine.dispose()
+
+
+async def in_pieces(
+    desk: Desk, method: str, path: str, receive: Callable[[], Awaitable[dict[str, Any]]], **headers: str
+) -> httpx.Response:
+    """The answer to a request whose body comes as ``receive`` has it; the key is sent unless told otherwise."""
+    named = {"authorization": f"Bearer {KEY}"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await desk.app(scope, receive, send)
+    content = b"".join(message.get("body", b"") for message in sent[1:])
+    return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=content)
 
 
 @dataclass(frozen=True)

@@ -76,15 +76,8 @@ def admit(parts: Parts, caller: Identity, files: int) -> None:
     Tasks that come in at the same moment see the same queue, so that together they may go a little beyond its limit.
     """
     parts.keys.check_quota(caller)
+    check_disk(parts)
     owner, settings = caller.owner, parts.settings
-    room_bytes = parts.uploads.room_bytes()
-    if room_bytes < 0:
-        raise DiskLowError(
-            f"{(room_bytes + settings.disk_reserve_bytes) // 1024**2} MiB of the server's disk are free, and "
-            f"{settings.disk_reserve_bytes // 1024**2} MiB are kept free (DASHSCRIBE_DISK_RESERVE_BYTES): "
-            "try again later.",
-            DISK_RETRY_S,
-        )
     for whose, limit, variable in (
         (owner, settings.max_owner_files, "DASHSCRIBE_MAX_OWNER_FILES"),
         ("", settings.max_queued_files, "DASHSCRIBE_MAX_QUEUED_FILES"),
@@ -96,3 +89,14 @@ def admit(parts: Parts, caller: Identity, files: int) -> None:
                 f"({variable}): wait until some have ended, or submit fewer at once.",
                 QUEUE_RETRY_S,
             )
+
+
+def check_disk(parts: Parts, more_bytes: int = 0) -> None:
+    """Raise DiskLowError while the disk cannot take so many more bytes and keep its reserve."""
+    room_bytes, reserve_bytes = parts.uploads.room_bytes(), parts.settings.disk_reserve_bytes
+    if room_bytes < more_bytes:
+        raise DiskLowError(
+            f"{(room_bytes + reserve_bytes) // 1024**2} MiB of the server's disk are free, and "
+            f"{reserve_bytes // 1024**2} MiB are kept free (DASHSCRIBE_DISK_RESERVE_BYTES): try again later.",
+            DISK_RETRY_S,
+        )

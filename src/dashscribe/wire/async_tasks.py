@@ -7,6 +7,8 @@ in that. A query never answers 503: a Java client would ask again without a paus
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from tempfile import SpooledTemporaryFile
@@ -22,7 +24,7 @@ from dashscribe.keys import Identity
 from dashscribe.tasks import Status, Task
 from dashscribe.uploads import Upload
 from dashscribe.wire import body, envelope, openapi
-from dashscribe.wire.admission import Call, admit, call_of, engine_for, submission
+from dashscribe.wire.admission import Call, admit, call_of, check_disk, engine_for, submission
 from dashscribe.wire.answers import Teller, unknown
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.params import pin_hotwords
@@ -80,8 +82,7 @@ async def submit(
     if keep not in ("", "true", "false"):
         raise refusal("X-Dashscribe-Keep", x_dashscribe_keep, "give true or false, or leave it out")
     wishes = _Wishes(idempotency_key, no_oss, keep == "true")
-    with SpooledTemporaryFile(SPOOLED_BYTES) as sent:
-        await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
+    async with _received(request, caller, parts, checks_disk=not idempotency_key) as sent:
         threads = parts.arriving if _may_carry(sent) else parts.queries
         task, engine = await in_thread(threads, _submit, parts, call, wishes, sent)
     parts.wake()
@@ -89,6 +90,27 @@ async def submit(
     if task.notes:
         members["dashscribe"] = {"notes": list(task.notes)}
     return envelope.answer(request, members, headers={"x-dashscribe-engine": engine} if engine else {})
+
+
+@asynccontextmanager
+async def _received(
+    request: Request, caller: Identity, parts: Parts, *, checks_disk: bool
+) -> AsyncGenerator[IO[bytes]]:
+    """The body, in memory or in a folder of the home; it is there, and has its place, for as long as the block lasts.
+
+    Raises BusyError, TooLargeError, and DiskLowError before any of it came: but not of a call that may be repeated, to
+    which its task is owed whatever the state of the disk.
+    """
+    with body.place(request, request.app.state.bodies, caller.owner), ExitStack() as kept:
+        size_bytes = body.announced_bytes(request, body.MAX_RECORDING_BODY_BYTES)
+        folder: str | None = None
+        if size_bytes > SPOOLED_BYTES:
+            if checks_disk:
+                await in_thread(parts.queries, check_disk, parts, size_bytes)
+            folder = str(await in_thread(parts.blobs, kept.enter_context, parts.uploads.folder()))
+        with SpooledTemporaryFile(SPOOLED_BYTES, dir=folder) as sent:
+            await body.receive_into(request, sent, body.MAX_RECORDING_BODY_BYTES)
+            yield sent
 
 
 @dataclass(frozen=True, slots=True)

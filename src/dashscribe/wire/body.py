@@ -1,4 +1,4 @@
-"""The one reader of request bodies: bounded while it is received, strict JSON, an object on top.
+"""The one reader of request bodies: bounded in size and number while they are received, strict JSON, an object on top.
 
 Routes get a plain dictionary or an error of the 4xx kind, whatever bytes came. The content type is not looked at: the
 service's clients and curl users send several, and the bytes tell.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import time
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import IO, TypeAlias
 
@@ -18,11 +19,19 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from dashscribe.errors import IllegalInputError, InvalidBodyError, TooLargeError
+from dashscribe.wire.places import Places
 
 #: A hundred URLs of the greatest length (params.MAX_URL_CHARS) fit four times over.
 MAX_BODY_BYTES = 4 * 1024**2
 #: A recording of 10 MB as base64, with the context that may come along.
 MAX_RECORDING_BODY_BYTES = 16 * 1024**2
+#: Bodies that say that they have no more than this take no place. The HTTP server reads as much ahead of any
+#: connection, so that bounding them would save nothing; nearly every call is one of them. They cost no more time than
+#: they did, and are never refused, however many slow ones come in.
+SMALL_BYTES = 64 * 1024
+#: Places for larger bodies, and for those that do not say how large they are; of one owner half as many. One of a JSON
+#: route takes up to 4 MiB of memory, one of a submit 1 MiB of memory, or 16 MiB of disk.
+LARGE_BODIES = 64
 #: Objects and arrays inside each other; no documented body goes deeper than five.
 MAX_DEPTH = 32
 #: Commas that one body may have, those in texts included; without a bound, 16 MB of ``[]`` would become a gigabyte.
@@ -35,10 +44,29 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 
 async def receive(request: Request) -> bytes:
-    """The body's bytes. Raises TooLargeError as soon as more than ``MAX_BODY_BYTES`` came."""
+    """The body's bytes; a large one has a place until its request is answered, since it waits for threads as well.
+
+    For routes that know their caller. Raises BusyError, and TooLargeError as soon as more than ``MAX_BODY_BYTES`` came.
+    """
+    request.state.held.enter_context(place(request, request.app.state.bodies, request.state.owner))
     with BytesIO() as body:
         await receive_into(request, body, MAX_BODY_BYTES)
         return body.getvalue()
+
+
+def announced_bytes(request: Request, most: int) -> int:
+    """How long a body says it is; ``most`` for one that says more, or nothing."""
+    length = request.headers.get("content-length", "")
+    # What is chunked has the length that its chunks have, whatever else it says.
+    if "transfer-encoding" in request.headers or not (length.isdecimal() and len(length) < 20):
+        return most
+    return min(int(length), most)
+
+
+def place(request: Request, places: Places, owner: str) -> AbstractContextManager[None]:
+    """A place for a body, unless it is small; to be taken before any of it is asked for. Raises BusyError."""
+    small = announced_bytes(request, SMALL_BYTES + 1) <= SMALL_BYTES
+    return nullcontext() if small else places.take(owner)
 
 
 async def pieces_of(request: Request) -> AsyncGenerator[bytes]:

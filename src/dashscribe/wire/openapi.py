@@ -167,6 +167,7 @@ SUBMITTED = described(
         403: "AccessDenied: the header X-DashScope-Async is missing",
         404: "ModelNotFound: the name is unknown, or no installed engine can stand for the model",
         409: "Conflict: the Idempotency-Key was used for another body",
+        429: "Throttling: too many calls, too much in the queue, a disk that is full, or the key's quota is used up",
     },
 )
 QUERIED = described(
@@ -331,20 +332,21 @@ def created(status: int, example: dict[str, Any], errors: Mapping[int, str]) -> 
 
 TARGETS = described({"request_id": _REQUEST_ID, "targets": [_A_TARGET]})
 TARGET = described({"request_id": _REQUEST_ID, **_A_TARGET}, _NO_TARGET)
+_PERMANENT = {403: "AccessDenied: a temporary key"}
 TARGET_ADDED = created(
     201,
     {"request_id": _REQUEST_ID, **_A_TARGET},
     {
         400: "A member is wrong, or the address guard refuses the host",
-        403: "AccessDenied: server_wide with another key than a permanent one of the owner default",
+        403: "AccessDenied: a temporary key, or server_wide with another one than of the owner default",
         409: "Conflict: there are too many targets",
     },
 )
 TARGET_CHANGED = described(
     {"request_id": _REQUEST_ID, **_A_TARGET},
-    {400: "A member is wrong, or the address guard refuses the host", **_NO_TARGET, **_FIXED},
+    {400: "A member is wrong, or the address guard refuses the host", **_PERMANENT, **_NO_TARGET, **_FIXED},
 )
-TARGET_REMOVED = described({"request_id": _REQUEST_ID}, {**_NO_TARGET, **_FIXED})
+TARGET_REMOVED = described({"request_id": _REQUEST_ID}, {**_PERMANENT, **_NO_TARGET, **_FIXED})
 TESTED = created(202, {"request_id": _REQUEST_ID, **_A_DELIVERY}, {**_NO_TARGET, 409: "Conflict: a test is under way"})
 DELIVERIES = described({"request_id": _REQUEST_ID, "deliveries": [_A_DELIVERY]}, {400: "A filter is out of range"})
 DELIVERY = described({"request_id": _REQUEST_ID, **_A_DELIVERY, "event": {"specversion": "1.0"}}, _NO_DELIVERY)

@@ -1,7 +1,8 @@
 """Upload credentials: a policy in the form of the object store's, signed; who holds one may upload without a key.
 
 A credential says whose upload it will be, for which model, under which folder and until when; nothing about it is kept.
-The ticket in the upload address lets a stranger be turned away before a byte of the form is read.
+The ticket in the upload address lets a stranger be turned away before a byte of the form is read. It says until when
+and (as a digest) whose, too, and so belongs to the policies that say the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,8 @@ from dashscribe.wire.oss import OssError
 
 #: How long a credential lets uploads begin.
 LIFETIME = timedelta(seconds=300)
+#: What an upload is refused with that begins later.
+EXPIRED = "Invalid according to Policy: Policy expired."
 
 Condition: TypeAlias = "list[str | int] | dict[str, str]"
 
@@ -43,6 +47,15 @@ class Credential:
     ticket: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an upload address says, read when the upload began: epoch seconds, and ``whose`` it is without telling."""
+
+    expires_s: int
+    whose: str
+    begun_s: float
+
+
 def issue(secret: str, owner: str, model: str, folder: str, fields: Mapping[str, str], max_bytes: int) -> Credential:
     """A credential for files in a folder of keys; ``fields`` are what the form must say beside."""
     expiration = datetime.now(UTC).replace(microsecond=0) + LIFETIME
@@ -50,21 +63,27 @@ def issue(secret: str, owner: str, model: str, folder: str, fields: Mapping[str,
     conditions += [{name: value} for name, value in fields.items()]
     policy = Policy(expiration=expiration, conditions=conditions, owner=owner, model=model)
     encoded = base64.b64encode(msgspec.json.encode(policy)).decode()
-    expires = str(int(expiration.timestamp()))
-    return Credential(encoded, _sign(secret, "policy", encoded), f"{expires}-{_sign(secret, 'ticket', expires)}")
+    says = f"{int(expiration.timestamp())}-{_whose(secret, owner)}"
+    return Credential(encoded, _sign(secret, "policy", encoded), f"{says}-{_sign(secret, 'ticket', says)}")
 
 
-def admit(secret: str, ticket: str) -> None:
-    """Check the ticket of an upload address. Raises OssError."""
-    parts = re.fullmatch(r"([0-9]{1,12})-(\S{1,100})", ticket)
-    if not parts or not _same(parts[2], _sign(secret, "ticket", parts[1])):
+def admit(secret: str, ticket: str) -> Ticket:
+    """The ticket of an upload address, for an upload that begins now. Raises OssError."""
+    parts = re.fullmatch(r"(([0-9]{1,12})-([0-9a-f]{32}))-(\S{1,100})", ticket)
+    if not parts or not _same(parts[4], _sign(secret, "ticket", parts[1])):
         raise OssError(403, "AccessDenied", "The address of the upload is not one that getPolicy gave.")
-    if int(parts[1]) < datetime.now(UTC).timestamp():
-        raise OssError(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+    read = Ticket(int(parts[2]), parts[3], time.time())
+    if read.expires_s < read.begun_s:
+        raise OssError(403, "AccessDenied", EXPIRED)
+    return read
 
 
-def read(secret: str, policy: str, signature: str) -> Policy:
-    """The policy that the form holds. Raises OssError for one that was not issued here, or changed since."""
+def read(secret: str, ticket: Ticket, policy: str, signature: str) -> Policy:
+    """The policy that the form holds.
+
+    Raises OssError for one that was not issued here, was changed since, had expired when the upload began, however long
+    that took, or has another address than this.
+    """
     if not _same(signature, _sign(secret, "policy", policy)):
         raise OssError(
             403,
@@ -73,9 +92,15 @@ def read(secret: str, policy: str, signature: str) -> Policy:
             "Check your key and signing method.",
         )
     try:
-        return msgspec.json.decode(base64.b64decode(policy, validate=True), type=Policy)
+        found = msgspec.json.decode(base64.b64decode(policy, validate=True), type=Policy)
     except (ValueError, msgspec.MsgspecError) as error:
         raise OssError(400, "InvalidPolicyDocument", "Invalid Policy: Invalid JSON.") from error
+    expires_s = int(found.expiration.timestamp())
+    if expires_s < ticket.begun_s:
+        raise OssError(403, "AccessDenied", EXPIRED)
+    if expires_s != ticket.expires_s or not _same(ticket.whose, _whose(secret, found.owner)):
+        raise OssError(403, "AccessDenied", "The address of the upload belongs to another policy: send both as given.")
+    return found
 
 
 def check(policy: Policy, fields: Mapping[str, str], size_bytes: int) -> None:
@@ -101,6 +126,11 @@ def _holds(rule: Sequence[str | int], fields: Mapping[str, str], size_bytes: int
             return fields.get(name.removeprefix("$").lower(), "").startswith(value)
         case _:
             return False
+
+
+def _whose(secret: str, owner: str) -> str:
+    """The same for all credentials of an owner, and telling no stranger who that is."""
+    return hmac.digest(secret.encode(), f"owner\n{owner}".encode(), "sha256")[:16].hex()
 
 
 def _sign(secret: str, purpose: str, text: str) -> str:

@@ -8,21 +8,18 @@ coming in among them, an owner gets half: nobody can shut out the others, not ev
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from dashscribe.config import Settings
 from dashscribe.errors import BusyError
+from dashscribe.wire.places import RETRY_AFTER_S, Places
 
 #: Calls that may wait for each one that is at work, the bodies of all of them lie on disk; of one owner half as many.
 WAITING_PER_TURN = 16
-#: What a client that was turned away is told to wait, in seconds.
-RETRY_AFTER_S = 2
 #: How often the departure of a waiting client is looked for, in seconds.
 LOOK_S = 1.0
 
@@ -37,41 +34,24 @@ class Turns:
         self.most = settings.calls or 2 * settings.workers
         self._wait_s = settings.call_wait_s
         self._free = asyncio.Semaphore(self.most)
-        self.at_work = self.waiting = 0
-        self._waiting_of: Counter[str] = Counter()
+        self.at_work = 0
+        self.places = Places(WAITING_PER_TURN * self.most, "calls")
         self.threads = ThreadPoolExecutor(self.most, thread_name_prefix="call")
 
-    @contextmanager
-    def receiving(self, owner: str) -> Generator[None]:
+    @property
+    def waiting(self) -> int:
+        """How many calls wait or come in."""
+        return self.places.taken
+
+    def receiving(self, owner: str) -> AbstractContextManager[None]:
         """Around the receiving of a body: as many may come in as may wait. Raises BusyError beyond that."""
-        self._refuse_full(owner)
-        with self._place(owner):
-            yield
-
-    def _refuse_full(self, owner: str) -> None:
-        places, own = WAITING_PER_TURN * self.most, self._waiting_of[owner]
-        if self.waiting >= places:
-            raise BusyError(f"{self.at_work} calls are at work here and {self.waiting} wait.", RETRY_AFTER_S)
-        if own >= places // 2:
-            raise BusyError(f"{own} calls of owner {owner} come in or wait here, and no more may.", RETRY_AFTER_S)
-
-    @contextmanager
-    def _place(self, owner: str) -> Generator[None]:
-        self.waiting += 1
-        self._waiting_of[owner] += 1
-        try:
-            yield
-        finally:
-            self.waiting -= 1
-            self._waiting_of[owner] -= 1
-            if not self._waiting_of[owner]:
-                del self._waiting_of[owner]
+        return self.places.take(owner)
 
     async def take(self, request: Request, owner: str) -> None:
         """Wait for a turn. Raises BusyError when none comes in time, ClientDisconnect when the client left."""
         if self._free.locked():
-            self._refuse_full(owner)
-        with self._place(owner):
+            self.places.refuse_full(owner)
+        with self.places.hold(owner):
             await self._wait(request)
         self.at_work += 1
 

@@ -15,18 +15,32 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashscribe import db
 from dashscribe.catalog import find_model
-from dashscribe.errors import ConflictError, InvalidBodyError, NoRoomError, TooLargeError, UploadBusyError
+from dashscribe.errors import (
+    BusyError,
+    ConflictError,
+    InvalidBodyError,
+    NoRoomError,
+    TooLargeError,
+    UploadBusyError,
+)
 from dashscribe.keys import Identity
 from dashscribe.object_keys import is_good_key
-from dashscribe.wire import envelope, oss, policies
+from dashscribe.wire import body, envelope, oss, policies
 from dashscribe.wire.form import Form, read_form
 from dashscribe.wire.guard import Caller
 from dashscribe.wire.oss import OssError
 from dashscribe.wire.parts import Parts, in_thread, parts_of
+from dashscribe.wire.policies import Ticket
 from dashscribe.wire.values import refusal
 
 PATH = "/oss-upload"
 MEBIBYTE = 1024**2
+#: Forms that may come in at once, half of them with credentials of one owner. An upload takes as long as its line is
+#: slow, and its place as long, so they are more than those for bodies, from which they are apart: who uploads much can
+#: submit meanwhile. Of each there are up to two pieces (form.GATHERED_BYTES) in memory, and its fields.
+FORMS = 128
+#: What a form may have beside its file; clients send eight fields, none of which has more than 2 KiB.
+MAX_FIELDS, MAX_FIELD_BYTES = 32, 8 * 1024
 #: What every form has to say, as the answer to getPolicy spells it out.
 _FIELDS = {"x-oss-object-acl": "private", "x-oss-forbid-overwrite": "true"}
 #: The statuses that a client may choose for success; anything else means 204, as at the object store.
@@ -38,7 +52,7 @@ _EXAMPLE = {
         "policy": "eyJleHBpcmF0aW9uIjoi…",
         "signature": "c2lnbmF0dXJl…",
         "upload_dir": "dashscope-instant/0a1b2c…/2026-06-01/3d4e5f…",
-        "upload_host": f"https://asr.example.org{PATH}/1780286400-dGlja2V0…",
+        "upload_host": f"https://asr.example.org{PATH}/1780286400-0a1b2c…-dGlja2V0…",
         "expire_in_seconds": 300,
         "max_file_size_mb": 2048,
         "capacity_limit_mb": 999999999,
@@ -130,6 +144,7 @@ def _secret(parts: Parts) -> str:
         403: {"description": "The credential does not permit this, or has expired"},
         409: {"description": "FileAlreadyExists"},
         413: {"description": "EntityTooLarge"},
+        429: {"description": "SlowDown: too many come in at once; Retry-After tells when to try again"},
         503: {"description": "ServiceUnavailable: another request uploads the same object"},
     },
 )
@@ -137,26 +152,38 @@ async def upload(request: Request, parts: Here, ticket: str) -> Response:
     """Takes one file. No key is needed: the signed policy in the form is the permission."""
     try:
         return await _receive(request, parts, ticket)
+    except BusyError as error:
+        request.state.error = error  # for whoever counts
+        message = "More uploads come in at once, of this owner or of all, than may: try again in a moment."
+        return oss.refuse(request, OssError(error.status, "SlowDown", message, error.retry_after_s))
     except OssError as error:
         return oss.refuse(request, error)
 
 
-async def _receive(request: Request, parts: Parts, ticket: str) -> Response:
+async def _receive(request: Request, parts: Parts, address: str) -> Response:
     secret = await in_thread(parts.queries, _secret, parts)
-    policies.admit(secret, ticket)
-    room = await in_thread(parts.queries, parts.uploads.room_bytes)
-    most = parts.settings.max_file_bytes
+    ticket = policies.admit(secret, address)
     with ExitStack() as stack:
+        stack.enter_context(body.place(request, request.app.state.forms, ticket.whose))
+        room = await in_thread(parts.queries, parts.uploads.room_bytes)
+        most = parts.settings.max_file_bytes
         folder = await in_thread(parts.blobs, stack.enter_context, parts.uploads.folder())
         form = await _read(request, parts, folder, most, room)
-        return await in_thread(parts.arriving, _keep, parts, secret, form)
+        return await in_thread(parts.arriving, _keep, parts, secret, ticket, form)
 
 
 async def _read(request: Request, parts: Parts, folder: Path, most: int, room: int) -> Form:
     """The form, with no more of a file than the limit and the disk allow. Raises OssError."""
     try:
         bound = min(most, max(room, 0))
-        return await read_form(request, folder, max_file_bytes=bound, check_room=parts.uploads.check_room)
+        return await read_form(
+            request,
+            folder,
+            max_file_bytes=bound,
+            max_fields=MAX_FIELDS,
+            max_field_bytes=MAX_FIELD_BYTES,
+            check_room=parts.uploads.check_room,
+        )
     except NoRoomError as error:
         raise OssError(507, "InsufficientStorage", error.message) from error
     except TooLargeError as error:
@@ -168,10 +195,10 @@ async def _read(request: Request, parts: Parts, folder: Path, most: int, room: i
         raise OssError(400, "MalformedPOSTRequest", error.message) from error
 
 
-def _keep(parts: Parts, secret: str, form: Form) -> Response:
+def _keep(parts: Parts, secret: str, ticket: Ticket, form: Form) -> Response:
     """Check the form against its policy and keep its file: durable when this returns."""
     fields = {name.lower(): value for name, value in form.fields}
-    policy = policies.read(secret, fields.get("policy", ""), fields.get("signature", ""))
+    policy = policies.read(secret, ticket, fields.get("policy", ""), fields.get("signature", ""))
     file = form.files.get("file")
     if file is None:
         raise OssError(

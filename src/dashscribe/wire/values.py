@@ -243,8 +243,10 @@ def counted_context(text: str) -> tuple[str, str]:
     """
     if len(text) <= MAX_CONTEXT_TOKENS:
         return text, ""
-    costs = (CHARS_PER_TOKEN if is_unspaced(character) else 1 for character in text)
-    counted = sum(total <= MAX_CONTEXT_TOKENS * CHARS_PER_TOKEN for total in accumulate(costs))
+    most = MAX_CONTEXT_TOKENS * CHARS_PER_TOKEN
+    # No character costs nothing, so that no more of them count than there are units: what is behind is not looked at.
+    costs = (CHARS_PER_TOKEN if is_unspaced(character) else 1 for character in text[:most])
+    counted = sum(total <= most for total in accumulate(costs))
     return text[:counted], context_note(counted, len(text))
 
 
