@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     max_owner_files: int = Field(0, ge=0, description="The same of one owner. 0: any.")
     calls: int = Field(0, ge=0, description="Synchronous calls worked on at once; 0: two per recognition slot.")
     call_wait_s: float = Field(10.0, ge=0, description="How long a synchronous call waits for its turn, then 429.")
+    stop_grace_s: int = Field(
+        2, ge=0, le=3600, description="How long a stop waits for calls under way, in seconds; new ones are refused."
+    )
     fetch_timeout_s: float = Field(3600.0, gt=0, description="Longest download in all, in seconds.")
     task_timeout_s: float = Field(
         0.0, ge=0, description="Longest task in seconds; 0 means no limit (the cloud: 10800)."

@@ -259,7 +259,7 @@ def fetched(
     queue: str = "",
 ) -> bool:
     """The source is known: it may be cut. Its length and engine are settled; ``notes`` tell what is odd about those."""
-    sound_ms = media.duration_ms * len(file.options.channels)
+    sound_ms = order.sound_of(media, file.options)
     express = order.is_express(sound_ms, file.file_count)
     values: dict[str, object] = {"state": FileState.FETCHED, "media": as_json(media), "express": express}
     values |= {"engine": engine_name, "engine_version": engine_version, "failures": 0, "interrupted": 0}
@@ -269,7 +269,7 @@ def fetched(
         if express:
             values["tag_ms"] = order.files_now(connection)
         changed = _set(connection, file, values)
-        if changed and sound_ms:
+        if changed and media.duration_ms > 0:
             order.correct(connection, file.owner, sound_ms)
     return changed
 
@@ -386,29 +386,28 @@ def end_task(connection: Connection, task_id: str) -> None:
         events.store(connection, [task_id])
 
 
-def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str) -> list[str]:
-    """Fail the tasks that were submitted before this instant and have not ended; files that have keep their results.
+def time_out(engine: Engine, submitted_before_ms: int, code: str, message: str, most: int = 100) -> list[str]:
+    """Fail tasks that were submitted before this instant and have not ended; files that have keep their results.
 
-    Of each file that this ends: what the keys of its windows' blobs begin with.
+    At most so many tasks at once. Of each file that this ends: what the keys of its windows' blobs begin with.
     """
-    late = select(_task.c.id).where(
-        _task.c.status.in_((Status.PENDING, Status.RUNNING)), _task.c.submitted_ms < submitted_before_ms
-    )
+    is_open = _task.c.status.in_((Status.PENDING, Status.RUNNING))
+    late = select(_task.c.id).where(is_open, _task.c.submitted_ms < submitted_before_ms).limit(most)
     failure = {"code": code, "message": message}
     with reading(engine) as connection:
-        if connection.execute(late.limit(1)).first() is None:
+        if connection.execute(late).first() is None:
             return []
     with writing(engine) as connection:
         ids = connection.execute(late).scalars().all()
         # In order, as all who want several files.
-        open_files = select(_file).where(_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))
+        columns = (_file.c.id, _file.c.task_id, _file.c.number, _file.c.owner, _file.c.state)
+        open_files = select(*columns).where(_file.c.task_id.in_(ids), _file.c.state.not_in(ENDED))
         rows = connection.execute(open_files.order_by(_file.c.id).with_for_update()).all()
         files = [row.id for row in rows]
         connection.execute(update(_file).where(_file.c.id.in_(files)).values(state=FileState.FAILED, **failure))
         connection.execute(delete(_window).where(_window.c.file_id.in_(files)))
-        late_still = (_task.c.id.in_(ids), _task.c.status.in_((Status.PENDING, Status.RUNNING)))
         values = {"status": Status.FAILED, "ended_ms": end_of_task(), "open_files": 0, **failure}
-        failed_ones = update(_task).where(*late_still).values(**values).returning(_task.c.id)
+        failed_ones = update(_task).where(_task.c.id.in_(ids), is_open).values(**values).returning(_task.c.id)
         timed_out = connection.execute(failed_ones).scalars().all()
         events.store(connection, timed_out)
         order.give_back(connection, [(row.owner, row.state) for row in rows])

@@ -6,7 +6,7 @@ first, by compare-and-set, then blobs: nobody sees a recording any more that is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ from dashscribe.db.tables import FileState, Status, status_of
 from dashscribe.errors import ConflictError
 from dashscribe.files import ENDED, end_task
 from dashscribe.notify import deliveries
-from dashscribe.recordings import not_found, split_id, title_of
+from dashscribe.recordings import Place, awaited, not_found, split_id, title_of
 from dashscribe.search import Found, Term
 from dashscribe.seen_task import Subtask, Task, task_of
 from dashscribe.tasks import ANSWERS_MS, ahead_of, with_redos
@@ -93,12 +93,14 @@ class Wanted:
 class Deleted:
     """What became of a call to delete: by id, those that are gone now and those that were not there.
 
-    ``stopped`` is how many of the former were still waiting or being worked on.
+    ``stopped`` is how many of the former were still waiting or being worked on. Those that are ``awaited`` stay: each
+    with the id of a recording that has yet to fetch its sound.
     """
 
     ids: tuple[str, ...]
     missing: tuple[str, ...]
     stopped: int
+    awaited: Mapping[str, str]
 
 
 class Library:
@@ -160,14 +162,17 @@ class Library:
     def delete(self, owner: str, recording_ids: Sequence[str]) -> Deleted:
         """Delete recordings: nobody sees them once this returns. What waits or is worked on is called off first.
 
-        Their blobs go soon after (``hidden``); a task all of whose recordings are gone is gone itself.
+        Their blobs go soon after (``hidden``); a task all of whose recordings are gone is gone itself. What others have
+        yet to fetch stays, unless those are deleted with it.
         """
         wanted = {split: recording_id for recording_id in recording_ids if (split := split_id(recording_id))}
         named = or_(false(), *((_file.c.task_id == task) & (_file.c.number == number) for task, number in wanted))
         with writing(self._engine, urgent=True) as connection:
             columns = (_file.c.id, _file.c.task_id, _file.c.number, _file.c.state)
             query = _ids(*self._visible(owner), named).with_only_columns(*columns).order_by(_file.c.id)
-            rows: Sequence[Any] = connection.execute(query.with_for_update(of=_file)).all()
+            found: Sequence[Any] = connection.execute(query.with_for_update(of=_file)).all()
+            held = _held(connection, owner, {(row.task_id, row.number) for row in found})
+            rows = [row for row in found if (row.task_id, row.number) not in held]
             stopped = [row.id for row in rows if row.state not in ENDED]
             if rows:
                 _hide(connection, [row.id for row in rows], stopped)
@@ -175,9 +180,10 @@ class Library:
                     _end(connection, task_id, sum(row.id in stopped for row in rows if row.task_id == task_id))
                 order.give_back(connection, [(owner, row.state) for row in rows])
         gone = {wanted[row.task_id, row.number] for row in rows}
+        stay = {wanted[place]: f"{waiting[0]}.{waiting[1]}" for place, waiting in held.items()}
         ids = tuple(dict.fromkeys(recording_ids))
-        missing = tuple(recording_id for recording_id in ids if recording_id not in gone)
-        return Deleted(tuple(recording_id for recording_id in ids if recording_id in gone), missing, len(stopped))
+        missing = tuple(recording_id for recording_id in ids if recording_id not in gone | stay.keys())
+        return Deleted(tuple(one for one in ids if one in gone), missing, len(stopped), stay)
 
     def _visible(self, owner: str) -> tuple[ColumnElement[bool], ...]:
         """What an owner sees here: what is kept, and what is younger than the rest is kept anyway."""
@@ -268,6 +274,22 @@ def _recordings(
 # --- deleting ---------------------------------------------------------------------------------------------------------
 
 
+def _held(connection: Connection, owner: str, places: Collection[Place]) -> dict[Place, Place]:
+    """Which of these, that are to be deleted together, others have yet to fetch, each with one of those."""
+    waiting = awaited(connection, owner) if places else {}
+    held: dict[Place, Place] = {}
+    while True:  # what stays may itself have something yet to fetch
+        more = {
+            place: by
+            for place in places
+            for by in waiting.get((owner, *place), ())
+            if place not in held and (by not in places or by in held)
+        }
+        if not more:
+            return held
+        held |= more
+
+
 def _hide(connection: Connection, ids: Collection[int], open_ids: Collection[int]) -> None:
     """Nobody sees these files from now on; whoever works on one of them is too late. Their rows are locked."""
     state = case((_file.c.id.in_(open_ids), FileState.CANCELED.value), else_=_file.c.state)
@@ -293,18 +315,25 @@ def _end(connection: Connection, task_id: str, stopped: int) -> None:
 def hide_old(engine: Engine, ended_by_ms: int, limit: int) -> int:
     """Delete, as ``Library.delete`` does, some recordings that nobody kept of tasks that others are kept of; how many.
 
-    Tasks without any that is kept are expiry's as a whole.
+    Tasks without any that is kept are expiry's as a whole. What others have yet to fetch stays until they have.
     """
     other = _file.alias()
     kept = exists().where(other.c.task_id == _task.c.id, other.c.kept)
     over = (_task.c.ended_ms <= ended_by_ms, _task.c.removed.is_(False), _file.c.hidden.is_(False), ~_file.c.kept, kept)
+    query = _ids(*over).add_columns(_file.c.owner, _file.c.task_id, _file.c.number)
     with reading(engine) as connection:
-        ids = connection.execute(_ids(*over).limit(limit)).scalars().all()
+        old: Sequence[Any] = connection.execute(query.limit(limit)).all()
+        if old and (held := awaited(connection)):
+            old = connection.execute(query.limit(limit + len(held))).all()
+            old = [row for row in old if (row.owner, row.task_id, row.number) not in held][:limit]
+    ids = [row.id for row in old]
     if not ids:
         return 0
     with writing(engine) as connection:
         connection.execute(select(_file.c.id).where(_file.c.id.in_(ids)).order_by(_file.c.id).with_for_update())
-        rows = connection.execute(_ids(*over, _file.c.id.in_(ids)).add_columns(_file.c.task_id)).all()
+        held = awaited(connection)  # once more, for what was accepted meanwhile
+        old = connection.execute(query.where(_file.c.id.in_(ids))).all()
+        rows = [row for row in old if (row.owner, row.task_id, row.number) not in held]
         _hide(connection, [row.id for row in rows], ())
         for task_id in {row.task_id for row in rows}:
             _end(connection, task_id, 0)

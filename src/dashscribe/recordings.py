@@ -1,6 +1,7 @@
 """What recordings are called, and recordings as sources.
 
-What is kept of one is transcribed again under a URL that only its owner's tasks resolve.
+What is kept of one is transcribed again under a URL that only its owner's tasks resolve. Until a file that names it so
+has fetched it, it is neither deleted nor does it expire.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
-from dashscribe.db import reading, tables
+from dashscribe.db import reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.errors import NotFoundError
 from dashscribe.errors.sources import RecordingGoneError
@@ -21,6 +22,12 @@ SCHEME = "recording://"
 #: Longest title in characters.
 MAX_TITLE_CHARS = 300
 _ID = re.compile(r"([0-9A-Za-z_-]{1,64})\.(0|[1-9][0-9]{0,5})")
+
+#: Where a recording is: its task, and the place in that.
+Place = tuple[str, int]
+
+#: What a file is while it may have to fetch its source.
+_UNFETCHED = (FileState.WAITING, FileState.FETCHING)
 
 _file, _task = tables.files, tables.tasks
 
@@ -84,9 +91,14 @@ def recording_url(task_id: str, number: int, name: str) -> str:
     return f"{SCHEME}{task_id}.{number}/{quote(name, safe='')}"
 
 
+def named_by(url: str) -> Place | None:
+    """The recording that a URL names; None for the URL of anything else."""
+    return split_id(url.removeprefix(SCHEME).partition("/")[0]) if url.startswith(SCHEME) else None
+
+
 def kept_source(engine: Engine, owner: str, url: str) -> KeptSource:
     """What is kept of the owner's recording behind a URL. Raises RecordingGoneError, for a foreign one as for none."""
-    found = split_id(url.removeprefix(SCHEME).partition("/")[0])
+    found = named_by(url)
     row = None
     if found:
         query = (
@@ -100,3 +112,41 @@ def kept_source(engine: Engine, owner: str, url: str) -> KeptSource:
     if row is None or not row.source_key:
         raise RecordingGoneError(f"The owner of this API key has no recording {url[:120]!r}, or its sound is not kept.")
     return KeptSource(row.source_key, row.source_bytes)
+
+
+def awaited(connection: Connection, owner: str = "") -> dict[tuple[str, str, int], list[Place]]:
+    """The recordings whose sound files have yet to fetch, by owner, task and place, with those files.
+
+    Of one owner, or of all; a recording can be named by its owner only. Whoever is about to remove what is kept of one
+    locks its row and then asks here, by a statement of its own: ``is_still_kept``. Found through tasks that have not
+    ended: there is an index over those by owner, whatever others have in the queue.
+    """
+    open_tasks = select(_task.c.id).where(_task.c.ended_ms.is_(None))
+    if owner:
+        open_tasks = open_tasks.where(_task.c.owner == owner)
+    # With another text than the column, since SQLite would rather go through all files of these states.
+    unfetched = (_file.c.state + "").in_(_UNFETCHED) & (_file.c.source_key == "")
+    naming = select(_file.c.owner, _file.c.url, _file.c.task_id, _file.c.number)
+    naming = naming.where(_file.c.task_id.in_(open_tasks), unfetched)
+    found: dict[tuple[str, str, int], list[Place]] = {}
+    for row in connection.execute(naming.where(_file.c.url.startswith(SCHEME))):
+        if named := named_by(row.url):
+            found.setdefault((row.owner, *named), []).append((row.task_id, row.number))
+    return found
+
+
+def is_still_kept(engine: Engine, owner: str, url: str) -> bool:
+    """Whether the recording that a file on disk names is there; if so, it stays until that file has fetched it.
+
+    Whoever removes it at this moment holds its row: that one is waited for, and who comes later sees the file.
+    """
+    found = named_by(url)
+    if found:
+        with writing(engine, urgent=True) as connection:
+            row = select(_file.c.id).where(_file.c.task_id == found[0], _file.c.number == found[1])
+            connection.execute(row.with_for_update())
+    try:
+        kept_source(engine, owner, url)
+    except RecordingGoneError:
+        return False
+    return True

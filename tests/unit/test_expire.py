@@ -49,13 +49,38 @@ def test_expiry_that_was_interrupted_is_made_up_for(
     home.worker.stop()
 
     def crash(prefix: str) -> None:
-        raise OSError("crash")
+        raise SystemError("crash")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="crash"):
+    with monkeypatch.context() as patched, pytest.raises(SystemError, match="crash"):
         patched.setattr(home.store, "delete_prefix", crash)
         expire.expire(home.bench, now_ms() + ANSWERS_MS + 1)
     assert home.book.get("default", task.id) is None  # hidden, though its blobs are there still
     assert stored(home, tmp_path)
+    expire.expire(home.bench, now_ms())
+    assert stored(home, tmp_path) == []
+
+
+def test_what_cannot_be_removed_is_kept_in_mind_and_holds_up_nothing_else(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = home.submit(A)
+    other = run(home, B)
+    home.wait(stuck)
+    home.worker.stop()
+    remove = home.store.delete_prefix
+
+    def fail(prefix: str) -> None:
+        if stuck.id in prefix:
+            raise OSError(5, "Input/output error")
+        remove(prefix)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home.store, "delete_prefix", fail)
+        expire.expire(home.bench, now_ms() + ANSWERS_MS + 1)
+    assert home.book.get("default", stuck.id) is home.book.get("default", other.id) is None
+    assert stored(home, tmp_path)
+    with reading(home.engine) as connection:  # it is not forgotten
+        assert connection.execute(select(tables.tasks.c.id)).scalars().all() == [stuck.id]
     expire.expire(home.bench, now_ms())
     assert stored(home, tmp_path) == []
 
@@ -73,7 +98,7 @@ def test_source_goes_after_the_retention_and_the_result_stays_for_a_day(tmp_path
     expire.expire(home.bench, now_ms() + 3600 * 1000 - 60_000)
     assert len(stored(home, tmp_path)) == 5
     expire.expire(home.bench, now_ms() + 3600 * 1000 + 1)
-    assert stored(home, tmp_path) == ["result-1.json"]
+    assert stored(home, tmp_path) == ["result-c3.json"]
     assert result_of(home, only(home.wait(task)))
 
 
@@ -175,5 +200,5 @@ def test_windows_that_a_kill_has_left_go_with_the_retention(
         home.worker.stop()
     assert "0-0.flac" in stored(home, tmp_path)
     expire.expire(home.bench, now_ms() + 3600 * 1000)
-    kept = ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
-    assert stored(home, tmp_path) == (kept if keep else ["result-1.json"])
+    kept = ["heard-c3.json", "peaks.msgpack", "result-c3.json", "source-1", "transcript-c3.json"]
+    assert stored(home, tmp_path) == (kept if keep else ["result-c3.json"])

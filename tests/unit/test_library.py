@@ -380,7 +380,7 @@ def test_kept_beside_a_short_retention_and_stripped_once_it_is_not(tmp_path: Pat
     assert row_of(home, task)["transcript_key"]
     library.change("default", f"{task.id}.0", kept=False)
     expire.expire(home.bench, now_ms() + 2 * 3600 * 1000)
-    assert stored(home, tmp_path) == ["result-1.json"]
+    assert stored(home, tmp_path) == ["result-c3.json"]
     assert searched(library, word) == []
     index.Indexing(home.bench).sweep()
     assert searched(library, "wav") == [f"{task.id}.0"], "its title is there still"
@@ -476,9 +476,9 @@ def test_deleting_that_was_interrupted_is_made_up_for(
     library.delete("default", [f"{task.id}.0"])
 
     def crash(prefix: str) -> None:
-        raise OSError("crash")
+        raise SystemError("crash")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="crash"):
+    with monkeypatch.context() as patched, pytest.raises(SystemError, match="crash"):
         patched.setattr(home.store, "delete_prefix", crash)
         expire.erase(home.bench)
     before = len(stored(home, tmp_path))
@@ -487,6 +487,27 @@ def test_deleting_that_was_interrupted_is_made_up_for(
     expire.expire(home.bench, now_ms() + 2 * DAY_MS)
     assert row_of(home, task) is None
     assert listed(library) == [f"{task.id}.1"]
+
+
+def test_deleted_recording_that_cannot_be_removed_holds_up_no_other(
+    home: Home, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = run(home, A, B, keep=True)
+    home.worker.stop()
+    library.delete("default", [f"{task.id}.0", f"{task.id}.1"])
+    remove, before = home.store.delete_prefix, len(stored(home, tmp_path))
+
+    def fail(prefix: str) -> None:
+        if prefix.endswith("/0"):
+            raise OSError(5, "Input/output error")
+        remove(prefix)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home.store, "delete_prefix", fail)
+        expire.erase(home.bench)
+        assert len(stored(home, tmp_path)) == before // 2
+    expire.erase(home.bench)
+    assert stored(home, tmp_path) == []
 
 
 def test_others_recordings_are_not_there_to_be_changed_or_deleted(home: Home, library: Library) -> None:
@@ -549,7 +570,7 @@ def test_deleting_what_is_being_recognized_stops_it_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "late", ["source-", ".flac", "windows/1/0-0.standin", "peaks", "heard-1.json", "heard-1.1.json"]
+    "late", ["source-", ".flac", "windows/1/0-0.standin", "peaks", "heard-c3.json", "heard-1.1.json"]
 )
 def test_whatever_is_stored_too_late_is_taken_back(
     home: Home, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str

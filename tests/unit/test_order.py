@@ -1,16 +1,18 @@
 from pathlib import Path
 
 import pytest
-from durable import Home, speech, take
-from sqlalchemy import Engine, func, insert, select, update
+from durable import Home, source, speech, take
+from sqlalchemy import BigInteger, Engine, func, insert, literal, select, update
 
 from dashscribe import files, order
 from dashscribe.db import now_ms, open_database, reading, tables, writing
 from dashscribe.db.tables import FileState
+from dashscribe.errors.sources import DurationTooLongError
 from dashscribe.library import Library
-from dashscribe.order import NOMINAL_MS
-from dashscribe.steps import prepare
+from dashscribe.order import ABSURD_MS, MOST_MS, NOMINAL_MS
+from dashscribe.steps import booking, prepare
 from dashscribe.tasks import Task
+from dashscribe.types import Media, Options
 from laid_database import lay
 
 
@@ -177,6 +179,100 @@ def test_what_is_given_back_is_given_back_once(home: Home) -> None:
     Library(home.engine, home.settings).delete("ann", [f"{task.id}.1"])
     home.book.cancel("ann", task.id)
     assert tag_of(home, "ann") == before_ms - 3 * NOMINAL_MS
+
+
+EVERY_CHANNEL = Options(channels=tuple(range(64)))
+#: What a W64 of 16 KB can claim to last.
+LIE_MS = 1_125_000_000_000_000_000
+
+
+@pytest.mark.parametrize("weight", [1, 3])
+def test_long_sound_of_many_channels_counts_on_every_database(home: Home, weight: int) -> None:
+    """On PostgreSQL a number beside a column has the column's type, in which this sound has no room."""
+    home.origin.sources["http://x/a"] = source([(0, 1000)], channels=64, duration_ms=36_000_000)
+    order.set_weight(home.engine, "ann", weight)
+    home.submit("http://x/a", owner="ann", options=EVERY_CHANNEL)
+    before_ms = tag_of(home, "ann")
+    prepare.fetch(home.bench, take(home, FileState.WAITING))
+    assert tag_of(home, "ann") == before_ms + (64 * 36_000_000 - NOMINAL_MS) // weight
+
+
+def test_so_do_many_files_that_are_called_off_together(home: Home) -> None:
+    home.submit("http://x/a", owner="bob")
+    home.submit("http://x/a", owner="ann")
+    with writing(home.engine) as connection:
+        ann = update(tables.owners).where(tables.owners.c.name == "ann")
+        connection.execute(ann.values(tag_ms=tables.owners.c.tag_ms + 10**10))
+    before_ms = tag_of(home, "ann")
+    with writing(home.engine) as connection:
+        order.give_back(connection, [("ann", FileState.WAITING)] * 40_000)
+    assert tag_of(home, "ann") == before_ms - 40_000 * NOMINAL_MS
+
+
+@pytest.mark.parametrize("options", [EVERY_CHANNEL, Options(channels=(0, 0)), Options(channels=(0, 1), mix=True)])
+def test_channels_that_a_file_has_not_do_not_count(home: Home, options: Options) -> None:
+    home.origin.sources["http://x/a"] = source([(0, 1000)], duration_ms=5000)
+    home.submit("http://x/a", owner="ann", options=options)
+    before_ms = tag_of(home, "ann")
+    prepare.fetch(home.bench, take(home, FileState.WAITING))
+    assert tag_of(home, "ann") == before_ms - NOMINAL_MS + 5000
+    assert take(home, FileState.FETCHED).express
+
+
+def test_claim_of_a_length_that_is_refused_does_not_move_the_order(home: Home) -> None:
+    home.submit("http://x/a", owner="bob")
+    home.origin.sources["http://x/a"] = source([(0, 1000)], duration_ms=LIE_MS)
+    home.submit(*["http://x/a"] * 10, owner="ann")
+    before_ms = tag_of(home, "ann")
+    while (file := take(home, FileState.WAITING)).owner != "ann":
+        assert files.release(home.engine, file, after_ms=60_000)  # it goes on waiting
+    with pytest.raises(DurationTooLongError) as refused:
+        prepare.fetch(home.bench, file)
+    booking.book_file(home.bench, file, refused.value)
+    assert tag_of(home, "ann") == before_ms - NOMINAL_MS
+    assert home.submit("http://x/a", owner="bob").id
+
+
+def test_no_claim_moves_the_order_by_more_than_the_longest_file_does(home: Home) -> None:
+    """Nine such claims brought an owner's tag to the end of all numbers, and no submission was accepted any more."""
+    home.submit(*["http://x/a"] * 10, owner="ann")
+    before_ms = tag_of(home, "ann")
+    lie = Media(url="", container="w64", codec="pcm", rate_hz=8000, channel_count=1, duration_ms=LIE_MS)
+    for _ in range(10):
+        assert files.fetched(home.engine, take(home, FileState.WAITING), lie, "standin", "1")
+    assert tag_of(home, "ann") == before_ms + 10 * (MOST_MS - NOMINAL_MS)
+    for owner in ("ann", "bob"):
+        assert home.submit("http://x/a", owner=owner).id
+
+
+@pytest.mark.parametrize("bob_waits", [True, False])
+@pytest.mark.parametrize("end_ms", [2**63 - 1, LIE_MS])
+def test_order_that_such_claims_have_moved_is_mended_by_the_next_submission(
+    home: Home, end_ms: int, bob_waits: bool
+) -> None:
+    if bob_waits:
+        home.submit("http://x/a", owner="bob")
+    home.submit(*["http://x/a"] * 3, owner="ann")
+    sane_ms = tag_of(home, "ann")
+    file, owner = tables.files, tables.owners
+    with writing(home.engine) as connection:  # as an older program may leave it
+        connection.execute(update(owner).where(owner.c.name == "ann").values(tag_ms=end_ms))
+        connection.execute(
+            update(file).where(file.c.owner == "ann").values(tag_ms=literal(end_ms - 100, BigInteger) + file.c.number)
+        )
+    length = Media(url="", container="wav", codec="pcm", rate_hz=8000, channel_count=1, duration_ms=3_600_000)
+    while (fetched := take(home, FileState.WAITING)).owner != "ann":
+        assert files.release(home.engine, fetched, after_ms=60_000)
+    assert files.fetched(home.engine, fetched, length, "standin", "1")  # it must not move what is at the end
+    home.submit("http://x/a", owner="cleo")
+    home.submit("http://x/a", owner="ann")
+    with reading(home.engine) as connection:
+        rows = connection.execute(select(file.c.owner, file.c.tag_ms).order_by(file.c.owner, file.c.id)).all()
+    tags = {name: [row.tag_ms for row in rows if row.owner == name] for name in ("ann", "bob", "cleo")}
+    assert tags["ann"] == [tags["ann"][0] + NOMINAL_MS * place for place in range(4)]
+    assert max(tag_ms for row in tags.values() for tag_ms in row) < sane_ms + 10 * NOMINAL_MS < ABSURD_MS
+    assert tag_of(home, "ann") == tags["ann"][-1]
+    assert tags["cleo"][0] <= tags["ann"][1]  # ann's do not go before others who come now
 
 
 def tag_of(home: Home, owner: str) -> int:

@@ -363,7 +363,13 @@ def test_speakers_that_would_be_told_in_fewer_places_leave_the_result(home: Home
     assert "killed" in found.message
     assert result_of(home, only_now(home, task)) == before
     home.worker.stop()
-    assert stored(home, tmp_path) == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
+    assert stored(home, tmp_path) == [
+        "heard-c3.json",
+        "peaks.msgpack",
+        "result-c3.json",
+        "source-1",
+        "transcript-c3.json",
+    ]
     hear_again(home)
     home.worker = home.new_worker()
     home.worker.start()
@@ -727,7 +733,13 @@ def test_expiry_waits_for_a_stage_that_is_done_again_for_a_kept_recording(home: 
         assert stored(home, tmp_path) == before
     assert redos.failed(home.engine, claimed, "for this test")
     expire.expire(home.bench, now_ms() + 25 * 3600 * 1000)
-    assert stored(home, tmp_path) == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
+    assert stored(home, tmp_path) == [
+        "heard-c3.json",
+        "peaks.msgpack",
+        "result-c3.json",
+        "source-1",
+        "transcript-c3.json",
+    ]
 
 
 @pytest.mark.parametrize("gone", ["kept", "task"])

@@ -84,7 +84,7 @@ def test_blobs_of_windows_are_gone_at_the_end_and_the_source_is_kept(home: Home,
     run(home, A)
     home.worker.stop()
     names = sorted(path.name for path in (tmp_path / "store" / "tasks").rglob("*") if path.is_file())
-    assert names == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
+    assert names == ["heard-c3.json", "peaks.msgpack", "result-c3.json", "source-1", "transcript-c3.json"]
     assert not any(path.is_file() and path.suffix != ".lock" for path in (tmp_path / "store" / ".drafts").rglob("*"))
     assert list((tmp_path / "scratch").iterdir()) == []
     with reading(home.engine) as connection:
@@ -210,7 +210,13 @@ def test_finish_whose_claim_has_passed_on_leaves_the_windows_to_whoever_has_it(
     assert now is not None
     assert now.status is Status.SUCCEEDED
     assert sum(home.hosts.recognized.values()) == len(claimed)
-    assert stored(home, tmp_path) == ["heard-1.json", "peaks.msgpack", "result-1.json", "source-1", "transcript-1.json"]
+    assert stored(home, tmp_path) == [
+        "heard-c4.json",
+        "peaks.msgpack",
+        "result-c4.json",
+        "source-1",
+        "transcript-c4.json",
+    ]
 
 
 def refuse(transcript: Transcript) -> None:

@@ -388,11 +388,31 @@ def test_engine_that_fails_at_everything_is_an_internal_error(tmp_path: Path, or
         stop_server(running)
 
 
+def test_server_that_stops_ends_the_calls_under_way_first(tmp_path: Path, hold: Path, two: str):
+    running = start_server(tmp_path / "home", DASHSCRIBE_STANDIN_HOLD=str(hold), DASHSCRIBE_STOP_GRACE_S="120")
+    host, port = running.url.removeprefix("http://").split(":")
+    with running.http() as http, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(http.post, GENERATE, json=call(QWEN3, two))
+        metric(http, 'dashscribe_calls_in_progress{state="working"} 1.0')
+        running.process.terminate()
+        until = time.monotonic() + SOON_S
+        with pytest.raises(ConnectionRefusedError):  # whoever comes now goes elsewhere
+            while time.monotonic() < until:
+                socket.create_connection((host, int(port)), timeout=SOON_S).close()
+        time.sleep(3)  # longer than a stop waits unasked
+        assert not waiting.done()
+        hold.unlink()
+        assert heard(checked(waiting.result(SOON_S)))
+    assert running.process.wait(SOON_S) == 0
+
+
 def test_server_that_stops_tells_those_who_wait(small: Server, two: str):
     with small.http() as http, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(http.post, GENERATE, json=call(QWEN3, two))
         metric(http, 'dashscribe_calls_in_progress{state="working"} 1.0')
         small.process.terminate()
-        body = assert_refused(waiting.result(SOON_S), 500, "InternalError", DashscribeError.text)
+        answer = waiting.result(SOON_S)
+    body = assert_refused(answer, 503, "InternalError", DashscribeError.text)
+    assert answer.headers["retry-after"] == "1"
     assert body["message"].endswith("The server is stopping.")
     assert small.process.wait(SOON_S) == 0

@@ -136,6 +136,8 @@ def _store(patient: Patient) -> Iterator[Finding]:
         yield Finding("store", "fail", str(error), "correct DASHSCRIBE_STORE_URL")
         return
     try:
+        if isinstance(store, Folder) and (known := database_check.store_id(patient)):
+            store.marker.expect(known)
         store.check_writable()
     except StoreError as error:
         reason, _, remedy = str(error.strerror).rpartition(": ")

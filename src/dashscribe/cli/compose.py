@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +19,8 @@ from dashscribe.queue.wakeups import Wakeups
 from dashscribe.readiness import Readiness
 from dashscribe.signed_urls import SECRET
 from dashscribe.steps import open_worker
-from dashscribe.store import open_store
+from dashscribe.store import Store, open_store
+from dashscribe.store.memory import DatabaseMemory
 from dashscribe.telemetry import Telemetry
 from dashscribe.telemetry.tracing import open_traces
 from dashscribe.wire.parts import Parts
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from dashscribe.config import Settings
     from dashscribe.queue.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 
 def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple[Parts, Worker | None]:
@@ -41,7 +45,8 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     keep_private(settings.home)
     database = open_database(settings.resolved_database_url, settings.database_connections)
     stack.callback(database.dispose)
-    store = open_store(settings)
+    store = open_store(settings, DatabaseMemory(database))
+    _tell_if_away(store)
     traces = open_traces()
     stack.callback(traces.close)
     telemetry = Telemetry(traces)
@@ -65,6 +70,14 @@ def compose(settings: Settings, stack: ExitStack, *, with_worker: bool) -> tuple
     store.clean()
     parts.uploads.clean()
     return parts, worker
+
+
+def _tell_if_away(store: Store) -> None:
+    """Say so where the store is not there, which is no reason not to start: work waits for it."""
+    try:
+        store.check_known()
+    except OSError as error:
+        logger.warning("work waits for the store: %s", error.strerror or error)
 
 
 def _waking(database: Engine, stack: ExitStack) -> Callable[[], None]:

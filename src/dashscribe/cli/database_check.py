@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Engine, text
@@ -17,6 +18,7 @@ from dashscribe.cli.findings import ASK_S, Finding, Patient
 from dashscribe.config import Settings
 from dashscribe.db import clock_ms, connecting, now_ms, reading, revision_of, tables
 from dashscribe.errors import ConfigError, DashscribeError
+from dashscribe.store.memory import NAME as STORE_NAME
 
 #: Databases up to this size are looked through for damage; a larger one would take seconds.
 LOOKED_THROUGH_BYTES = 100 * 1024**2
@@ -131,6 +133,15 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def number(patient: Patient, query: str) -> int | None:
     """The one number that a query gives; None where there is no usable database, which is told elsewhere."""
+    return _value(patient, query)
+
+
+def store_id(patient: Patient) -> str | None:
+    """The id of the store that the database knows; None while it knows none, or where there is no usable database."""
+    return _value(patient, f"SELECT max(value) FROM secrets WHERE name = '{STORE_NAME}'")  # noqa: S608
+
+
+def _value(patient: Patient, query: str) -> Any:
     if "database" in patient.failed:
         return None  # it was asked, and waited for, once
     path = _sqlite_file(patient.settings.resolved_database_url)

@@ -1,7 +1,8 @@
 """``dashscribe serve``: puts the rooms together into one process that answers HTTP and does the work.
 
 Everything heavy is imported when the command runs. The port is bound first, so that a taken one is noticed before
-anything else happens; the first signal ends the server within seconds, the second one at once.
+anything else happens; the first signal ends the server as soon as calls under way have ended, or after
+``DASHSCRIBE_STOP_GRACE_S``, the second one at once.
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How long a stop waits for answers that are being sent, in seconds; the worker's own grace comes on top.
-GRACE_S = 2
 #: Clients poll every 5 s at most; a shorter life would close connections under their hands.
 KEEP_ALIVE_S = 75
 
@@ -71,7 +70,7 @@ def _composed(settings: Settings, listener: socket.socket, stack: ExitStack, *, 
 
     summary = "\n".join(_engine_lines(settings))
     parts, _ = compose(settings, stack, with_worker=with_worker)
-    server = http_server(create_app(parts))
+    server = http_server(create_app(parts), settings.stop_grace_s)
     typer.echo(_greeting(parts, listener, summary, with_worker=with_worker))
     return server
 
@@ -97,8 +96,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def http_server(app: FastAPI) -> Server:
-    """The HTTP server, stopped by the first SIGTERM or SIGINT; the second one ends the process on the spot."""
+def http_server(app: FastAPI, grace_s: int) -> Server:
+    """The HTTP server, stopped by the first SIGTERM or SIGINT; the second one ends the process on the spot.
+
+    A stop waits so many seconds for answers that are under way; a worker's own grace comes on top.
+    """
     import uvicorn
 
     class OurSignals(uvicorn.Server):
@@ -120,7 +122,7 @@ def http_server(app: FastAPI) -> Server:
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=grace_s,
         )
     )
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: How long a stop waits for answers about health that are being sent, in seconds.
+PROBE_GRACE_S = 2
+
 
 def worker(
     workers: Annotated[
@@ -65,7 +68,7 @@ def _composed(settings: Settings, host: str, port: int | None, stack: ExitStack)
 
     listener = None if port is None else stack.enter_context(listen(host, port))
     parts, worker = compose(settings, stack, with_worker=True)
-    wait = partial(http_server(create_probe_app(parts)).run, [listener]) if listener else _signaled()
+    wait = partial(http_server(create_probe_app(parts), PROBE_GRACE_S).run, [listener]) if listener else _signaled()
     assert worker is not None
     where = f"; health on http://{host}:{listener.getsockname()[1]}" if listener else ""
     name = f" {worker.member.id}" if worker.member.id else ""

@@ -27,6 +27,8 @@ from dashscribe.db.clock import clock_ms as clock_ms
 from dashscribe.db.clock import database_now as database_now
 from dashscribe.db.clock import now_ms as now_ms
 from dashscribe.db.connecting import storable as storable
+from dashscribe.db.trouble import is_trouble as is_trouble
+from dashscribe.db.trouble import said as said
 from dashscribe.errors import ConfigError
 
 #: What PostgreSQL's advisory locks of this program begin with, so that they never meet another program's.
@@ -160,12 +162,18 @@ def revision_of(connection: Connection) -> str:
 
 def secret(engine: Engine, name: str) -> str:
     """A random secret of this installation, made the first time it is asked for."""
-    query = select(tables.secrets.c.value).where(tables.secrets.c.name == name)
+    return remembered(engine, name) or remember(engine, name, random.token_urlsafe(32))
+
+
+def remembered(engine: Engine, name: str) -> str | None:
+    """What is kept for good under this name; None for nothing."""
     with reading(engine) as connection:
-        value = connection.execute(query).scalar()
-    if value is not None:
-        return value
+        return connection.execute(select(tables.secrets.c.value).where(tables.secrets.c.name == name)).scalar()
+
+
+def remember(engine: Engine, name: str, value: str) -> str:
+    """Keep a value for good, unless there is one of this name: the one that is kept."""
     with suppress(IntegrityError), writing(engine) as connection:  # another process may be first
-        connection.execute(insert(tables.secrets).values(name=name, value=random.token_urlsafe(32)))
+        connection.execute(insert(tables.secrets).values(name=name, value=value))
     with reading(engine) as connection:
-        return connection.execute(query).scalar_one()
+        return connection.execute(select(tables.secrets.c.value).where(tables.secrets.c.name == name)).scalar_one()

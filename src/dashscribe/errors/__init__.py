@@ -328,7 +328,7 @@ class QuotaError(RateLimitError):
 
 
 class BusyError(RateLimitError):
-    """So many synchronous calls are at work, or come in, of all owners or of this one, that this one gets no turn."""
+    """So many calls are at work, or bodies come in, of all owners or of this one, that this one gets no turn."""
 
 
 class AdmissionError(RateLimitError):
@@ -362,6 +362,14 @@ class NotReadyError(DashscribeError):
 
 class DatabaseAwayError(DashscribeError):
     """The database does not answer, has no connection left, or ended the session; a query of tasks says so with 500."""
+
+    status = 503
+    retryable = True
+    retry_after_s = 1
+
+
+class StoppingError(DashscribeError):
+    """The server stops, and has waited for this answer as long as it will."""
 
     status = 503
     retryable = True

@@ -1,16 +1,16 @@
 """What an error means for the file or window that was worked on: the end of it, another try, or a wait.
 
 A source's own fault ends the file at once. A host's failure is counted, and the third one ends the piece of work. What
-is the machine's fault (database, disk) costs no try: the work waits until it is mended.
+is the machine's fault (database, disk) costs no try: the work waits until it is mended. What a database refuses for the
+sake of what it was told is not: that counts as a failure, so that all work ends.
 """
 
 from __future__ import annotations
 
 import logging
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from dashscribe import files, windows
+from dashscribe.db import is_trouble, said
 from dashscribe.errors import DashscribeError, EngineDownError, EngineUnavailableError, ModelNotFoundError
 from dashscribe.errors.sources import RecognitionError, SourceError
 from dashscribe.files import ClaimedFile
@@ -42,7 +42,7 @@ def book_file(bench: Bench, file: ClaimedFile, error: Exception) -> None:
             files.release(bench.engine, file, after_ms=RETRY_MS << file.failures, failed_once=True)
         case _:
             log(what, error)
-            failure = RecognitionError(f"It failed {MAX_FAILURES} times; the last reason: {error}")
+            failure = RecognitionError(f"It failed {MAX_FAILURES} times; the last reason: {said(error)}")
             end_file(bench, file, failure.code_for(file.shape), failure.message_for(file.shape))
 
 
@@ -57,7 +57,7 @@ def book_window(bench: Bench, window: ClaimedWindow, error: Exception) -> None:
         wait_ms = DOWN_MS if isinstance(error, EngineDownError) else RETRY_MS
         windows.release(bench.engine, window, after_ms=wait_ms << window.failures, failed_once=True)
         return
-    effect = windows.give_up(bench.engine, window, str(error))
+    effect = windows.give_up(bench.engine, window, said(error))
     if effect is not Effect.NONE:
         bench.telemetry.window_ended("given_up")
     if effect is Effect.LAST:
@@ -75,7 +75,7 @@ def end_file(bench: Bench, file: ClaimedFile, code: str, message: str) -> None:
 
 def costs_no_try(bench: Bench, error: Exception, what: str) -> bool:
     """Whether the machine is at fault, or the end of the program, which takes the hosts along."""
-    if isinstance(error, SQLAlchemyError | OSError):
+    if isinstance(error, OSError) or is_trouble(error):
         logger.warning("%s waits for the machine: %s: %s", what, type(error).__name__, error)
         return True
     return bench.worker.stopping.is_set() and not isinstance(error, SourceError)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from dashscribe.db import now_ms
+from dashscribe.db import is_trouble, now_ms, said
 from dashscribe.db.tables import DeliveryState
 from dashscribe.notify import deliveries
 from dashscribe.notify.deliveries import ClaimedDelivery, Outcome
@@ -32,12 +30,12 @@ def deliver(bench: Bench, sender: Sender, claimed: ClaimedDelivery) -> None:
 
 def book(bench: Bench, claimed: ClaimedDelivery, error: Exception) -> None:
     """Decide how a delivery goes on whose try ended with an error that is not the target's."""
-    if isinstance(error, SQLAlchemyError):
+    if is_trouble(error):
         logger.warning("delivery %d waits for the database: %s", claimed.id, error)
         deliveries.release(bench.engine, claimed, after_ms=TROUBLE_MS)
         return
     logger.error("delivery %d: an error that nobody foresaw", claimed.id, exc_info=error)
-    _book(bench, claimed, Outcome(error=f"{type(error).__name__}: {error}"))
+    _book(bench, claimed, Outcome(error=f"{type(error).__name__}: {said(error)}"))
 
 
 def _book(bench: Bench, claimed: ClaimedDelivery, outcome: Outcome) -> None:

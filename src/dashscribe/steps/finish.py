@@ -17,7 +17,7 @@ from dashscribe.queue.slots import Stage
 from dashscribe.render import transcription_json
 from dashscribe.steps.bench import Bench
 from dashscribe.steps.encoding import blocks, encoded
-from dashscribe.steps.heard import Heard, Keys, writes_numbers
+from dashscribe.steps.heard import Heard, Keys, every_first_key, first_keys, writes_numbers
 from dashscribe.steps.recognize import read_outcomes, read_voices
 from dashscribe.steps.spool import Spool
 from dashscribe.store import Stored
@@ -63,6 +63,8 @@ def _finish(bench: Bench, file: ClaimedFile, keep: Keep) -> None:
     bench.telemetry.file_ended("failed" if code else "succeeded", code)
     bench.worker.ring(Stage.DELIVER)
     bench.store.delete_prefix(file.windows_prefix)
+    for key in every_first_key(file.prefix, file.generation, file.claim - 1):  # of those who were killed meanwhile
+        bench.store.delete(key)
 
 
 def _notes(bench: Bench, file: ClaimedFile) -> list[str]:
@@ -119,10 +121,10 @@ def _by_channel(closed: Sequence[ClosedWindow]) -> Iterator[tuple[int, Iterator[
 
 
 def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcript) -> bool:
-    """Store the result and end the file; False if the claim has passed on."""
+    """Store the result and end the file; False if the claim has passed on, and then nothing is left of it."""
     assert file.cut is not None
-    keys = Keys(file.prefix, file.generation)
-    return files.succeeded(
+    keys = first_keys(file.prefix, file.claim)
+    ended = files.succeeded(
         bench.engine,
         file,
         result_key=keys.result,
@@ -133,6 +135,9 @@ def _succeed(bench: Bench, file: ClaimedFile, heard: Heard, transcript: Transcri
         notes=transcript.notes,
         failed_stages=transcript.failed_stages,
     )
+    if not ended:  # no row names these, nor ever will
+        take_back(bench, keys)
+    return ended
 
 
 def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, transcript: Transcript) -> Stored:
@@ -143,6 +148,12 @@ def store_result(bench: Bench, file: ClaimedFile, keys: Keys, heard: Heard, tran
         transcript, shape=file.shape, words=file.options.words, language=next(iter(file.options.languages), "")
     )
     return bench.store.put(keys.result, blocks(piece.encode() for piece in pieces))
+
+
+def take_back(bench: Bench, keys: Keys) -> None:
+    """Delete what ``store_result`` has stored, where it came too late."""
+    for key in keys.all:
+        bench.store.delete(key)
 
 
 def _sums(transcript: Transcript) -> dict[str, int]:

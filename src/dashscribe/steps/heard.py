@@ -6,7 +6,7 @@ the answers of the models behind the text stages, so that doing one stage again 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,14 +25,16 @@ from dashscribe.types import Keep, Options, Outcome, Transcript, Voices
 
 T = TypeVar("T")
 
+#: The lowest claim of a file that can be one to finish it: others have fetched and cut it.
+_FIRST_TO_FINISH = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where the blobs of a finished file lie; ``version`` 0 is the first result, every other one that of a claim."""
+    """Where the blobs of a finished file lie. ``version`` is of one claim alone: nobody's blobs replace another's."""
 
     file_prefix: str
-    generation: int
-    version: int = 0
+    version: str
 
     @property
     def result(self) -> str:
@@ -55,8 +57,29 @@ class Keys:
         return self.result, self.transcript, self.heard
 
     def _key(self, what: str) -> str:
-        version = f".{self.version}" if self.version else ""
-        return f"{self.file_prefix}/{what}-{self.generation}{version}.json"
+        return f"{self.file_prefix}/{what}-{self.version}.json"
+
+
+def first_keys(file_prefix: str, claim: int) -> Keys:
+    """Where a file's first result lies, if it was finished with this claim of the file."""
+    return Keys(file_prefix, f"c{claim}")
+
+
+def redo_keys(file_prefix: str, generation: int, claim: int) -> Keys:
+    """Where the result lies of a stage that was done again with this claim of the redo."""
+    return Keys(file_prefix, f"{generation}.{claim}")
+
+
+def every_first_key(file_prefix: str, generation: int, claim: int) -> Iterator[str]:
+    """The keys under which anybody may have put a first result, up to these of the file.
+
+    That is whoever could have held it to finish it; older programs named it by the generation alone.
+    """
+    claims = range(_FIRST_TO_FINISH, claim + 1) if generation else range(0)
+    for one in claims:
+        yield from first_keys(file_prefix, one).all
+    for one in range(1, generation + 1) if claims else ():
+        yield from Keys(file_prefix, str(one)).all
 
 
 def redo_prefix(file_prefix: str) -> str:

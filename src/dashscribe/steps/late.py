@@ -10,7 +10,7 @@ from dashscribe.db.tables import FileState
 from dashscribe.files import ClaimedFile
 from dashscribe.redos import ClaimedRedo
 from dashscribe.steps.bench import Bench
-from dashscribe.steps.heard import Keys
+from dashscribe.steps.heard import every_first_key
 from dashscribe.windows import ClaimedWindow
 
 Row = TypeVar("Row", ClaimedFile, ClaimedWindow, ClaimedRedo)
@@ -33,7 +33,7 @@ def leaving_nothing(bench: Bench, step: Callable[[Row], None]) -> Callable[[Row]
             elif state is FileState.FAILED:  # perhaps while this went on: its time was over
                 bench.store.delete_prefix(files.windows_prefix_of(task_id, number))
                 if isinstance(row, ClaimedFile) and row.cut is not None:  # a result that no row knows of
-                    for key in Keys(row.prefix, row.generation).all:
+                    for key in every_first_key(row.prefix, row.generation, row.claim):
                         bench.store.delete(key)
 
     return run

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from dashscribe import log_fields
+from dashscribe.db import is_trouble
 from dashscribe.errors import EngineDownError, HostError
 from dashscribe.errors.sources import SourceError
 from dashscribe.files import ClaimedFile
@@ -79,7 +78,7 @@ def outcome_of(error: Exception) -> str:
             return "engine_down"
         case HostError():
             return "host"
-        case SQLAlchemyError() | OSError():
+        case _ if isinstance(error, OSError) or is_trouble(error):
             return "machine"
         case _:
             return "other"

@@ -20,13 +20,19 @@ from dashscribe.choice import passed_over
 from dashscribe.db import reading
 from dashscribe.engines import EngineInfo, find_engine
 from dashscribe.errors import EngineUnavailableError
-from dashscribe.errors.sources import FileTooLargeError, RecognitionError, RecordingGoneError, UploadGoneError
+from dashscribe.errors.sources import (
+    DurationTooLongError,
+    FileTooLargeError,
+    RecognitionError,
+    RecordingGoneError,
+    UploadGoneError,
+)
 from dashscribe.files import ClaimedFile
 from dashscribe.hosts.protocol import CutEnd
 from dashscribe.peaks import encode_peaks, peaks_key
 from dashscribe.queue.slots import PutBack, Stage
 from dashscribe.steps.bench import Bench
-from dashscribe.types import Window
+from dashscribe.types import Media, Window
 from dashscribe.uploads import SCHEME, Upload
 
 #: How often a cut that has to wait looks whether it may go on, in seconds.
@@ -43,8 +49,19 @@ def fetch(bench: Bench, file: ClaimedFile) -> None:
     _check_copy(bench, file)
     with bench.store.path(file.source_key) as path, bench.looks:
         media = bench.hosts.probe(path, file.url)
+    _check_duration(bench, file, media)
     if files.fetched(bench.engine, file, media, info.name, info.version, notes, queue=bench.queue_of(info)):
         bench.worker.ring(Stage.CUT)
+
+
+def _check_duration(bench: Bench, file: ClaimedFile, media: Media) -> None:
+    """Refuse a source that claims to be longer than the limit, as its cut would: no claim moves the order by more."""
+    limit_s = bench.settings.max_duration_s
+    if media.duration_ms > limit_s * 1000 and order.channels_of(media, file.options):
+        raise DurationTooLongError(
+            f"The source is longer than the limit of {limit_s:g} s: {media.duration_ms / 1000:.1f} s or more; "
+            "split it, or raise DASHSCRIBE_MAX_DURATION_S."
+        )
 
 
 def _spool(bench: Bench, file: ClaimedFile) -> ClaimedFile:

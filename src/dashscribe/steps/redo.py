@@ -11,13 +11,14 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 import msgspec
 from msgspec import Struct
 
 from dashscribe import pipeline, redos, windows
+from dashscribe.db import said
 from dashscribe.engines import engines
 from dashscribe.enrich import StageName
 from dashscribe.errors import DashscribeError, EngineUnavailableError, StageError
@@ -27,8 +28,8 @@ from dashscribe.queue.slots import PutBack
 from dashscribe.redos import ClaimedRedo
 from dashscribe.steps import booking
 from dashscribe.steps.bench import Bench
-from dashscribe.steps.finish import store_result
-from dashscribe.steps.heard import Heard, Keys, read_heard, redo_prefix
+from dashscribe.steps.finish import store_result, take_back
+from dashscribe.steps.heard import Heard, every_first_key, read_heard, redo_keys, redo_prefix
 from dashscribe.steps.recognize import read_voices
 from dashscribe.steps.spool import Spool
 from dashscribe.types import Keep, Limits, Options, Transcript, Turn, Voices, Window
@@ -51,6 +52,7 @@ def _redo(bench: Bench, claimed: ClaimedRedo, keep: Keep) -> None:
         raise StageError(_GONE)
     if stage is StageName.NUMBERS and not kept.numbered:
         raise StageError(f"there is nothing to do again: {file.engine} writes numbers as digits itself")
+    before = _told(_read_told(bench, claimed)) if stage is StageName.SPEAKERS else set[int]()
     options = replace(file.options, speaker_count=claimed.speaker_count or kept.speaker_count)
     voices = kept.voices
     if stage is StageName.SPEAKERS and pipeline.listens(options):
@@ -62,7 +64,7 @@ def _redo(bench: Bench, claimed: ClaimedRedo, keep: Keep) -> None:
     transcript = heard.transcript(file, enrichment, keep)
     pipeline.refuse_empty(transcript)
     if stage is StageName.SPEAKERS:
-        _refuse_fewer_speakers(bench, claimed, kept, heard, transcript)
+        _refuse_fewer_speakers(before, kept, heard, transcript)
     elif stage in enrichment.failed:
         raise StageError("; ".join(enrichment.failed[stage]))
     _replace(bench, claimed, heard, transcript)
@@ -79,7 +81,7 @@ def book(bench: Bench, claimed: ClaimedRedo, error: Exception) -> None:
         redos.release(bench.engine, claimed, after_ms=booking.RETRY_MS << claimed.failures, failed_once=True)
     else:
         booking.log(what, error)
-        reason = str(error) if isinstance(error, DashscribeError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, DashscribeError) else f"{type(error).__name__}: {said(error)}"
         if redos.failed(bench.engine, claimed, reason):
             _clear(bench, claimed, keep=(claimed.result_key, claimed.transcript_key, claimed.heard_key))
 
@@ -149,13 +151,10 @@ class _Listening:
             raise PutBack
 
 
-def _refuse_fewer_speakers(
-    bench: Bench, claimed: ClaimedRedo, kept: Heard, heard: Heard, transcript: Transcript
-) -> None:
-    """Raise StageError where nobody is told apart, or in fewer places than before."""
-    old = msgspec.json.decode(bench.store.read(claimed.transcript_key), type=_Told)
+def _refuse_fewer_speakers(before: set[int], kept: Heard, heard: Heard, transcript: Transcript) -> None:
+    """Raise StageError where nobody is told apart, or in fewer places than in the channels ``before``."""
     told = _told(transcript)
-    if told and told >= _told(old) and _failures(heard.voices) <= _failures(kept.voices):
+    if told and told >= before and _failures(heard.voices) <= _failures(kept.voices):
         return
     reasons = [note for note in transcript.notes if note.startswith("speakers are not told")]
     raise StageError("; ".join(reasons) or "speakers are told in fewer channels than before")
@@ -172,6 +171,14 @@ class _Told(Struct):
     tracks: list[_ToldTrack]
 
 
+def _read_told(bench: Bench, claimed: ClaimedRedo) -> _Told:
+    """Whose speakers are known in the result in place. Raises StageError where that is missing or damaged."""
+    try:
+        return msgspec.json.decode(bench.store.read(claimed.transcript_key), type=_Told)
+    except (FileNotFoundError, msgspec.DecodeError) as error:  # the former is no trouble that would pass
+        raise StageError(_GONE) from error
+
+
 def _told(transcript: Transcript | _Told) -> set[int]:
     """The channels whose speakers are known."""
     return {track.channel for track in transcript.tracks if track.turns}
@@ -184,7 +191,7 @@ def _failures(voices: Mapping[int, Sequence[Voices]]) -> int:
 
 def _replace(bench: Bench, claimed: ClaimedRedo, heard: Heard, transcript: Transcript) -> None:
     """Store the new result and let it answer from now on."""
-    keys = Keys(claimed.file.prefix, claimed.file.generation, claimed.claim)
+    keys = redo_keys(claimed.file.prefix, claimed.file.generation, claimed.claim)
     replaced = redos.done(
         bench.engine,
         claimed,
@@ -196,14 +203,16 @@ def _replace(bench: Bench, claimed: ClaimedRedo, heard: Heard, transcript: Trans
         failed_stages=transcript.failed_stages,
     )
     if not replaced:
+        take_back(bench, keys)
         raise StageError(_GONE)
     _clear(bench, claimed, keep=keys.all)
 
 
 def _clear(bench: Bench, claimed: ClaimedRedo, keep: Iterable[str]) -> None:
     """Delete what this and earlier claims have put into the store, but for the result that answers."""
-    for version in range(claimed.claim + 1):
-        for key in Keys(claimed.file.prefix, claimed.file.generation, version).all:
-            if key not in keep:
-                bench.store.delete(key)
-    bench.store.delete_prefix(redo_prefix(claimed.file.prefix))
+    file, keep = claimed.file, set(keep)
+    done = (redo_keys(file.prefix, file.generation, version).all for version in range(1, claimed.claim + 1))
+    for key in (*every_first_key(file.prefix, file.generation, file.claim), *chain.from_iterable(done)):
+        if key not in keep:
+            bench.store.delete(key)
+    bench.store.delete_prefix(redo_prefix(file.prefix))

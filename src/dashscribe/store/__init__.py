@@ -17,13 +17,17 @@ from dashscribe.store.blobs import Stored as Stored
 from dashscribe.store.blobs import StoreError as StoreError
 from dashscribe.store.drafts import Drafts as Drafts
 from dashscribe.store.folder import Folder
+from dashscribe.store.marker import Memory
 
 
-def open_store(settings: Settings) -> Store:
-    """The store that ``store_url`` names; nothing is asked of it yet. Raises ConfigError for one that cannot be."""
+def open_store(settings: Settings, memory: Memory | None = None) -> Store:
+    """The store that ``store_url`` names; nothing is asked of it yet. Raises ConfigError for one that cannot be.
+
+    ``memory`` is what its database knows of it: a folder that is not mounted is told by that from one without blobs.
+    """
     url = settings.resolved_store_url
     if urlsplit(url).scheme != "s3":
-        return Folder(url)
+        return Folder(url, memory)
     try:
         from dashscribe.store.s3 import Bucket
     except ModuleNotFoundError as error:

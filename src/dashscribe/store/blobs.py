@@ -19,7 +19,7 @@ CHUNK_BYTES = 5 * 1024**2
 
 
 class StoreError(OSError):
-    """A store elsewhere does not do what it should: ``StoreError(errno, message)``; the message names the remedy."""
+    """A store does not do what it should: ``StoreError(errno, message)``; the message ends with ``: `` and a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Store(Protocol):
         ...
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob whose key begins with ``prefix`` and a slash."""
+        """Remove every blob whose key begins with ``prefix`` and a slash; raises OSError if one of them may be left."""
         ...
 
     def free_bytes(self) -> int:
@@ -76,6 +76,13 @@ class Store(Protocol):
 
         What a bucket still takes, nobody can ask: there it is the disk of the home, on which everything lies that comes
         in or is worked on, and a full bucket is noticed when it refuses a put.
+        """
+        ...
+
+    def check_known(self) -> None:
+        """Raise StoreError if this is not the store that the database knows; the first that it sees becomes that.
+
+        Only of a folder is that a question: a bucket has its own way to tell that it is away.
         """
         ...
 

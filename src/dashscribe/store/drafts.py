@@ -39,6 +39,12 @@ class Drafts:
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                 lock.unlink()
 
+    def look_anew(self) -> None:
+        """Have another folder for the next draft if this process's own is gone: the disk was taken away meanwhile."""
+        with self._guard:
+            if self._mine is not None and not self._mine.is_dir():
+                self._mine = None
+
     def _own(self) -> Path:
         with self._guard:
             if self._mine is None:

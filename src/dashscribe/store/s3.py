@@ -200,6 +200,9 @@ class Bucket:
         """Free bytes of the disk of the home, where sources and uploads lie while they are worked on."""
         return self._cache.free_bytes()
 
+    def check_known(self) -> None:
+        """Nothing: whether the bucket is there is asked when it says that a key is not."""
+
     def check_writable(self) -> None:
         """Write, read and delete a small blob."""
         key = f"ready/{uuid.uuid4().hex}"

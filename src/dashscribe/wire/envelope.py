@@ -18,7 +18,7 @@ from uuid import uuid4
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -26,6 +26,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashscribe import log_fields
+from dashscribe.db import is_trouble, said
 from dashscribe.errors import (
     AccessDeniedError,
     CallTimeoutError,
@@ -45,6 +46,7 @@ from dashscribe.errors import (
     NotTranslatedError,
     QuotaError,
     RateLimitError,
+    StoppingError,
     TooLargeError,
     UnsupportedModelError,
 )
@@ -153,7 +155,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 def _refusal(request: Request, error: DashscribeError) -> Response:
     request.state.error = error  # for whoever counts
-    later = isinstance(error, RateLimitError | NotReadyError | DatabaseAwayError)
+    later = isinstance(error, RateLimitError | NotReadyError | DatabaseAwayError | StoppingError)
     headers = {"retry-after": str(error.retry_after_s)} if later else {}
     if not speaks_openai(request):
         return answer(request, {"code": error.code, "message": error.message}, status=error.status, headers=headers)
@@ -186,10 +188,9 @@ async def _no_database(request: Request, error: Exception) -> Response:
 
     A session that it ended meanwhile, say for its silence, is no error of ours, whatever class the driver has for that.
     """
-    if isinstance(error, DBAPIError) and not (isinstance(error, OperationalError) or error.connection_invalidated):
+    if not is_trouble(error):
         raise error
-    reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-    log.error("%s %s: the database does not answer: %s", request.method, request.url.path, reason)
+    log.error("%s %s: the database does not answer: %s", request.method, request.url.path, said(error))
     response = _refusal(request, DatabaseAwayError("The database does not answer just now."))
     if _ASKS_FOR_TASKS.match(request.url.path):
         response.status_code = DashscribeError.status
@@ -232,7 +233,8 @@ class RequestIds:
         except asyncio.CancelledError:  # the server stops, and has waited for this answer as long as it will
             log.warning("%s %s: cut short by the end of the server", scope["method"], scope["path"])
             if not begun:
-                await _refusal(Request(scope), DashscribeError("The server is stopping."))(scope, receive, send_with_id)
+                error = DashscribeError if _ASKS_FOR_TASKS.match(scope["path"]) else StoppingError
+                await _refusal(Request(scope), error("The server is stopping."))(scope, receive, send_with_id)
         except Exception:
             log.exception("%s %s: unexpected error", scope["method"], scope["path"])
             if begun:

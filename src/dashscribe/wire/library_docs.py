@@ -77,7 +77,7 @@ DELETE_BODY = _body(
     {"ids": [f"{_TASK_ID}.0"]},
     ("ids",),
 )
-ALL_DELETED = described({**_BEGUN, "deleted": [f"{_TASK_ID}.0"], "not_found": []}, {400: "ids is wrong"})
+ALL_DELETED = described({**_BEGUN, "deleted": [f"{_TASK_ID}.0"], "not_found": [], "awaited": []}, {400: "ids is wrong"})
 
 ME = described(
     {

@@ -6,7 +6,7 @@ milliseconds here, times of hits are those of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,8 +16,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dashscribe.catalog import MODELS
 from dashscribe.db import as_ms
+from dashscribe.errors import ConflictError
 from dashscribe.keys import Identity
-from dashscribe.library import Library, Recording, Wanted
+from dashscribe.library import Deleted, Library, Recording, Wanted
 from dashscribe.notify.deliveries import Delivery
 from dashscribe.recordings import MAX_TITLE_CHARS, not_found
 from dashscribe.search import Found, Hit, terms_of
@@ -35,6 +36,9 @@ MAX_PAGE_SIZE, MAX_IDS = 100, 500
 LISTED_HITS, ALL_HITS = 3, 1000
 #: Latest instant, in epoch milliseconds: far beyond any clock.
 MAX_INSTANT = 10**14
+
+#: How a deletion is refused beside what ``library_docs`` says.
+_AWAITED = {409: {"description": "Conflict: a task has yet to fetch the sound that it is to transcribe again"}}
 
 router = APIRouter(prefix="/dashscribe/v1/recordings", tags=["recordings"])
 Here = Annotated[Parts, Depends(parts_of)]
@@ -95,11 +99,11 @@ async def change_recording(request: Request, caller: Caller, parts: Here, record
     return envelope.answer(request, brief(changed) | details(changed))
 
 
-@router.delete("/{recording_id}", summary="Delete a recording", responses=library_docs.DELETED)
+@router.delete("/{recording_id}", summary="Delete a recording", responses=library_docs.DELETED | _AWAITED)
 async def delete_recording(request: Request, caller: Caller, parts: Here, recording_id: str) -> Response:
     """Nobody sees it any more once this answers; what waits or is worked on is called off."""
-    done = await in_thread(parts.queries, _delete, parts, caller, [recording_id])
-    if not done["deleted"]:
+    done = await in_thread(parts.queries, delete, parts, caller.owner, [recording_id])
+    if done.missing:
         raise not_found(recording_id)
     return envelope.answer(request, {})
 
@@ -108,12 +112,18 @@ async def delete_recording(request: Request, caller: Caller, parts: Here, record
     "/delete",
     summary="Delete several recordings",
     openapi_extra={"requestBody": library_docs.DELETE_BODY},
-    responses=library_docs.ALL_DELETED,
+    responses=library_docs.ALL_DELETED | _AWAITED,
 )
 async def delete_recordings(request: Request, caller: Caller, parts: Here) -> Response:
-    """Up to 500 at once; those that are not there are told, and are no error."""
+    """Up to 500 at once; those that are not there are told, and are no error.
+
+    So are those that stay, as ``awaited``, unless there is nothing else: ``task_id`` has yet to fetch their sound.
+    """
     ids = _listed_ids(body.parse_object(await body.receive(request)))
-    return envelope.answer(request, await in_thread(parts.queries, _delete, parts, caller, ids))
+    done = await in_thread(parts.queries, delete, parts, caller.owner, ids)
+    stay = [{"id": one, "task_id": _task_of(waiting)} for one, waiting in done.awaited.items()]
+    told = {"deleted": list(done.ids), "not_found": list(done.missing), "awaited": stay}
+    return envelope.answer(request, told)
 
 
 def _library(parts: Parts) -> Library:
@@ -125,13 +135,29 @@ def _change(parts: Parts, caller: Identity, recording_id: str, given: dict[str, 
     return _library(parts).get(caller.owner, recording_id)
 
 
-def _delete(parts: Parts, caller: Identity, ids: Sequence[str]) -> dict[str, Any]:
-    done = _library(parts).delete(caller.owner, ids)
+def delete(parts: Parts, owner: str, ids: Sequence[str]) -> Deleted:
+    """Delete recordings and say so to whoever waits for that. Raises ConflictError where all that are there stay."""
+    done = _library(parts).delete(owner, ids)
     if done.stopped:
         parts.telemetry.file_ended("canceled", files=done.stopped)
     if done.ids:
         parts.wake()  # the end of a task is an event
-    return {"deleted": list(done.ids), "not_found": list(done.missing)}
+    elif done.awaited:
+        raise _in_use(done.awaited)
+    return done
+
+
+def _in_use(awaited: Mapping[str, str]) -> ConflictError:
+    (recording_id, waiting), *others = awaited.items()
+    more = f" It is the same with {len(others)} more of them." if others else ""
+    return ConflictError(
+        f"Task {_task_of(waiting)} has yet to fetch the sound of recording {recording_id}, which it is to transcribe "
+        f"again: wait until it has, or cancel it, or delete its recording {waiting} as well.{more}"
+    )
+
+
+def _task_of(recording_id: str) -> str:
+    return recording_id.partition(".")[0]
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
