@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from kill_harness import Plan, Server
-from laid_database import lay
 
 
 class Calm:
@@ -19,7 +18,6 @@ class Calm:
     def outcomes(self, plan: Plan) -> dict[str, list[Any]]:
         """What it makes of every task, as ``Server.outcomes``."""
         if not self._server.is_up:
-            lay(f"sqlite:///{self._server.home / 'dashscribe.db'}")
             self._server.start()
             self._server.wait_ready()
         self._plans += 1  # each has its own task-0

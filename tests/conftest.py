@@ -1,5 +1,6 @@
 """Fixtures for every folder: a clean environment, the real recordings, media made on the spot."""
 
+import gc
 import json
 import logging
 import os
@@ -7,17 +8,20 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lasting_children import lasting_children
 from object_store import bucket, bucket_name, object_store
 from postgres import cluster
 from sizes import FULL, size
 from small_models import dialogues, speak, spoken
 
-__all__ = ["bucket", "bucket_name", "cluster", "dialogues", "object_store", "speak", "spoken"]  # for every folder
+#: For every folder.
+__all__ = ["bucket", "bucket_name", "cluster", "dialogues", "lasting_children", "object_store", "speak", "spoken"]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +29,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What collecting makes, nine thousand tests and all that they import, stays: to look through it for garbage again and
+# again takes every worker seconds. From the first test on it is looked for as usual, see ``pytest_runtestloop``.
+gc.disable()
 
 # A loaded machine is no failure: no example has a deadline, and nobody asks how long it took to draw them.
 # The tests that share a folder among their examples write it anew for each. The short run takes the same examples each
@@ -55,25 +62,47 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first."""
+    """Put the long files first; among those that take as long, the ones with workers, which sleep and wait."""
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, bool]:
         folder = item.path.parent.name
-        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+        at = _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+        module = item.getparent(pytest.Module)
+        return at, not (module and hasattr(module.obj, "Home"))
 
     items.sort(key=place)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """All is collected: from here on garbage is looked for, in what comes now."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+_homes = count()
+
+
+def _unused_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """No setting of the person who runs the tests leaks in, nor what commands of other tests set in this process.
 
-    Every test has a home folder of its own.
+    Every test has a home folder of its own, in its ``tmp_path`` if it has one: most need none, and to make a folder
+    among thousands for each takes as long as they do.
     """
     for name in list(os.environ):
         if name.startswith(("DASHSCRIBE_", "DASHSCOPE_", "AWS_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("DASHSCRIBE_HOME", str(tmp_path / "home"))
+    has_folder = "tmp_path" in request.fixturenames
+    home = request.getfixturevalue("tmp_path") / "home" if has_folder else _unused_home(tmp_path_factory)
+    monkeypatch.setenv("DASHSCRIBE_HOME", str(home))
     umask = os.umask(0o022)  # as most people have it; commands that keep secrets change it
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]

@@ -13,7 +13,7 @@ import time
 import wave
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +28,7 @@ import psutil
 
 from dashscribe import decode
 from dashscribe.types import RATE_HZ, SAMPLES_PER_MS, Outcome
+from laid_database import lay
 from object_store import ObjectStore
 from plain_http import loopback
 from ports import free_port
@@ -175,6 +176,8 @@ class Server:
             "DASHSCRIBE_STANDIN_BEGINS": str(self.begins),
             **self.settings,
         }
+        if "DASHSCRIBE_DATABASE_URL" not in self.settings:
+            lay(f"sqlite:///{self.home / 'dashscribe.db'}")  # no test kills a server in its very first start
         with (self.home / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.prefix, sys.executable, *self.program, *self.command, "--port", str(self.port)],
@@ -353,39 +356,6 @@ class Server:
             return []
         lines = (map(int, line.split()) for line in self.begins.read_text(encoding="ascii").splitlines())
         return [(process, (checksum, begin_ms, end_ms)) for process, checksum, begin_ms, end_ms in lines]
-
-
-class Repetitions:
-    """What of the work of a server, or of all on its store, is begun although it was complete, seen again and again.
-
-    Whoever took a window over may be in the middle of it when a result comes that was on its way: what it does then
-    is no repetition, and nothing that begins while one looks is taken for one.
-    """
-
-    def __init__(self, server: Server, sources: Sources) -> None:
-        self._server, self._sources = server, sources
-        self.complete: dict[Heard, frozenset[Heard]] = {}
-        self.found: set[Heard] = set()
-        self._judged = 0  # lines of the log
-        self._last: dict[int, tuple[Heard, bool]] = {}  # by process, and whether it was in time
-
-    def note(self, urls: dict[tuple[str, int], str]) -> None:
-        """Judge what has begun since the last time, and look what is complete now; ``urls`` by task and file."""
-        self._judge(self.complete)
-        for heard, window in self._server.complete(self._sources, urls).items():
-            if len(window) > 1 or heard not in self.complete:  # it keeps its company when its file has ended
-                self.complete[heard] = window
-        self._judge({})
-
-    def _judge(self, complete: Mapping[Heard, frozenset[Heard]]) -> None:
-        begun = self._server.begun()
-        for process, heard in begun[self._judged :]:
-            before, was_in_time = self._last.get(process, (heard, False))
-            goes_on = was_in_time and before in complete.get(heard, ()) and before[1] < heard[1]
-            if heard in complete and not goes_on:
-                self.found.add(heard)
-            self._last[process] = heard, heard not in complete or goes_on
-        self._judged = len(begun)
 
 
 class Site:

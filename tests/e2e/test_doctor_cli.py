@@ -29,6 +29,8 @@ from ports import free_port
 from postgres import Cluster
 from small_models import install
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 CHECKS = {"python", "settings", "home", "database", "store", "keys", "clock", "port", "isolation", "codecs"}
 CHECKS |= {"models", "engine"}
 

@@ -17,6 +17,8 @@ from dashscribe import Hotword
 from media_files import write_wav
 from small_models import install
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 SAID = "the dashscribe server sends a letter to mister vandersloot"
 QUIET = np.zeros(16_000, np.int16)
 

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from calm import Calm
-from kill_harness import Plan, Repetitions, Server, Sources
+from kill_harness import Plan, Server, Sources
+from repetitions import Repetitions
 
 KILLS = int(os.environ.get("KILLS", "7"))
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)

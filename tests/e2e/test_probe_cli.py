@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from cli_inputs import dashscribe, program, speechlike, write_wav
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 
 def test_a_file_is_described(tmp_path: Path) -> None:
     done = program("probe", speechlike(tmp_path / "talk.wav", 3, channels=2))

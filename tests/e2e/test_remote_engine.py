@@ -33,6 +33,7 @@ from dashscribe.errors import EngineDownError
 from dashscribe.hosts import Hosts
 from dashscribe.testing import VOCABULARY
 from dashscribe.types import Options, Outcome, Span, Transcript, Window
+from laid_database import lay
 from plain_http import client, loopback
 from ports import free_port
 
@@ -55,6 +56,7 @@ class Program:
 
     def start(self) -> Program:
         self.home.mkdir(parents=True, exist_ok=True)
+        lay(f"sqlite:///{self.home / 'dashscribe.db'}")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DASHSCRIBE_")}
         here = {"DASHSCRIBE_HOME": str(self.home), "DASHSCRIBE_WORKERS": "2", "DASHSCRIBE_DISK_RESERVE_BYTES": "0"}
         with (self.home / "server.log").open("ab") as log:

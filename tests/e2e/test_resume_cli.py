@@ -15,6 +15,8 @@ from cli_inputs import dashscribe, environment, program, speechlike
 from dashscribe.cli.record import Record
 from dashscribe.cli.sources import Source
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 
 def test_results_that_are_newer_are_skipped_unless_forced(tmp_path: Path) -> None:
     talks, out = tmp_path / "talks", tmp_path / "out"

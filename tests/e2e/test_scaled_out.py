@@ -11,9 +11,10 @@ import psycopg
 import pytest
 
 from calm import Calm
-from kill_harness import KEY, Plan, Repetitions, Site, Sources
+from kill_harness import KEY, Plan, Site, Sources
 from plain_http import loopback
 from postgres import Cluster
+from repetitions import Repetitions
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from cli_inputs import dashscribe, program, speechlike, write_wav
 from conversations import dialogue, missing
 from dashscribe.types import SAMPLES_PER_MS
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 needs_voices = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")
 
 

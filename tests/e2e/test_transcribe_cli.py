@@ -25,6 +25,8 @@ from cli_inputs import close_folder, dashscribe, environment, program, silence, 
 
 import dashscribe as library
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 
 @pytest.fixture
 def talk(tmp_path: Path) -> Path:

@@ -21,6 +21,8 @@ from cli_inputs import close_folder, dashscribe, environment, program, silence, 
 
 from kill_harness import KEY, Server
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 SOON_S = 240.0
 
 

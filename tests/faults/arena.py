@@ -13,9 +13,12 @@ from typing import Any
 import httpx
 
 from calm import Calm
-from kill_harness import FINAL, Heard, Plan, Repetitions, Server, Site, Sources
+from kill_harness import FINAL, Heard, Plan, Server, Site, Sources
 from object_store import ObjectStore
+from postgres import Cluster
+from repetitions import Repetitions
 
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "gettysburg.flac"
 PROGRAM = (str(Path(__file__).with_name("faulty_process.py")),)
 #: How everybody deals with the server of the sources.
 ORIGIN = {"DASHSCRIBE_FETCH_TIMEOUT_S": "120", "DASHSCRIBE_FETCH_ALLOW": "127.0.0.1,10.231.0.0/16"}
@@ -197,3 +200,29 @@ def restart(process: Server, **faults: str) -> None:
     plain = {name: value for name, value in process.settings.items() if name != "FAULT_KILL"}
     process.settings = {**plain, **faults}
     process.start()
+
+
+@dataclass
+class Run:
+    """What the cases share: where they may write, the seed, how many kills, the servers."""
+
+    folder: Path
+    seed: int
+    kills: int
+    calm: Calm
+    cluster: Cluster | None
+    store: ObjectStore | None = None
+
+    @contextmanager
+    def arena(self, case: str, backend: str, **settings: str) -> Iterator[Arena]:
+        """A fresh arena for a case."""
+        name = f"{case}-{backend}".replace(" ", "-").replace(",", "").replace("/", "-")
+        folder = self.folder / name
+        url = self.cluster.new_database() if backend != EMBEDDED and self.cluster else ""
+        bucket = self.store if backend == BUCKET else None
+        seed = random.Random(f"{self.seed} {case} {backend}").randrange(10**9)
+        with Sources(SAMPLE).open() as sources:
+            arena = Arena(folder, backend, sources, seed, url, bucket, calm=self.calm, **settings)
+            arena.verdict.case = case
+            with arena.open():
+                yield arena

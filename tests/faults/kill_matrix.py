@@ -20,9 +20,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 
@@ -30,17 +30,15 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import psutil
-from arena import BUCKET, EMBEDDED, IMPATIENT, ORIGIN, SHARED, Arena, Verdict, restart
+from arena import BUCKET, EMBEDDED, IMPATIENT, ORIGIN, SAMPLE, SHARED, Arena, Run, Verdict, restart
 
 import object_store
 from calm import Calm
 from kill_harness import Sources
 from network_changes import network
-from object_store import ObjectStore
 from postgres import Cluster
 from store_proxy import Fault, faulty_store
 
-SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "gettysburg.flac"
 #: For the tests: how much of a run of 100 kills, and which one; the variables are those of the other kill tests.
 KILLS = int(os.environ.get("KILLS", "5"))
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -49,32 +47,6 @@ CHANGES = (
     *("tasks.submit", "files.claim", "files.spooled", "files.fetched", "windows.add", "files.cut_ended"),
     *("windows.claim", "windows._close", "files.succeeded", "files.failed", "store.put"),
 )
-
-
-@dataclass
-class Run:
-    """What the cases share: where they may write, the seed, how many kills, the servers."""
-
-    folder: Path
-    seed: int
-    kills: int
-    calm: Calm
-    cluster: Cluster | None
-    store: ObjectStore | None = None
-
-    @contextmanager
-    def arena(self, case: str, backend: str, **settings: str) -> Iterator[Arena]:
-        """A fresh arena for a case."""
-        name = f"{case}-{backend}".replace(" ", "-").replace(",", "").replace("/", "-")
-        folder = self.folder / name
-        url = self.cluster.new_database() if backend != EMBEDDED and self.cluster else ""
-        bucket = self.store if backend == BUCKET else None
-        seed = random.Random(f"{self.seed} {case} {backend}").randrange(10**9)
-        with Sources(SAMPLE).open() as sources:
-            arena = Arena(folder, backend, sources, seed, url, bucket, calm=self.calm, **settings)
-            arena.verdict.case = case
-            with arena.open():
-                yield arena
 
 
 Case = Callable[[Run, str], Verdict]

@@ -1,6 +1,7 @@
 """The embedded engine: words with times, nothing carried over between pieces, no words for what is no speech."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -64,18 +65,29 @@ def test_an_outcome_passes_the_ledger_unchanged(heard_alone: Outcome, speech: Wa
     assert admit(heard_alone, speech.span) == heard_alone
 
 
-def test_times_move_with_the_begin_of_the_piece(
+def moved_by(outcome: Outcome, ms: int) -> Outcome:
+    """The same so much later."""
+    sentences = [
+        replace(
+            sentence,
+            begin_ms=sentence.begin_ms + ms,
+            end_ms=sentence.end_ms + ms,
+            words=tuple(replace(word, begin_ms=word.begin_ms + ms, end_ms=word.end_ms + ms) for word in sentence.words),
+        )
+        for sentence in outcome.sentences
+    ]
+    return replace(outcome, span=Span(outcome.span.begin_ms + ms, outcome.span.end_ms + ms), sentences=tuple(sentences))
+
+
+def test_what_came_before_changes_nothing_and_times_move_with_the_begin_of_the_piece(
     engine: PocketsphinxEngine, speech: Waveform, heard_alone: Outcome
 ) -> None:
-    (moved,) = engine.recognize([Waveform(speech.samples, 3_600_123)], Options())
-    assert moved.span == Span(3_600_123, 3_606_123)
-    expected = [(word.begin_ms + 3_600_123, word.text) for word in heard_alone.sentences[0].words]
-    assert [(word.begin_ms, word.text) for word in moved.sentences[0].words] == expected
-
-
-def test_what_came_before_changes_nothing(engine: PocketsphinxEngine, speech: Waveform, heard_alone: Outcome) -> None:
     loud = Waveform(np.random.default_rng(5).integers(-20_000, 20_000, 32_000).astype(np.int16), 0)
-    assert engine.recognize([loud, speech, loud, speech], Options())[1::2] == [heard_alone, heard_alone]
+    late = Waveform(speech.samples, 3_600_123)
+    first, second = engine.recognize([loud, speech, loud, late], Options())[1::2]
+    assert first == heard_alone
+    assert second.span == Span(3_600_123, 3_606_123)
+    assert second == moved_by(heard_alone, 3_600_123)
 
 
 @pytest.mark.slow
@@ -120,17 +132,30 @@ def organ() -> Waveform:
     return Waveform((2_500 * np.concatenate(chords)).astype(np.int16), 0)
 
 
-def test_music_is_refused_with_what_was_measured(engine: PocketsphinxEngine) -> None:
-    (outcome,) = engine.recognize([organ()], Options())
+@pytest.fixture(scope="module")
+def of_music(engine: PocketsphinxEngine) -> Callable[[float | None], Outcome]:
+    """What the engine makes of the organ with a noise threshold, on which what the decoder hears does not depend."""
+    piece = organ()
+    decoded = engine._heard(engine._plain, piece)
+
+    def outcome(threshold: float | None) -> Outcome:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(engine, "_heard", lambda ear, asked: decoded if asked is piece else None)
+            return engine.recognize([piece], Options(speech_noise_threshold=threshold))[0]
+
+    return outcome
+
+
+def test_music_is_refused_with_what_was_measured(of_music: Callable[[float | None], Outcome]) -> None:
+    outcome = of_music(None)
     assert outcome.fate is Fate.NON_SPEECH
     assert outcome.sentences == ()
     assert outcome.reason.startswith("no speech: ")
     assert any(character.isdigit() for character in outcome.reason)
 
 
-def test_the_lowest_noise_threshold_takes_everything_for_speech(engine: PocketsphinxEngine) -> None:
-    (outcome,) = engine.recognize([organ()], Options(speech_noise_threshold=-1.0))
-    assert outcome.fate is Fate.TRANSCRIBED
+def test_the_lowest_noise_threshold_takes_everything_for_speech(of_music: Callable[[float | None], Outcome]) -> None:
+    assert of_music(-1.0).fate is Fate.TRANSCRIBED
 
 
 def path(*words: tuple[str, int, float, int], pause_ms: int = 0) -> list[Heard]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kill_harness import Heard, Repetitions
+from kill_harness import Heard
+from repetitions import Repetitions
 
 A, B, C, D = [(number, number * 1000, number * 1000 + 900) for number in range(4)]
 

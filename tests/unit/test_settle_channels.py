@@ -13,6 +13,8 @@ from dashscribe.pipeline import settle_channels
 from dashscribe.types import Options, Span
 from media_files import write_wav
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 Floats = NDArray[np.float64]
 RATE = 16_000
 TALK = Options(diarize=True, channels=())
@@ -43,7 +45,7 @@ LATE = (
 def settled(tmp_path: Path) -> Settle:
     def settle(*channels: Floats, options: Options = TALK) -> tuple[Options, list[str]]:
         path = write_wav(tmp_path / "a.wav", np.clip(np.array(channels), -32768, 32767).astype(np.int16))
-        with Hosts(config.Settings(models_dir=tmp_path), slots=1) as hosts:
+        with Hosts(config.Settings(models_dir=tmp_path / "none"), slots=1) as hosts:
             return settle_channels(options, path, "a.wav", hosts)
 
     return settle

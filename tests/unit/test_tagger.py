@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from commands import dashscribe, program
 from dashscribe.config import Settings
 from dashscribe.engines import engines
 from dashscribe.engines.sherpa.tagger import EVENTS, THRESHOLD, Tagger
@@ -111,9 +110,11 @@ def test_the_result_of_an_engine_that_tells_no_events_has_those_of_the_tagger(
         add(tagging(tmp_path / "ced", **scores), models)
     samples, _ = spoken.sentence("今天天气很好", "zh")
     path = write_wav(tmp_path / "a.wav", np.concatenate([QUIET, samples, QUIET])[None])
-    env = os.environ | {"DASHSCRIBE_MODELS_DIR": str(models), "DASHSCRIBE_ENGINE": "paraformer-small"}
-    command = [sys.executable, "-m", "dashscribe", "transcribe", path, "--model", "sensevoice-v1", "-f", "json"]
-    result = json.loads(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
+    settings = {"DASHSCRIBE_MODELS_DIR": str(models), "DASHSCRIBE_ENGINE": "paraformer-small"}
+    run = program if scores else dashscribe
+    done = run("transcribe", path, "--model", "sensevoice-v1", "-f", "json", **settings)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
     assert result["transcripts"][0]["text"] == tag.format("今天天气很好。")
     noted = any("measured event" in note for note in result["dashscribe"]["notes"])
     assert noted == (not scores)

@@ -24,6 +24,8 @@ from dashscribe.types import Span, Waveform, Window
 from media_files import write_wav
 from small_models import install
 
+pytestmark = pytest.mark.usefixtures("lasting_children")
+
 needs_voices = pytest.mark.skipif(bool(missing()), reason=f"{missing()} is not installed (Debian: apt-get install)")
 
 

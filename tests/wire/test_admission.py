@@ -8,12 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import dashscope
 import msgspec
 import pytest
-from dashscope.audio.asr import Transcription
-from dashscope.common.error import InvalidTask
-from dashscope.v2.errors import RateLimitError
 from sqlalchemy import update
 from wire_servers import Desk, Server, assert_refused, open_desk, start_server, stop_server
 
@@ -168,6 +164,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_class_interface_returns_the_refusal_at_once(full: Server, monkeypatch: pytest.MonkeyPatch):
+    import dashscope  # a second of work, for these two tests alone
+    from dashscope.audio.asr import Transcription
+    from dashscope.common.error import InvalidTask
+
     monkeypatch.setattr(dashscope, "base_http_api_url", full.api)
     asked = {"model": "fun-asr", "file_urls": ["https://a.example/b.wav"], "api_key": full.key}
     submitted = Transcription.async_call(**asked)
@@ -178,6 +178,9 @@ def test_class_interface_returns_the_refusal_at_once(full: Server, monkeypatch: 
 
 @pytest.mark.filterwarnings("ignore:dashscope 2.0 audio API is a preview:FutureWarning")
 def test_newest_interface_tries_again_and_raises_its_own_error(full: Server, monkeypatch: pytest.MonkeyPatch):
+    import dashscope
+    from dashscope.v2.errors import RateLimitError
+
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     with dashscope.Client(api_key=full.key, base_url=full.api) as client, pytest.raises(RateLimitError) as refused:

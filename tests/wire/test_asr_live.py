@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 from wire_origin import Origin
 from wire_servers import Server
 
+from commands import dashscribe, program
+
 FILETRANS = "qwen3-asr-flash-filetrans"
 
 
-def asr(server: Server, folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+def asr(
+    server: Server,
+    folder: Path,
+    *arguments: str,
+    code: int = 0,
+    run: Callable[..., CompletedProcess[str]] = dashscribe,
+) -> dict[str, Any]:
     """Run the command in an empty folder: the object that it printed, which is the one in its file."""
     variables = {"DASHSCOPE_HTTP_BASE_URL": server.api, "DASHSCOPE_API_KEY": server.key, "HOME": str(folder)}
-    command = [sys.executable, "-m", "dashscribe", "asr", "--print-response", *arguments]
-    done = subprocess.run(
-        command, env=os.environ | variables, cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
+    with chdir(folder):
+        done = run("asr", "--print-response", *arguments, **variables)
     assert done.returncode == code, done.stderr
     printed = json.loads(done.stdout)
     kept = folder / "output" / "ai-audio-asr" / "transcripts" / "result.json"
@@ -32,9 +38,9 @@ def asr(server: Server, folder: Path, *arguments: str, code: int = 0) -> dict[st
 
 @pytest.fixture(scope="module")
 def words(server: Server, origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the stand-in engine makes of a.wav."""
-    text = asr(server, tmp_path_factory.mktemp("words"), "--audio", origin("a.wav"), "--model", "fun-asr",
-               "--wait", "--poll-interval", "0.2")["text"]  # fmt: skip
+    """What the stand-in engine makes of a.wav, as the program itself tells it."""
+    arguments = ("--audio", origin("a.wav"), "--model", "fun-asr", "--wait", "--poll-interval", "0.2")
+    text = asr(server, tmp_path_factory.mktemp("words"), *arguments, run=program)["text"]
     assert text
     return text
 

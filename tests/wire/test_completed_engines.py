@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
+from commands import dashscribe, program
 from dashscribe.weights.adding import add
 from media_files import write_wav
 from small_models import FOLDER, Speak, install
@@ -21,11 +21,12 @@ from small_models import FOLDER, Speak, install
 QUIET = np.zeros(16_000, np.int16)
 
 
-def transcribe(models: Path, engine: str, path: Path, **settings: str) -> tuple[dict[str, Any], str]:
+def transcribe(
+    models: Path, engine: str, path: Path, run: Callable[..., CompletedProcess[str]] = dashscribe, **settings: str
+) -> tuple[dict[str, Any], str]:
     """The result of the command line, and what it said on stderr."""
-    env = os.environ | {"DASHSCRIBE_MODELS_DIR": str(models), "DASHSCRIBE_ENGINE": engine} | settings
-    command = [sys.executable, "-m", "dashscribe", "transcribe", path, "-f", "json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    settings |= {"DASHSCRIBE_MODELS_DIR": str(models), "DASHSCRIBE_ENGINE": engine}
+    done = run("transcribe", path, "-f", "json", **settings)
     return (json.loads(done.stdout) if done.stdout else {}), done.stderr
 
 
@@ -75,14 +76,12 @@ def test_an_installed_model_sets_marks_and_one_that_fails_leaves_the_text(tmp_pa
 
 def test_a_processor_that_is_not_there_is_an_error_and_never_a_silent_fallback(tmp_path: Path, speak: Speak):
     models = install(tmp_path / "models", "zipformer-ctc-tiny")
-    found, said = transcribe(models, "zipformer-ctc-tiny", speak("en-us", "hello"), DASHSCRIBE_PROVIDER="cuda")
+    cuda = {"DASHSCRIBE_PROVIDER": "cuda"}
+    found, said = transcribe(models, "zipformer-ctc-tiny", speak("en-us", "hello"), program, **cuda)
     assert found == {}
     assert "DASHSCRIBE_PROVIDER=cuda has no effect" in said
     assert "Fallback to cpu" in said
-    env = os.environ | {"DASHSCRIBE_PROVIDER": "cuda"}
-    listed = subprocess.run(
-        [sys.executable, "-m", "dashscribe", "models", "ls"], env=env, capture_output=True, text=True
-    )
+    listed = dashscribe("models", "ls", **cuda)
     assert "was not built for it: docs/gpu.md says what to install" in listed.stdout
 
 
@@ -101,21 +100,10 @@ def test_a_rate_outside_a_models_range_is_resampled_and_noted(
     samples, _ = spoken.sentence("今天天气很好", "zh")
     sound = np.concatenate([QUIET, samples, QUIET])[:: 16_000 // rate_hz]
     path = write_wav(tmp_path / "a.wav", sound[None], rate_hz)
-    env = os.environ | {"DASHSCRIBE_MODELS_DIR": str(models)}
-    command = [
-        sys.executable,
-        "-m",
-        "dashscribe",
-        "transcribe",
-        path,
-        "--model",
-        model,
-        "--language",
-        "zh",
-        "-f",
-        "json",
-    ]
-    found = json.loads(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
+    settings = {"DASHSCRIBE_MODELS_DIR": str(models), "DASHSCRIBE_ENGINE": ""}
+    done = dashscribe("transcribe", path, "--model", model, "--language", "zh", "-f", "json", **settings)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     notes = [note for note in found["dashscribe"]["notes"] if "resampled" in note]
     assert [f"{better} for this" in note for note in notes] == ([True] if better else [])
     assert found["dashscribe"]["engine"] == "paraformer-small"

@@ -12,9 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import dashscope
 import pytest
-from dashscope.v2.errors import DashScopeError
 from generation_calls import QWEN3
 from wire_origin import Origin, burst, silence, write_wav
 from wire_servers import Server
@@ -134,6 +132,8 @@ def parts(origin: Origin, two: Path) -> list[dict[str, str]]:
 
 
 def test_v2_answers_and_streams(server: Server, parts: list[dict[str, str]]):
+    import dashscope  # a second of work, for the tests of its v2 client alone
+
     with dashscope.Client(api_key=server.key, base_url=server.api) as client:
         whole: set[str] = set()
         for part in parts:
@@ -150,6 +150,9 @@ def v2_text(chunks: Any) -> str:
 
 
 def test_v2_refusals_raise(server: Server, origin: Origin):
+    import dashscope
+    from dashscope.v2.errors import DashScopeError
+
     with dashscope.Client(api_key=server.key, base_url=server.api) as client, pytest.raises(DashScopeError) as caught:
         client.multimodal.chat.create(model=QWEN3, messages=asked({"url": origin("404/gone.wav")}))
     assert caught.value.code == "InvalidParameter"
@@ -157,6 +160,8 @@ def test_v2_refusals_raise(server: Server, origin: Origin):
 
 
 def test_v2_asyncio_client(server: Server, parts: list[dict[str, str]]):
+    import dashscope
+
     async def transcribe() -> tuple[str, str]:
         async with dashscope.AsyncClient(api_key=server.key, base_url=server.api) as client:
             chat = client.multimodal.chat

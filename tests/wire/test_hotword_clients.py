@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dashscope
 import pytest
-from dashscope.v2.errors import DashScopeError
 from typer.testing import CliRunner
 from wire_servers import Server, assert_no_null
 
@@ -91,11 +89,15 @@ def test_our_own_command_line(idle: Server, tmp_path: Path):
 
 @pytest.fixture
 def client(idle: Server) -> Iterator[Any]:
+    import dashscope  # a second of work, for the tests of its v2 client alone
+
     with dashscope.Client(api_key=idle.key, base_url=idle.api) as opened:
         yield opened
 
 
 def test_vocabularies_of_the_v2_client(client: Any):
+    from dashscope.v2.errors import DashScopeError
+
     made = client.audio.vocabularies.create(target_model="fun-asr", prefix="v2", vocabulary=WORDS)
     assert made.vocabulary_id.startswith("vocab-v2-")
     assert client.audio.vocabularies.get(made.vocabulary_id).vocabulary == WORDS
@@ -110,6 +112,8 @@ def test_vocabularies_of_the_v2_client(client: Any):
 
 
 def test_phrase_lists_of_the_v2_client(client: Any):
+    from dashscope.v2.errors import DashScopeError
+
     made = client.audio.phrases.create(model="paraformer-v1", phrases={"海拉尔": 5})
     assert made.phrase_id.startswith("paraformer-v1-ft-")
     assert (

@@ -8,15 +8,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dashscope
 import pytest
-from dashscope.v2.errors import AuthenticationError, DashScopeError, NotFoundError
 from wire_origin import Origin
 from wire_servers import Server, assert_no_null
 
 from plain_http import loopback
+
+if TYPE_CHECKING:
+    import dashscope  # a second of work, for the tests of its v2 client alone
 
 pytestmark = pytest.mark.filterwarnings("ignore:dashscope 2.0 audio API is a preview:FutureWarning")
 
@@ -153,6 +154,8 @@ def test_asyncio_twins(said: dict[str, Any]):
 
 @pytest.fixture
 def client(server: Server):
+    import dashscope
+
     with dashscope.Client(api_key=server.key, base_url=server.api) as client:
         yield client
 
@@ -181,6 +184,8 @@ def test_v2_jobs_create_and_fetch(client: dashscope.Client, origin: Origin):
 
 
 def test_v2_failed_task_raises_with_its_code(client: dashscope.Client, origin: Origin):
+    from dashscope.v2.errors import DashScopeError
+
     with pytest.raises(DashScopeError) as caught:
         client.audio.asr.transcribe([origin("404/gone.wav")], model="fun-asr", poll_interval=0.2)
     assert caught.value.code == "InvalidFile.DownloadFailed"
@@ -188,6 +193,9 @@ def test_v2_failed_task_raises_with_its_code(client: dashscope.Client, origin: O
 
 
 def test_v2_refusals_raise_by_kind(client: dashscope.Client, server: Server, origin: Origin):
+    import dashscope
+    from dashscope.v2.errors import AuthenticationError, NotFoundError
+
     with pytest.raises(NotFoundError) as caught:
         client.audio.asr.transcribe([origin("a.wav")], model="fun-asr-9")
     assert caught.value.code == "ModelNotFound"
@@ -205,6 +213,8 @@ def test_v2_unknown_task_is_final(client: dashscope.Client):
 
 
 def test_v2_lists_and_cancels(idle: Server, origin: Origin):
+    import dashscope
+    from dashscope.v2.errors import DashScopeError
     from dashscope.v2.resources._jobs import Jobs
 
     with dashscope.Client(api_key=idle.key, base_url=idle.api) as client:
@@ -222,6 +232,8 @@ def test_v2_lists_and_cancels(idle: Server, origin: Origin):
 
 
 def test_v2_asyncio_client(server: Server, origin: Origin):
+    import dashscope
+
     async def transcribe() -> Any:
         async with dashscope.AsyncClient(api_key=server.key, base_url=server.api) as client:
             return await client.audio.asr.transcribe([origin("a.wav")], model="paraformer-v2", poll_interval=0.2)

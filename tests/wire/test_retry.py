@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from sqlalchemy import update
 from wire_origin import Origin
 from wire_servers import Desk, Server, assert_refused, checked, open_desk, start_server, stop_server
 
+from commands import dashscribe, program
 from conversations import dialogue, missing
 from dashscribe import files
 from dashscribe.db import now_ms, tables, writing
@@ -53,10 +52,11 @@ def result(answer: dict[str, Any], index: int = 0) -> dict[str, Any]:
     return loopback.get(entry["transcription_url"], timeout=30).raise_for_status().json()
 
 
-def cli(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+def cli(
+    server: Server, *arguments: str, run: Callable[..., CompletedProcess[str]] = dashscribe
+) -> CompletedProcess[str]:
     variables = {"DASHSCOPE_HTTP_BASE_URL": server.api, "DASHSCOPE_API_KEY": server.key}
-    command = [sys.executable, "-m", "dashscribe", "tasks", "retry", *arguments]
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False)
+    return run("tasks", "retry", *arguments, **variables)
 
 
 # --- stages in place -------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_speakers_are_told_by_the_models_that_were_installed_since(bare: Server,
     assert any(NO_MODELS in note for note in first["dashscribe"]["notes"])
     install(bare.home / "models", "speaker-embedding-small", "segmentation-small")
 
-    done = cli(bare, task_id, "--stage", "speakers", "--speakers", "2")
+    done = cli(bare, task_id, "--stage", "speakers", "--speakers", "2", run=program)
     assert done.returncode == 0, done.stderr
     assert "noted no more: speakers were told apart by pitch and spectrum alone" in done.stdout
     after = bare.wait(task_id)

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from wire_origin import Origin
 from wire_servers import Server, checked, start_server, stop_server
 
+from commands import dashscribe, program
 from media_files import write_wav
 from plain_http import loopback
 from small_models import install
@@ -192,9 +190,9 @@ def test_command_line_and_library_say_what_the_server_says(
     listening: Server, record: Recorder, spoken: ModuleType, models: Path
 ):
     path = record.path(*(spoken.sentence(text, "zh")[0] for text in spoken.SENTENCES["zh"][:3]))
-    env = os.environ | {"DASHSCRIBE_MODELS_DIR": str(models)}
-    command = [sys.executable, "-m", "dashscribe", "transcribe", path, "--model", "fun-asr", "-f", "json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    settings = {"DASHSCRIBE_MODELS_DIR": str(models), "DASHSCRIBE_ENGINE": ""}
+    done = program("transcribe", path, "--model", "fun-asr", "-f", "json", **settings)
+    assert done.returncode == 0, done.stderr
     ours, theirs = json.loads(done.stdout), result(listening, "fun-asr", f"{listening_url(record, path)}")
     assert ours["transcripts"] == theirs["transcripts"]
 
@@ -206,19 +204,22 @@ def listening_url(record: Recorder, path: Path) -> str:
 def test_batches_are_found_to_change_nothing_and_are_used(models: Path, tmp_path: Path, spoken: ModuleType):
     """``models verify`` writes the finding into the card; results stay what they were."""
     install(tmp_path / "models", "sensevoice-small")
-    env = os.environ | {"DASHSCRIBE_MODELS_DIR": str(tmp_path / "models"), "DASHSCRIBE_ENGINE": "sensevoice-small"}
+    settings = {"DASHSCRIBE_MODELS_DIR": str(tmp_path / "models"), "DASHSCRIBE_ENGINE": "sensevoice-small"}
+
+    def told(*arguments: str | Path) -> Any:
+        done = dashscribe(*arguments, **settings)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     parts = [spoken.sentence(text, "en")[0] for text in spoken.SENTENCES["en"]]
     sound = np.concatenate([part for sentence in parts for part in (sentence, QUIET)])
     path = write_wav(tmp_path / "many.wav", sound[None])
-    command = [sys.executable, "-m", "dashscribe"]
-    transcribe = [*command, "transcribe", "--quiet", "-f", "json", path]
-    one_by_one = json.loads(subprocess.run(transcribe, env=env, capture_output=True, check=True).stdout)
-    verify = [*command, "models", "verify", "sensevoice-small", "--json"]
-    (verdict,) = json.loads(subprocess.run(verify, env=env, capture_output=True, check=True).stdout)
+    one_by_one = told("transcribe", "--quiet", "-f", "json", path)
+    (verdict,) = told("models", "verify", "sensevoice-small", "--json")
     assert verdict["ok"]
     assert verdict["notes"] == ["decodes 8 pieces at once, with the same results as one by one"]
     assert "batch = 8" in (tmp_path / "models" / "sensevoice-small" / "model.toml").read_text()
-    together = json.loads(subprocess.run(transcribe, env=env, capture_output=True, check=True).stdout)
+    together = told("transcribe", "--quiet", "-f", "json", path)
     assert together["transcripts"] == one_by_one["transcripts"]
 
 

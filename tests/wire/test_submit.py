@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
-from fastapi import Request
-from starlette.types import Message
-from wire_servers import ASYNC, SUBMIT, Desk, assert_refused, checked
+from wire_servers import ASYNC, SUBMIT, Desk, assert_refused, checked, in_pieces
 
 from dashscribe.catalog import find_model
-from dashscribe.errors import TooLargeError
 from dashscribe.hotwords import Kind
 from dashscribe.types import Hotword
-from dashscribe.wire.body import MAX_BODY_BYTES, MAX_RECORDING_BODY_BYTES, receive
+from dashscribe.wire.body import MAX_BODY_BYTES, MAX_RECORDING_BODY_BYTES
 from dashscribe.wire.submission import MAX_URL_CHARS
 
 URL = "https://media.example.net/a.wav"
@@ -145,17 +142,16 @@ def test_body_beyond_the_limit_is_refused(desk: Desk):
     assert_refused(response, 400, "BadRequest.TooLarge", "Payload Too Large.")
 
 
-def test_endless_body_is_read_no_further_than_the_limit():
+def test_endless_body_is_read_no_further_than_the_limit(desk: Desk):
     received = 0
 
-    async def receive_chunk() -> Message:
+    async def receive_chunk() -> dict[str, Any]:
         nonlocal received
         received += 65536
         return {"type": "http.request", "body": b" " * 65536, "more_body": True}
 
-    request = Request({"type": "http", "headers": []}, receive_chunk)
-    with pytest.raises(TooLargeError):
-        asyncio.run(receive(request))
+    response = anyio.run(in_pieces, desk, "PUT", "/dashscribe/v1/sensitive-words", receive_chunk)
+    assert_refused(response, 400, "BadRequest.TooLarge", "Payload Too Large.")
     assert received == MAX_BODY_BYTES + 65536
 
 
