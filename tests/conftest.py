@@ -28,6 +28,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C; some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the same for nohup; some tests close terminals
 
 # What collecting makes, nine thousand tests and all that they import, stays: to look through it for garbage again and
 # again takes every worker seconds. From the first test on it is looked for as usual, see ``pytest_runtestloop``.
