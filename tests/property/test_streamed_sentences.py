@@ -116,7 +116,15 @@ class HeardBefore:
         return None
 
     def recognize(
-        self, engine: str, window: Window, options: Options, *, express: bool, first: int, stop: threading.Event
+        self,
+        engine: str,
+        window: Window,
+        options: Options,
+        *,
+        express: bool,
+        first: int,
+        stop: threading.Event,
+        on_ready: None,
     ) -> Iterator[Outcome]:
         for span in window.spans[first:]:
             yield self._heard[window.channel, span]

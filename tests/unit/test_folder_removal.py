@@ -191,7 +191,7 @@ def test_recording_that_cannot_be_erased_is_erased_later(
 ) -> None:
     task = done(home)
     Library(home.engine, home.settings).delete("default", [f"{task.id}.0"])
-    with read_only(monkeypatch), pytest.raises(OSError, match="Read-only"):
+    with read_only(monkeypatch):
         expire.erase(home.bench)
     assert stored(home, tmp_path) != []
     assert len(library.hidden(home.engine, 10)) == 1
@@ -202,7 +202,7 @@ def test_recording_that_cannot_be_erased_is_erased_later(
 
 def test_task_that_cannot_expire_expires_later(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done(home)
-    with read_only(monkeypatch), pytest.raises(OSError, match="Read-only"):
+    with read_only(monkeypatch):
         expire.expire(home.bench, now_ms() + ANSWERS_MS + 1)
     assert stored(home, tmp_path) != []
     with reading(home.engine) as connection:
@@ -217,7 +217,7 @@ def test_task_that_cannot_expire_expires_later(home: Home, tmp_path: Path, monke
 def test_delete_tells_what_it_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(Settings(home=tmp_path))
     store.put("a", b"x")
-    with read_only(monkeypatch), pytest.raises(OSError, match="Read-only"):
+    with read_only(monkeypatch):
         store.delete("a")
     store.delete("a")
     store.delete("a")
