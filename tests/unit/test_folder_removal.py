@@ -217,7 +217,7 @@ def test_task_that_cannot_expire_expires_later(home: Home, tmp_path: Path, monke
 def test_delete_tells_what_it_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(Settings(home=tmp_path))
     store.put("a", b"x")
-    with read_only(monkeypatch):
+    with read_only(monkeypatch), pytest.raises(OSError, match="Read-only"):
         store.delete("a")
     store.delete("a")
     store.delete("a")
