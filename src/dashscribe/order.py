@@ -25,7 +25,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Row,
     Select,
     Table,
     bindparam,
@@ -39,8 +38,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import BindParameter
 
-from dashscribe.db import inserting, inserting_on, now_ms, reading, serialize, tables, writing
-from dashscribe.db.tables import FileState, Status, WindowState, status_of
+from dashscribe.db import inserting, inserting_on, now_ms, reading, tables, writing
+from dashscribe.db.tables import FileState, WindowState
 from dashscribe.types import MAX_CHANNELS, Media, Options
 
 #: What a file counts for until its length is known, in milliseconds.
@@ -53,11 +52,8 @@ EXPRESS_MS = 60_000
 AHEAD_MS = 4 * 3600 * 1000
 #: What a file counts for at most, whatever its container claims: a week in each channel.
 MOST_MS = MAX_CHANNELS * 7 * 24 * 3600 * 1000
-#: Tags from here on, 300,000 years of sound, come of claims that older programs believed: the order goes on without.
-ABSURD_MS = 10**16
 
 _owners = tables.owners
-_OPEN = [state for state in FileState if status_of(state) in (Status.PENDING, Status.RUNNING)]
 
 
 def weights(engine: Engine) -> dict[str, int]:
@@ -78,11 +74,7 @@ def reserve(connection: Connection, owner: str, files: int, beginning_ms: int) -
 
     ``beginning_ms`` is where virtual time begins if there has never been any work.
     """
-    first = connection.execute(_first_files()).one()
-    if (first[-1] or 0) >= ABSURD_MS:
-        _mend(connection, beginning_ms)
-        first = connection.execute(_first_files()).one()
-    virtual_ms, sound_ms = _now(first, beginning_ms), files * NOMINAL_MS
+    virtual_ms, sound_ms = files_now(connection, beginning_ms), files * NOMINAL_MS
     given = {"name": owner, "weight": 1, "tag_ms": virtual_ms + sound_ms}
     given |= {"virtual_ms": virtual_ms, "sound_ms": sound_ms}
     row = connection.execute(_reserving(connection.dialect.name), given).one()
@@ -104,7 +96,7 @@ def correct(connection: Connection, owner: str, sound_ms: int) -> None:
     change_ms = min(sound_ms, MOST_MS) - NOMINAL_MS
     # The sign stays outside the division: databases differ in how they round below zero.
     share_ms = _share(abs(change_ms))
-    corrected = update(_owners).where(_owners.c.name == owner, _owners.c.tag_ms < ABSURD_MS)
+    corrected = update(_owners).where(_owners.c.name == owner)
     connection.execute(corrected.values(tag_ms=_owners.c.tag_ms + (share_ms if change_ms >= 0 else -share_ms)))
 
 
@@ -151,8 +143,7 @@ def charge(connection: Connection, owner: str, speech_ms: int, queues: Sequence[
 
 def _windows_now(connection: Connection, queues: Sequence[str] | None) -> int:
     # Begun at the clock, as older programs tagged everything: what they left, or still write, stays comparable.
-    first = _first_windows(None if queues is None else tuple(queues))
-    return _now(connection.execute(first).one(), now_ms())
+    return _now(connection, _first_windows(None if queues is None else tuple(queues)), now_ms())
 
 
 @lru_cache(maxsize=64)
@@ -165,7 +156,7 @@ def _first_windows(queues: tuple[str, ...] | None) -> Select[Any]:
 
 def files_now(connection: Connection, beginning_ms: int = 0) -> int:
     """Where the order of files has got to."""
-    return _now(connection.execute(_first_files()).one(), beginning_ms)
+    return _now(connection, _first_files(), beginning_ms)
 
 
 @cache
@@ -192,28 +183,11 @@ def _first(
     return select(*heads, select(func.max(ahead)).scalar_subquery())
 
 
-def _now(first: Row[Any], beginning_ms: int) -> int:
+def _now(connection: Connection, first: Select[Any], beginning_ms: int) -> int:
     """The lowest tag that waits; where nothing does, all owners are equal, and begin with the one furthest ahead."""
-    *waiting, furthest_ms = [tag_ms if tag_ms is not None and tag_ms < ABSURD_MS else None for tag_ms in first]
-    return min((tag_ms for tag_ms in waiting if tag_ms is not None), default=furthest_ms or beginning_ms)
-
-
-def _mend(connection: Connection, beginning_ms: int) -> None:
-    """Bring back the owners whose tags are absurd, and their files: in the same order, as if they came now."""
-    serialize(connection, "order of files")
-    file, name = tables.files, _owners.c.name
-    sane_ms = select(func.max(_owners.c.tag_ms)).where(_owners.c.tag_ms < ABSURD_MS)
-    virtual_ms = literal(files_now(connection, connection.execute(sane_ms).scalar() or beginning_ms), BigInteger)
-    lost = (file.c.tag_ms >= ABSURD_MS, file.c.state.in_(_OPEN))
-    # In order, as all who want several files.
-    connection.execute(select(file.c.id).where(*lost).order_by(file.c.id).with_for_update())
-    place = func.row_number().over(partition_by=file.c.owner, order_by=(file.c.tag_ms, file.c.id))
-    row = select(file.c.id, place.label("place")).where(*lost).subquery()
-    found = update(file).where(file.c.id == row.c.id, *lost)
-    connection.execute(found.values(tag_ms=virtual_ms + row.c.place * NOMINAL_MS))
-    last_ms = select(func.max(file.c.tag_ms)).where(file.c.owner == name, file.c.state.in_(_OPEN)).scalar_subquery()
-    mended = update(_owners).where(_owners.c.tag_ms >= ABSURD_MS)
-    connection.execute(mended.values(tag_ms=func.coalesce(last_ms, virtual_ms)))
+    *found, furthest_ms = connection.execute(first).one()
+    waiting = [tag_ms for tag_ms in found if tag_ms is not None]
+    return min(waiting) if waiting else furthest_ms or beginning_ms
 
 
 def _later(column: ColumnElement[int], virtual_ms: int | BindParameter[int]) -> Case[int]:

@@ -7,12 +7,13 @@ has fetched it, it is neither deleted nor does it expire.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, or_, select
 
-from dashscribe.db import reading, tables, writing
+from dashscribe.db import reading, tables
 from dashscribe.db.tables import FileState
 from dashscribe.errors import NotFoundError
 from dashscribe.errors.sources import RecordingGoneError
@@ -98,6 +99,11 @@ def named_by(url: str) -> Place | None:
 
 def kept_source(engine: Engine, owner: str, url: str) -> KeptSource:
     """What is kept of the owner's recording behind a URL. Raises RecordingGoneError, for a foreign one as for none."""
+    with reading(engine) as connection:
+        return _kept_source(connection, owner, url)
+
+
+def _kept_source(connection: Connection, owner: str, url: str) -> KeptSource:
     found = named_by(url)
     row = None
     if found:
@@ -107,8 +113,7 @@ def kept_source(engine: Engine, owner: str, url: str) -> KeptSource:
             .where(_task.c.id == found[0], _file.c.number == found[1], _task.c.owner == owner)
             .where(_task.c.removed.is_(False), _file.c.hidden.is_(False))
         )
-        with reading(engine) as connection:
-            row = connection.execute(query).one_or_none()
+        row = connection.execute(query).one_or_none()
     if row is None or not row.source_key:
         raise RecordingGoneError(f"The owner of this API key has no recording {url[:120]!r}, or its sound is not kept.")
     return KeptSource(row.source_key, row.source_bytes)
@@ -118,7 +123,7 @@ def awaited(connection: Connection, owner: str = "") -> dict[tuple[str, str, int
     """The recordings whose sound files have yet to fetch, by owner, task and place, with those files.
 
     Of one owner, or of all; a recording can be named by its owner only. Whoever is about to remove what is kept of one
-    locks its row and then asks here, by a statement of its own: ``is_still_kept``. Found through tasks that have not
+    locks its row, as ``pin`` does, and then asks here, by a statement of its own. Found through tasks that have not
     ended: there is an index over those by owner, whatever others have in the queue.
     """
     open_tasks = select(_task.c.id).where(_task.c.ended_ms.is_(None))
@@ -135,18 +140,17 @@ def awaited(connection: Connection, owner: str = "") -> dict[tuple[str, str, int
     return found
 
 
-def is_still_kept(engine: Engine, owner: str, url: str) -> bool:
-    """Whether the recording that a file on disk names is there; if so, it stays until that file has fetched it.
+def pin(connection: Connection, owner: str, urls: Sequence[str], *, must_be_kept: bool) -> None:
+    """Within a submit's transaction: the recordings among its sources stay until the new files have fetched them.
 
-    Whoever removes it at this moment holds its row: that one is waited for, and who comes later sees the file.
+    Whoever removes one at this moment holds its row: that one is waited for, and who comes later sees the new file. One
+    that is gone fails its file later, or raises RecordingGoneError here if it ``must_be_kept``.
     """
-    found = named_by(url)
-    if found:
-        with writing(engine, urgent=True) as connection:
-            row = select(_file.c.id).where(_file.c.task_id == found[0], _file.c.number == found[1])
-            connection.execute(row.with_for_update())
-    try:
-        kept_source(engine, owner, url)
-    except RecordingGoneError:
-        return False
-    return True
+    named = {url: place for url in urls if (place := named_by(url))}
+    if not named:
+        return
+    rows = or_(*((_file.c.task_id == task_id) & (_file.c.number == number) for task_id, number in named.values()))
+    # In order, as all who want several files.
+    connection.execute(select(_file.c.id).where(_file.c.owner == owner, rows).order_by(_file.c.id).with_for_update())
+    for url in named if must_be_kept else ():
+        _kept_source(connection, owner, url)

@@ -18,11 +18,12 @@ _OF_BODY = "body:"
 class Submission:
     """What a caller asks for, checked and complete.
 
-    ``no_oss``: its oss:// sources are to fail. ``content_sha256`` stands for the URLs where the source came in the call
-    itself and its URL is of our own making: repeating such a call is repeating its bytes. ``keep``: its recordings
-    stay until they are deleted. ``body_digest`` is that of the body which it was made from, if there was one.
-    ``retry_of`` is the task that it repeats. ``base_url`` and ``time_zone`` are those of
-    its answers, for events that tell of its end; ``traceparent`` is the W3C trace context that its steps go on with.
+    ``no_oss``: its oss:// sources are to fail. ``kept_only``: without its recording:// sources there is to be no task.
+    ``content_sha256`` stands for the URLs where the source came in the call itself and its URL is of our own making:
+    repeating such a call is repeating its bytes. ``keep``: its recordings stay until they are deleted. ``body_digest``
+    is that of the body which it was made from, if there was one. ``retry_of`` is the task that it repeats.
+    ``base_url`` and ``time_zone`` are those of its answers, for events that tell of its end; ``traceparent`` is the W3C
+    trace context that its steps go on with.
     """
 
     owner: str
@@ -35,6 +36,7 @@ class Submission:
     notes: tuple[str, ...] = ()
     idempotency_key: str = ""
     no_oss: bool = False
+    kept_only: bool = False
     content_sha256: str = ""
     keep: bool = False
     body_digest: str = ""

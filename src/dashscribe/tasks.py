@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from dashscribe import order, uploads
+from dashscribe import order, recordings, uploads
 from dashscribe.db import as_datetime, as_ms, now_ms, reading, serialize, storable, tables, writing
 from dashscribe.db.tables import FileState, Status
 from dashscribe.errors import ConflictError
@@ -61,7 +61,7 @@ class TaskBook:
     def submit(self, submission: Submission) -> Task:
         """Accept a task: on disk when this returns. A repeated ``idempotency_key`` gives the task that it made.
 
-        Raises ConflictError when the key was used for something else.
+        Raises ConflictError when the key was used for something else, RecordingGoneError where ``kept_only`` says so.
         """
         now = now_ms()
         with writing(self._engine, urgent=True) as connection:
@@ -272,6 +272,7 @@ def _other_body(idempotency_key: str, task_id: str) -> ConflictError:
 def _insert(connection: Connection, submission: Submission, now: int) -> Task:
     task_id = str(uuid.uuid4())
     uploads.pin(connection, submission.owner, submission.file_urls, now)
+    recordings.pin(connection, submission.owner, submission.file_urls, must_be_kept=submission.kept_only)
     tags = order.reserve(connection, submission.owner, len(submission.file_urls), now)
     # Values apart from the statement, which is built and compiled once: with a column each it would be built anew.
     connection.execute(insert(tables.tasks), _row_of(submission, task_id, tags, now))

@@ -15,8 +15,9 @@ from sqlalchemy import select, update
 from dashscribe import library as library_module
 from dashscribe.db import now_ms, reading, tables, writing
 from dashscribe.db.tables import FileState
+from dashscribe.errors.sources import RecordingGoneError
 from dashscribe.library import Library
-from dashscribe.recordings import awaited, is_still_kept, recording_url
+from dashscribe.recordings import awaited, kept_source, recording_url
 from dashscribe.steps import expire, prepare
 from dashscribe.tasks import Status, Task
 
@@ -226,7 +227,7 @@ def test_accepted_while_expiry_decides(tmp_path: Path, monkeypatch: pytest.Monke
     tasks: list[Task] = []
     accepted_after(monkeypatch, expire, "_some_ids", lambda: tasks.append(again(home, first)))
     expire.expire(home.bench, now_ms() + round(days * DAY_MS))
-    assert is_still_kept(home.engine, "default", recording_url(first.id, 0, "a"))
+    assert kept_source(home.engine, "default", recording_url(first.id, 0, "a"))
     ended = finish(home, tasks[0])
     assert ended.status is Status.SUCCEEDED, only(ended).message
 
@@ -255,18 +256,17 @@ def test_whoever_deletes_is_waited_for(home: Home, library: Library, monkeypatch
 
     monkeypatch.setattr(library_module, "_hide", hide_slowly)
 
-    def accept() -> bool:
-        again(home, first)
-        return is_still_kept(home.engine, "default", recording_url(first.id, 0, "a"))
-
     with ThreadPoolExecutor(2) as threads:
         deleting = threads.submit(library.delete, "default", [f"{first.id}.0"])
         assert inside.wait(60)
-        accepting = threads.submit(accept)
+        accepting = threads.submit(again, home, first, kept_only=True)
         with pytest.raises(TimeoutError):
             accepting.result(0.5)
         go_on.set()
-        assert (deleting.result(60).ids, accepting.result(60)) == ((f"{first.id}.0",), False)
+        assert deleting.result(60).ids == (f"{first.id}.0",)
+        with pytest.raises(RecordingGoneError):
+            accepting.result(60)
+    assert home.book.open_files() == 0  # it was never accepted
 
 
 def test_of_a_deletion_and_a_task_at_the_same_moment_one_wins(home: Home, library: Library) -> None:
@@ -279,8 +279,11 @@ def test_of_a_deletion_and_a_task_at_the_same_moment_one_wins(home: Home, librar
 
     def accept(number: int) -> bool:
         begin.wait(60)
-        again(home, first, number)
-        return is_still_kept(home.engine, "default", recording_url(first.id, number, "a"))
+        try:
+            again(home, first, number, kept_only=True)
+        except RecordingGoneError:
+            return False
+        return True
 
     with ThreadPoolExecutor(2) as threads:
         for number in range(40):

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 from durable import Home, source, speech, take
-from sqlalchemy import BigInteger, Engine, func, insert, literal, select, update
+from sqlalchemy import Engine, func, insert, select, update
 
 from dashscribe import files, order
 from dashscribe.db import now_ms, open_database, reading, tables, writing
 from dashscribe.db.tables import FileState
 from dashscribe.errors.sources import DurationTooLongError
 from dashscribe.library import Library
-from dashscribe.order import ABSURD_MS, MOST_MS, NOMINAL_MS
+from dashscribe.order import MOST_MS, NOMINAL_MS
 from dashscribe.steps import booking, prepare
 from dashscribe.tasks import Task
 from dashscribe.types import Media, Options
@@ -243,36 +243,6 @@ def test_no_claim_moves_the_order_by_more_than_the_longest_file_does(home: Home)
     assert tag_of(home, "ann") == before_ms + 10 * (MOST_MS - NOMINAL_MS)
     for owner in ("ann", "bob"):
         assert home.submit("http://x/a", owner=owner).id
-
-
-@pytest.mark.parametrize("bob_waits", [True, False])
-@pytest.mark.parametrize("end_ms", [2**63 - 1, LIE_MS])
-def test_order_that_such_claims_have_moved_is_mended_by_the_next_submission(
-    home: Home, end_ms: int, bob_waits: bool
-) -> None:
-    if bob_waits:
-        home.submit("http://x/a", owner="bob")
-    home.submit(*["http://x/a"] * 3, owner="ann")
-    sane_ms = tag_of(home, "ann")
-    file, owner = tables.files, tables.owners
-    with writing(home.engine) as connection:  # as an older program may leave it
-        connection.execute(update(owner).where(owner.c.name == "ann").values(tag_ms=end_ms))
-        connection.execute(
-            update(file).where(file.c.owner == "ann").values(tag_ms=literal(end_ms - 100, BigInteger) + file.c.number)
-        )
-    length = Media(url="", container="wav", codec="pcm", rate_hz=8000, channel_count=1, duration_ms=3_600_000)
-    while (fetched := take(home, FileState.WAITING)).owner != "ann":
-        assert files.release(home.engine, fetched, after_ms=60_000)
-    assert files.fetched(home.engine, fetched, length, "standin", "1")  # it must not move what is at the end
-    home.submit("http://x/a", owner="cleo")
-    home.submit("http://x/a", owner="ann")
-    with reading(home.engine) as connection:
-        rows = connection.execute(select(file.c.owner, file.c.tag_ms).order_by(file.c.owner, file.c.id)).all()
-    tags = {name: [row.tag_ms for row in rows if row.owner == name] for name in ("ann", "bob", "cleo")}
-    assert tags["ann"] == [tags["ann"][0] + NOMINAL_MS * place for place in range(4)]
-    assert max(tag_ms for row in tags.values() for tag_ms in row) < sane_ms + 10 * NOMINAL_MS < ABSURD_MS
-    assert tag_of(home, "ann") == tags["ann"][-1]
-    assert tags["cleo"][0] <= tags["ann"][1]  # ann's do not go before others who come now
 
 
 def tag_of(home: Home, owner: str) -> int:

@@ -6,7 +6,7 @@ or interfaces spell an error differently, the class carries every spelling.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from dashscribe.errors import DashscribeError, joined
 
@@ -130,6 +130,14 @@ class DurationTooLongError(SourceError):
 
     code = "AUDIO_DURATION_TOO_LONG"
     sync_text = "<400> InternalError.Algo.InvalidParameter: The audio is too long"
+    #: What to do about the server's own limit.
+    REMEDY: ClassVar[str] = "split it, or raise DASHSCRIBE_MAX_DURATION_S"
+
+    @classmethod
+    def of(cls, duration_ms: int, limit_ms: int, remedy: str = REMEDY) -> Self:
+        """For a source that claims, or turns out, to be so long."""
+        length = f"{duration_ms / 1000:.1f} s or more"
+        return cls(f"The source is longer than the limit of {limit_ms / 1000:g} s: {length}; {remedy}.")
 
 
 class DecodeError(SourceError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from dashscribe.errors import HostDiedError, HostError
+from dashscribe.errors.sources import DurationTooLongError
 from dashscribe.hosts.bounds import Bounds
 from dashscribe.hosts.installed import denoiser_file, detector_file, media_kind
 from dashscribe.hosts.observing import Observer, Stopwatch
@@ -192,7 +193,7 @@ class Decoding:
 
     def _most_ms(self) -> tuple[int, str]:
         """How long a source may be, and what to do about one that is longer."""
-        return self._settings.max_duration_s * 1000, "split it, or raise DASHSCRIBE_MAX_DURATION_S"
+        return self._settings.max_duration_s * 1000, DurationTooLongError.REMEDY
 
     def isolation(self) -> dict[str, str]:
         """What a media child gives up on this machine, by name; the value tells how far, or why the system refused."""

@@ -225,7 +225,4 @@ def _encoded(request: Encode, file: decode.SourceFile) -> Iterator[Reply]:
 def _check_duration(duration_ms: int, request: Cut | Encode) -> None:
     """Refuse a source that claims, or turns out, to be longer than the limit."""
     if duration_ms > request.max_duration_ms:
-        raise DurationTooLongError(
-            f"The source is longer than the limit of {request.max_duration_ms / 1000:g} s: "
-            f"{duration_ms / 1000:.1f} s or more; {request.remedy}."
-        )
+        raise DurationTooLongError.of(duration_ms, request.max_duration_ms, request.remedy)

@@ -56,12 +56,9 @@ def fetch(bench: Bench, file: ClaimedFile) -> None:
 
 def _check_duration(bench: Bench, file: ClaimedFile, media: Media) -> None:
     """Refuse a source that claims to be longer than the limit, as its cut would: no claim moves the order by more."""
-    limit_s = bench.settings.max_duration_s
-    if media.duration_ms > limit_s * 1000 and order.channels_of(media, file.options):
-        raise DurationTooLongError(
-            f"The source is longer than the limit of {limit_s:g} s: {media.duration_ms / 1000:.1f} s or more; "
-            "split it, or raise DASHSCRIBE_MAX_DURATION_S."
-        )
+    limit_ms = bench.settings.max_duration_s * 1000
+    if media.duration_ms > limit_ms and order.channels_of(media, file.options):
+        raise DurationTooLongError.of(media.duration_ms, limit_ms)
 
 
 def _spool(bench: Bench, file: ClaimedFile) -> ClaimedFile:

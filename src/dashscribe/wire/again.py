@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from dashscribe.catalog import Model, find_model, options_for
 from dashscribe.edits import EditBook
 from dashscribe.errors import UrlError
-from dashscribe.recordings import is_still_kept, not_found, read_id, recording_url
+from dashscribe.errors.sources import RecordingGoneError
+from dashscribe.recordings import not_found, read_id, recording_url
 from dashscribe.sounds import Sounds
 from dashscribe.types import Options
-from dashscribe.wire import body, envelope, openapi_review, recordings
+from dashscribe.wire import body, envelope, openapi_review
 from dashscribe.wire.admission import Call, admit, call_of, engine_for, submission
 from dashscribe.wire.body import JSON
 from dashscribe.wire.guard import Caller
@@ -68,11 +69,11 @@ def _again(
     engine = engine_for(parts, model, asked.options)
     url = recording_url(*place, row.name)
     wanted = submission(parts, call, model, asked, engine, (url,))
-    task = parts.tasks.submit(replace(wanted, keep=True))  # like what it was made from
-    if not is_still_kept(parts.database, owner, url):  # it was deleted, or expired, since it was looked at
-        recordings.delete(parts, owner, [f"{task.id}.0"])
+    try:
+        task = parts.tasks.submit(replace(wanted, keep=True, kept_only=True))  # kept like what it was made from
+    except RecordingGoneError:  # it was deleted, or expired, since it was looked at
         sounds.source(*place, owner)  # raises what it is now
-        raise not_found(f"{place[0]}.{place[1]}")
+        raise not_found(f"{place[0]}.{place[1]}") from None
     told: dict[str, Any] = {"id": f"{task.id}.0", "task_id": task.id, "status": task.status.value, "model": task.model}
     return told | ({"notes": list(task.notes)} if task.notes else {})
 

@@ -102,7 +102,7 @@ async def change_recording(request: Request, caller: Caller, parts: Here, record
 @router.delete("/{recording_id}", summary="Delete a recording", responses=library_docs.DELETED | _AWAITED)
 async def delete_recording(request: Request, caller: Caller, parts: Here, recording_id: str) -> Response:
     """Nobody sees it any more once this answers; what waits or is worked on is called off."""
-    done = await in_thread(parts.queries, delete, parts, caller.owner, [recording_id])
+    done = await in_thread(parts.queries, _delete, parts, caller.owner, [recording_id])
     if done.missing:
         raise not_found(recording_id)
     return envelope.answer(request, {})
@@ -120,7 +120,7 @@ async def delete_recordings(request: Request, caller: Caller, parts: Here) -> Re
     So are those that stay, as ``awaited``, unless there is nothing else: ``task_id`` has yet to fetch their sound.
     """
     ids = _listed_ids(body.parse_object(await body.receive(request)))
-    done = await in_thread(parts.queries, delete, parts, caller.owner, ids)
+    done = await in_thread(parts.queries, _delete, parts, caller.owner, ids)
     stay = [{"id": one, "task_id": _task_of(waiting)} for one, waiting in done.awaited.items()]
     told = {"deleted": list(done.ids), "not_found": list(done.missing), "awaited": stay}
     return envelope.answer(request, told)
@@ -135,7 +135,7 @@ def _change(parts: Parts, caller: Identity, recording_id: str, given: dict[str, 
     return _library(parts).get(caller.owner, recording_id)
 
 
-def delete(parts: Parts, owner: str, ids: Sequence[str]) -> Deleted:
+def _delete(parts: Parts, owner: str, ids: Sequence[str]) -> Deleted:
     """Delete recordings and say so to whoever waits for that. Raises ConflictError where all that are there stay."""
     done = _library(parts).delete(owner, ids)
     if done.stopped:
